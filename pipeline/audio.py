@@ -1,0 +1,298 @@
+"""Recordings: decoded in bounded blocks, mixed to mono, sliced at silence, resampled, written.
+
+A recording is read twice at most: `scan` streams through it and learns its length, how to mix it to mono and
+how loud each mel frame is; `read` brings one span of it. Neither holds more than a few seconds beyond what it
+returns, whatever a file's header claims.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from .frames import MEL_RATE, mel_frame_start, mel_frames_covering, seconds_to_mel_frames
+
+SUFFIXES = frozenset(".wav .flac .mp3 .ogg .opus .oga .aiff .aif .au .caf .rf64 .w64 .m4a".split())
+MIN_SECONDS = 0.1  # a shorter one holds no unit worth having
+MAX_HOURS = 24.0  # a longer file is taken for a broken or hostile header
+MAX_CHANNELS = 32
+RATES = (4_000, 384_000)  # Hz, lowest and highest sample rate believed
+SILENT_DB = -80.0  # dBFS RMS; a recording that never rises above it holds no voice
+BLOCK_FRAMES = 1_024  # mel frames decoded at a time, about 12 s
+
+
+class AudioError(ValueError):
+    """A recording cannot be used. The message is a sentence for its owner."""
+
+
+@dataclass(frozen=True)
+class Mixdown:
+    """How channels become mono: (channels @ weights - offset) * gain."""
+
+    weights: tuple[float, ...]
+    offset: float = 0.0
+    gain: float = 1.0
+
+    def __call__(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        mono = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0) @ np.asarray(self.weights, np.float32)
+        return ((mono - np.float32(self.offset)) * np.float32(self.gain)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What one pass over a file tells about it.
+
+    `level_db` is the RMS of each mel frame, dBFS, float32 (frames,). `notes` are sentences about what was mended.
+    """
+
+    path: Path
+    samples: int
+    sample_rate: int
+    mixdown: Mixdown
+    level_db: NDArray[np.float32] = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def frames(self) -> int:
+        """Mel frames that cover it."""
+        return len(self.level_db)
+
+    @property
+    def seconds(self) -> float:
+        return self.samples / self.sample_rate
+
+
+@dataclass(frozen=True)
+class SliceSettings:
+    """Where long recordings are cut. Extract and render must use the same.
+
+    `max_seconds` bounds an utterance, `silence_db` counts from the recording's loudest frame, `max_gap_seconds` is
+    the longest silence kept inside an utterance and `margin_seconds` what is kept of the silence around it.
+    """
+
+    max_seconds: float = 15.0
+    silence_db: float = -40.0
+    max_gap_seconds: float = 1.0
+    margin_seconds: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 1.0 <= self.max_seconds <= 30.0:
+            raise ValueError(f"the longest utterance must last 1 to 30 s, not {self.max_seconds} s")
+        if not -90.0 <= self.silence_db <= -10.0:
+            raise ValueError(f"the silence threshold must lie between -90 and -10 dB, not {self.silence_db}")
+
+
+@dataclass(frozen=True)
+class Span:
+    """Mel frames [start, end) of a recording. `joined` says that the span before ends here in mid-sound."""
+
+    start: int
+    end: int
+    joined: bool = False
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file's bytes, in hexadecimal: what a recording is known by, whatever its name."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise AudioError(f"cannot be read: {error.strerror or error}") from error
+
+
+def scan(path: Path) -> Recording:
+    """Stream through a recording: length, mono mix, level of each mel frame.
+
+    Raises:
+        AudioError: it cannot be decoded, is empty, silent, or beyond what is believed of a recording.
+    """
+    with _open(path) as file:
+        rate, channels = file.samplerate, file.channels
+        samples, broken = 0, 0
+        total = np.zeros(channels)
+        power = np.zeros((channels, channels))
+        for block in _blocks(file, path):
+            finite = np.isfinite(block)
+            broken += int(block.size - finite.sum())
+            block64 = np.where(finite, block, 0.0).astype(np.float64)
+            samples += len(block)
+            total += block64.sum(0)
+            power += block64.T @ block64
+    if samples == 0:
+        raise AudioError("holds no samples: the file is a header without sound")
+    if samples < MIN_SECONDS * rate:
+        raise AudioError(f"is too short: {1000 * samples / rate:.3g} ms; at least {1000 * MIN_SECONDS:.0f} ms are needed")
+    if broken > max(8, samples * channels // 1000):
+        raise AudioError(f"{broken} of {samples * channels} samples are not numbers (NaN or infinite); export it again")
+    notes = [f"{broken} samples were not numbers (NaN or infinite) and were silenced"] if broken else []
+    mean, power = total / samples, power / samples
+    if not np.any(np.diagonal(power) > mean**2):
+        raise AudioError("is silent: all its samples are the same")
+    mixdown, mix_notes = _choose_mixdown(mean, power)
+    level, peak = _levels(path, rate, samples, mixdown)
+    if level.max() < SILENT_DB:
+        raise AudioError(f"is silent: its loudest moment is {level.max():.0f} dBFS; a voice is above {SILENT_DB:.0f}")
+    if peak > 1.0:
+        mixdown = Mixdown(mixdown.weights, mixdown.offset, 1.0 / peak)
+        level = level - np.float32(20 * np.log10(peak))
+        notes.append(f"peaked at {20 * np.log10(peak):+.1f} dBFS and was turned down")
+    return Recording(path, samples, rate, mixdown, level, tuple(notes + mix_notes))
+
+
+def read(recording: Recording, start: int, end: int) -> NDArray[np.float32]:
+    """Mono samples of mel frames [start, end) at the recording's own rate; zeros where it has none.
+
+    Returns float32 (mel_frame_start(end) - mel_frame_start(start),).
+    """
+    first, last = (mel_frame_start(frame, recording.sample_rate) for frame in (start, end))
+    out = np.zeros(last - first, np.float32)
+    position = 0
+    with _open(recording.path) as file:
+        # Seeking is exact to the sample where samples are stored plainly; lossy formats are read from the start.
+        if first > 0 and file.format not in ("OGG", "MP3", "MPEG") and file.seekable():
+            position = file.seek(min(first, file.frames))
+        for block in _blocks(file, recording.path):
+            low, high = max(first, position), min(last, position + len(block))
+            if low < high:
+                out[low - first : high - first] = recording.mixdown(block[low - position : high - position])
+            position += len(block)
+            if position >= last:
+                break
+    return out
+
+
+def resample(mono: NDArray[np.float32], from_rate: int, to_rate: int, length: int) -> NDArray[np.float32]:
+    """Resample float32 (T,) with soxr at its high quality, then cut or zero-pad to `length` samples."""
+    out = mono if from_rate == to_rate else soxr.resample(mono, from_rate, to_rate, quality="HQ")
+    return np.pad(out[:length], (0, max(0, length - len(out)))).astype(np.float32, copy=False)
+
+
+def slice_at_silence(level_db: NDArray[np.float32], settings: SliceSettings) -> list[Span]:
+    """Cut a recording into utterances: at long silences, and where one would last too long, at its quietest frame.
+
+    `level_db` is float (frames,). The spans are in order, do not overlap, none is longer than `max_seconds`, and
+    silence longer than `max_gap_seconds` lies in none, but for its margins.
+    """
+    longest, shortest, gap, margin = (
+        seconds_to_mel_frames(seconds)
+        for seconds in (settings.max_seconds, MIN_SECONDS, settings.max_gap_seconds, settings.margin_seconds)
+    )
+    loud = np.flatnonzero(level_db >= level_db.max() + settings.silence_db)
+    breaks = np.flatnonzero(np.diff(loud) > gap + 1)
+    starts = np.maximum(loud[np.r_[0, breaks + 1]] - margin, 0)
+    ends = np.minimum(loud[np.r_[breaks, len(loud) - 1]] + 1 + margin, len(level_db))
+    # Islands of sound need some length to be encoded at all; take it from the silence beside them.
+    ends = np.minimum(np.maximum(ends, starts + shortest), len(level_db))
+    starts = np.maximum(np.minimum(starts, ends - shortest), 0)
+    spans: list[Span] = []
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        spans += _divide(level_db, start, end, longest)
+    return spans
+
+
+def write(path: Path, mono: NDArray[np.float32], sample_rate: int = MEL_RATE) -> None:
+    """Write float (T,) in [-1, 1] as a 16-bit WAV."""
+    soundfile.write(path, mono, sample_rate, subtype="PCM_16", format="WAV")
+
+
+def _open(path: Path) -> soundfile.SoundFile:
+    try:
+        file = soundfile.SoundFile(path)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise AudioError(_why_unreadable(path, error)) from error
+    if not RATES[0] <= file.samplerate <= RATES[1]:
+        raise AudioError(f"claims a sample rate of {file.samplerate} Hz; {RATES[0]} to {RATES[1]} Hz are believed")
+    if file.channels > MAX_CHANNELS:
+        raise AudioError(f"claims {file.channels} channels; at most {MAX_CHANNELS} are believed")
+    return file
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    try:
+        size = path.stat().st_size
+    except OSError as stat_error:
+        return f"cannot be read: {stat_error.strerror or stat_error}"
+    if size == 0:
+        return "is empty (0 bytes)"
+    if path.suffix.lower() in (".m4a", ".mp4", ".aac"):
+        return "is AAC, which libsndfile does not read; convert it to FLAC or WAV first"
+    detail = str(getattr(error, "error_string", "") or error).strip().rstrip(".")
+    return f"is no audio that libsndfile can read ({detail}); convert it to FLAC or WAV"
+
+
+def _blocks(file: soundfile.SoundFile, path: Path) -> Iterator[NDArray[np.float32]]:
+    """Blocks of float32 (samples, channels) until the file really ends, never trusting its header's length."""
+    block_samples = mel_frame_start(BLOCK_FRAMES, file.samplerate)
+    limit = int(MAX_HOURS * 3600 * file.samplerate)
+    done = 0
+    while True:
+        try:
+            block = file.read(block_samples, dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, MemoryError) as error:
+            detail = str(getattr(error, "error_string", "") or error).strip().rstrip(".")
+            raise AudioError(f"is damaged after {done / file.samplerate:.1f} s ({detail}); export it again") from error
+        if len(block) == 0:
+            return
+        done += len(block)
+        if done > limit:
+            raise AudioError(f"lasts over {MAX_HOURS:.0f} hours; cut it into files")
+        yield block
+
+
+def _choose_mixdown(mean: NDArray[np.float64], power: NDArray[np.float64]) -> tuple[Mixdown, list[str]]:
+    """The mean of the channels that sound; the loudest alone where the mean would cancel (antiphase)."""
+    covariance = power - np.outer(mean, mean)
+    energy = np.diagonal(covariance)
+    sounding = energy > energy.max() * 1e-6
+    weights = sounding / sounding.sum()
+    notes = []
+    if weights @ covariance @ weights < 0.1 * energy[sounding].mean():
+        weights = (np.arange(len(energy)) == energy.argmax()).astype(float)
+        notes.append(f"its channels cancel each other; only channel {energy.argmax() + 1} was used")
+    offset = float(weights @ mean)
+    if abs(offset) > 0.01:
+        notes.append(f"a constant offset of {offset:+.2f} was removed")
+    return Mixdown(tuple(weights.tolist()), offset), notes
+
+
+def _levels(path: Path, rate: int, samples: int, mixdown: Mixdown) -> tuple[NDArray[np.float32], float]:
+    """RMS of each mel frame in dBFS, float32 (frames,), and the peak of the mono signal."""
+    edges = np.array([mel_frame_start(frame, rate) for frame in range(mel_frames_covering(samples, rate) + 1)])
+    energy = np.zeros(len(edges) - 1)
+    position, peak = 0, 0.0
+    with _open(path) as file:
+        for block in _blocks(file, path):
+            mono = mixdown(block).astype(np.float64)
+            peak = max(peak, float(np.abs(mono).max()))
+            running = np.concatenate([[0.0], np.cumsum(mono**2)])
+            inside = np.clip(edges - position, 0, len(mono))
+            energy += np.diff(running[inside])
+            position += len(mono)
+    return (10 * np.log10(energy / np.maximum(np.diff(edges), 1) + 1e-20)).astype(np.float32), peak
+
+
+def _divide(level_db: NDArray[np.float32], start: int, end: int, longest: int) -> Iterator[Span]:
+    """Cut [start, end) at its quietest places until no piece is longer than `longest`."""
+    width = 9  # frames, about 0.1 s: one quiet frame inside a word is no place to cut
+    joined = False
+    while end - start > longest:
+        # Leave the last two pieces near equal rather than one of them tiny.
+        low, high = start + longest // 3, start + longest
+        if end - start < 2 * longest:
+            low, high = max(low, end - longest), min(high, end - longest // 3)
+        power = 10 ** (np.asarray(level_db[low:high], np.float64) / 10)
+        smooth = np.convolve(np.pad(power, width // 2, mode="edge"), np.full(width, 1 / width), "valid")
+        cut = low + int(smooth.argmin())
+        yield Span(start, cut, joined)
+        start, joined = cut, True
+    yield Span(start, end, joined)

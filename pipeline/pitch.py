@@ -1,0 +1,65 @@
+"""Fundamental frequency at the mel frames' centres, by WORLD (Morise et al., 2016) through pyworld.
+
+0 means unvoiced; nothing is interpolated. WORLD is asked for twice as many frames as the mel has and every second
+one is kept, which lies exactly on a mel centre: no value is ever mixed from two frames.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .frames import MEL_HOP, MEL_RATE
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # pyworld asks for pkg_resources, which warns of its own end
+    import pyworld
+
+METHODS: dict[str, Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]] = {
+    "harvest": pyworld.harvest,
+    "dio": pyworld.dio,
+}
+
+
+@dataclass(frozen=True)
+class PitchSettings:
+    """How f0 is found: `method` (harvest or dio, each refined by StoneMask) between `f0_min` and `f0_max` Hz."""
+
+    method: str = "harvest"
+    f0_min: float = 65.0
+    f0_max: float = 1100.0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"f0 method {self.method!r} is not known; choose {' or '.join(METHODS)}")
+        if not 20.0 <= self.f0_min < self.f0_max <= 4000.0:
+            raise ValueError(f"f0 range {self.f0_min} to {self.f0_max} Hz: it must lie within 20 to 4000 Hz, and rise")
+
+
+def track(wav: NDArray[np.float32], settings: PitchSettings) -> NDArray[np.float32]:
+    """f0 of float32 (T,) at 44.1 kHz: float32 (T // 512,), Hz at mel centres, 0 where unvoiced."""
+    signal = wav.astype(np.float64)
+    period_ms = 1000.0 * MEL_HOP / MEL_RATE / 2
+    coarse, times = METHODS[settings.method](
+        signal, MEL_RATE, f0_floor=settings.f0_min, f0_ceil=settings.f0_max, frame_period=period_ms
+    )
+    f0 = pyworld.stonemask(signal, coarse, times, MEL_RATE)[1::2][: len(wav) // MEL_HOP]
+    f0[(f0 < settings.f0_min) | (f0 > settings.f0_max) | ~np.isfinite(f0)] = 0.0
+    return np.pad(f0, (0, len(wav) // MEL_HOP - len(f0))).astype(np.float32)
+
+
+def continuous(f0: NDArray[np.float32]) -> NDArray[np.float32]:
+    """f0 with its unvoiced gaps bridged, linearly in log f0: float32 (M,), Hz, nowhere 0.
+
+    Voiced values stay to the bit. Before the first and after the last voiced frame their values are held; where
+    nothing is voiced it is 200 Hz.
+    """
+    voiced = np.flatnonzero(f0 > 0)
+    if len(voiced) == 0:
+        return np.full(len(f0), 200.0, np.float32)
+    bridged = np.exp(np.interp(np.arange(len(f0)), voiced, np.log(f0[voiced]))).astype(np.float32)
+    return np.where(f0 > 0, f0, bridged)
