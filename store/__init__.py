@@ -1,0 +1,13 @@
+"""The unit store: what the encoder and the signal analysis said of a corpus, kept so that it can be trusted.
+
+Rows are packs of utterances, columns are features, and each cell is one zarr v3 shard that exists when its
+receipt does. Opening one needs no torch:
+
+    from svc.store import open_store
+    store = open_store("voices.zarr")
+"""
+
+from .errors import DamagedError, MissingError, SettingsError, StoreError
+from .reader import Clip, Store, open_store
+
+__all__ = ["Clip", "DamagedError", "MissingError", "SettingsError", "Store", "StoreError", "open_store"]

@@ -1,0 +1,259 @@
+"""Opening a store and looking at it. No torch; a reader never hands out what is not there.
+
+store = open_store("voices.zarr")
+store.utterances                  # a table
+clip = store["LJ001-0001"]
+clip.hidden(12), clip.f0, clip.mel
+store.array("hidden/12")          # one lazy dask array over the corpus
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .columns import read_columns
+from .errors import DamagedError, MissingError
+from .layout import Layout
+from .ledger import read_description, read_utterances
+from .packs import read_packs
+from .receipts import Receipt, read_receipt
+from .schema import MEL, UNIT, Column, PackSize, Row, Utterance
+from .shards import Shard
+
+if TYPE_CHECKING:
+    import dask.array
+    import pandas
+
+
+def open_store(path: str | Path) -> Store:
+    """Open a store for reading.
+
+    Raises:
+        StoreError: there is none, or it is of another version.
+        DamagedError: what it says of itself was changed.
+    """
+    return Store(Path(path))
+
+
+class Store:
+    """A unit store, open for reading. Iterating gives the corpus's clips in order."""
+
+    def __init__(self, root: Path):
+        self.layout = Layout(root)
+        self.description = read_description(self.layout)
+        self.size = PackSize(**self.description["size"])
+        self.columns: dict[str, Column] = read_columns(self.layout)
+        self.packs = read_packs(self.layout)
+        self.table: list[Utterance] = read_utterances(self.layout)
+        self._shards: dict[tuple[str, int], tuple[Receipt, Shard]] = {}
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __iter__(self) -> Iterator[Clip]:
+        return (Clip(self, utterance) for utterance in self.table)
+
+    def __getitem__(self, key: str | int) -> Clip:
+        """A clip by number, by id (`SPEAKER/name`), or by the end of an id where only one ends so."""
+        if isinstance(key, int):
+            return Clip(self, self.table[key])
+        found = [u for u in self.table if u.id == key] or [u for u in self.table if u.id.endswith("/" + key)]
+        if len(found) == 1:
+            return Clip(self, found[0])
+        if found:
+            raise MissingError(f"{key!r} names {len(found)} utterances: {', '.join(u.id for u in found[:4])}")
+        near = ", ".join(u.id for u in self.table[:3])
+        raise MissingError(
+            f"no utterance {key!r} in {self.layout.root}: it has {len(self.table)}, such as {near}"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Never carry memory maps into another process: it opens its own.
+        return {**self.__dict__, "_shards": {}}
+
+    @property
+    def speakers(self) -> list[str]:
+        return sorted({u.speaker for u in self.table})
+
+    @cached_property
+    def utterances(self) -> pandas.DataFrame:
+        """One line an utterance: id, speaker, seconds, frames on both axes, source, and which columns it has."""
+        import pandas
+
+        rows = [clip.summary() for clip in self]
+        names = [
+            "id",
+            "speaker",
+            "seconds",
+            "unit_frames",
+            "mel_frames",
+            "source",
+            "start",
+            "end",
+            "complete",
+        ]
+        return pandas.DataFrame(rows, columns=names).set_index("id", drop=False)
+
+    def array(self, name: str) -> dask.array.Array:
+        """One lazy array of a column over the whole corpus, utterance after utterance as `utterances` lists them.
+
+        Raises:
+            MissingError: there is no such column; when computed, also for a cell that is not there.
+        """
+        import dask
+        import dask.array
+
+        column = self.column(name)
+        pieces = [
+            dask.array.from_delayed(
+                dask.delayed(self.read, pure=True)(name, clip.row_of, clip.utterance.pack),
+                shape=(clip.row.place(column.axis)[1], *column.frame_shape),
+                dtype=column.numpy_dtype,
+            )
+            for clip in self
+        ]
+        return dask.array.concatenate(pieces) if pieces else dask.array.zeros((0, *column.frame_shape))
+
+    def column(self, name: str) -> Column:
+        if name not in self.columns:
+            raise MissingError(
+                f"no column {name!r} in {self.layout.root}: it has {', '.join(sorted(self.columns))}"
+            )
+        return self.columns[name]
+
+    def receipt(self, name: str, pack: int) -> Receipt:
+        """The receipt of a cell. Raises MissingError or DamagedError when the cell cannot be trusted."""
+        return self._cell(name, pack)[0]
+
+    def read(self, name: str, row: int, pack: int, start: int = 0, stop: int | None = None) -> NDArray[Any]:
+        """Frames [start, stop) of one row of a pack in a column, copied from its shard."""
+        column = self.column(name)
+        receipt, shard = self._cell(name, pack)
+        if reason := receipt.refused.get(str(row)):
+            raise MissingError(f"{name} of row {row} in pack {pack} could not be computed: {reason}")
+        offset, length = self.packs[pack].rows[row].place(column.axis)
+        stop = length if stop is None else stop
+        if not 0 <= start <= stop <= length:
+            raise IndexError(f"frames {start} to {stop} of an utterance of {length}")
+        return shard.read(offset + start, offset + stop)
+
+    def has(self, name: str, row: int, pack: int) -> bool:
+        """Whether a row has values in a column."""
+        try:
+            return str(row) not in self.receipt(name, pack).refused
+        except (MissingError, DamagedError):
+            return False
+
+    def _cell(self, name: str, pack: int) -> tuple[Receipt, Shard]:
+        if (name, pack) not in self._shards:
+            column = self.column(name)
+            try:
+                receipt = read_receipt(self.layout, column, self.packs[pack])
+            except MissingError as error:
+                raise MissingError(
+                    f"column {name} of pack {pack} is not in {self.layout.root} yet; run `svc extract` again to finish it"
+                ) from error
+            path = self.layout.shard(column, pack)
+            shard = Shard(path, column.numpy_dtype, column.frame_shape, self.size.of(column.axis))
+            self._shards[name, pack] = receipt, shard
+        return self._shards[name, pack]
+
+    def __repr__(self) -> str:
+        seconds = sum(clip.seconds for clip in self)
+        return (
+            f"Store {self.layout.root}: {len(self)} utterances of {len(self.speakers)} speakers, "
+            f"{seconds / 60:.1f} minutes; columns {', '.join(sorted(self.columns))}"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self!r}</p>{self.utterances.drop(columns='id').to_html(max_rows=12)}"
+
+
+class Clip:
+    """One utterance of a store. Its features are read when asked for."""
+
+    def __init__(self, store: Store, utterance: Utterance):
+        self.store = store
+        self.utterance = utterance
+        self.row: Row = store.packs[utterance.pack].rows[utterance.row]
+
+    @property
+    def id(self) -> str:
+        return self.utterance.id
+
+    @property
+    def speaker(self) -> str:
+        return self.utterance.speaker
+
+    @property
+    def row_of(self) -> int:
+        """Its row in its pack."""
+        return self.utterance.row
+
+    @property
+    def seconds(self) -> float:
+        return self.row.mel_frames / float(self.store.description["identity"]["mel_frame_rate"])
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
+        """Frames [start, stop) of a column, on the column's own axis."""
+        return self.store.read(name, self.utterance.row, self.utterance.pack, start, stop)
+
+    def hidden(self, layer: int) -> NDArray[np.float16]:
+        """Hidden states of a layer: float16 (unit_frames, width)."""
+        return self.read(f"hidden/{layer}")
+
+    @property
+    def f0(self) -> NDArray[np.float32]:
+        """Hz at mel centres, 0 where unvoiced: float32 (mel_frames,)."""
+        return self.read("f0")
+
+    @property
+    def mel(self) -> NDArray[np.float16]:
+        """ln magnitude: float16 (mel_frames, 128)."""
+        return self.read("mel")
+
+    @property
+    def mel2ph(self) -> NDArray[np.int32]:
+        """1-based unit frame at each mel frame: int32 (mel_frames,)."""
+        return self.read("mel2ph")
+
+    @property
+    def loudness(self) -> NDArray[np.float32]:
+        """dBFS at mel centres: float32 (mel_frames,)."""
+        return self.read("loudness")
+
+    def missing(self) -> list[str]:
+        """The columns that have no values for this utterance."""
+        return [
+            n for n in self.store.columns if not self.store.has(n, self.utterance.row, self.utterance.pack)
+        ]
+
+    def summary(self) -> dict[str, Any]:
+        """What the utterance table says of it."""
+        rate = float(self.store.description["identity"]["mel_frame_rate"])
+        return {
+            "id": self.id,
+            "speaker": self.speaker,
+            "seconds": round(self.seconds, 3),
+            "unit_frames": self.row.place(UNIT)[1],
+            "mel_frames": self.row.place(MEL)[1],
+            "source": self.utterance.source,
+            "start": round(self.utterance.start / rate, 3),
+            "end": round(self.utterance.end / rate, 3),
+            "complete": not self.missing(),
+        }
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Draw the mel with f0 over it and the units under it; save to `path` if given. Returns the figure."""
+        from .plot import plot_clip
+
+        return plot_clip(self, path)
+
+    def __repr__(self) -> str:
+        return f"Clip {self.id}: {self.seconds:.2f} s of {self.speaker}"

@@ -1,0 +1,120 @@
+"""What a store is made of: axes, columns, rows and packs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .files import digest
+
+FORMAT_VERSION = 1
+INNER_FRAMES = 128  # frames of an inner chunk: what is checksummed, and read, at once
+
+UNIT, MEL = "unit", "mel"  # the two axes along which features run
+
+
+@dataclass(frozen=True)
+class PackSize:
+    """How many frames one pack has room for on each axis. Every cell of a store is one shard of this length."""
+
+    unit: int
+    mel: int
+
+    @classmethod
+    def for_corpus(cls, hours: float) -> PackSize:
+        """22-minute packs for large corpora, 2.7-minute ones for small: there, many small cells progress better."""
+        units = 65_536 if hours > 20 else 8_192
+        # As many mel frames (44100 / 512 a second) as the unit frames (50 a second) last, in whole inner chunks.
+        return cls(unit=units, mel=-(-units * 441 * 2 // 512 // INNER_FRAMES) * INNER_FRAMES)
+
+    def of(self, axis: str) -> int:
+        return self.unit if axis == UNIT else self.mel
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature: its name (`hidden/12`, `f0`), axis, dtype, width (0 for one number a frame), and what made it.
+
+    `settings` is everything that decides its values: another value makes another column. `unit` is the physical one.
+    """
+
+    name: str
+    axis: str
+    dtype: str
+    width: int
+    unit: str
+    settings: dict[str, Any] = field(hash=False)
+
+    @property
+    def made_by(self) -> str:
+        """Digest of the settings, as receipts carry it."""
+        return digest([self.name, self.axis, self.dtype, self.width, self.settings])
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        return (self.width,) if self.width else ()
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.dtype).newbyteorder("<")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One utterance's place in a pack.
+
+    `audio` is the sha256 of its recording's file, of which it is mel frames [start, end). `joined` says that the
+    utterance before ends where this one begins, in mid-sound. Offsets and lengths are frames within the pack.
+    """
+
+    audio: str
+    start: int
+    end: int
+    joined: bool
+    unit_offset: int
+    unit_frames: int
+    mel_offset: int
+    mel_frames: int
+
+    def place(self, axis: str) -> tuple[int, int]:
+        """(offset, length) in frames on an axis."""
+        return (self.unit_offset, self.unit_frames) if axis == UNIT else (self.mel_offset, self.mel_frames)
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Utterances whose features lie in the same shards. Never changed once written."""
+
+    number: int
+    rows: tuple[Row, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"number": self.number, "rows": [asdict(row) for row in self.rows]}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Pack:
+        return cls(value["number"], tuple(Row(**row) for row in value["rows"]))
+
+    @property
+    def digest(self) -> str:
+        return digest(self.to_json())
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One utterance of the corpus as it is now: its name, whose voice it is, where it came from, where it is kept.
+
+    `corpus` is the folder that was given, `source` the recording's path inside it.
+    """
+
+    id: str
+    speaker: str
+    corpus: str
+    source: str
+    audio: str
+    start: int
+    end: int
+    pack: int
+    row: int

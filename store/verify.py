@@ -1,0 +1,45 @@
+"""Reading every byte of a store against its receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .errors import DamagedError, MissingError
+from .reader import Store
+from .receipts import check_sha256, read_receipt
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One cell that is not as it should be. `kind` is missing, damaged or refused."""
+
+    kind: str
+    column: str
+    pack: int
+    utterances: tuple[str, ...]
+    reason: str
+
+
+def verify(store: Store, progress: Callable[[int, int], None] = lambda done, total: None) -> list[Finding]:
+    """Check all cells of today's corpus: receipt, size and sha256. An empty list means that all is well."""
+    used = sorted({u.pack for u in store.table})
+    cells = [(column, store.packs[number]) for column in store.columns.values() for number in used]
+    findings = []
+    for done, (column, pack) in enumerate(cells):
+        progress(done, len(cells))
+        names = {u.row: u.id for u in store.table if u.pack == pack.number}
+        try:
+            receipt = read_receipt(store.layout, column, pack)
+            check_sha256(store.layout, column, pack, receipt)
+        except MissingError as error:
+            findings.append(Finding("missing", column.name, pack.number, tuple(names.values()), str(error)))
+            continue
+        except DamagedError as error:
+            findings.append(Finding("damaged", column.name, pack.number, tuple(names.values()), str(error)))
+            continue
+        for row, reason in receipt.refused.items():
+            if int(row) in names:
+                findings.append(Finding("refused", column.name, pack.number, (names[int(row)],), reason))
+    progress(len(cells), len(cells))
+    return findings
