@@ -151,9 +151,7 @@ def scan(path: Path) -> Recording:
             f"is too short: {1000 * samples / rate:.3g} ms; at least {1000 * MIN_SECONDS:.0f} ms are needed"
         )
     if broken > max(8, samples * channels // 1000):
-        raise AudioError(
-            f"{broken} of {samples * channels} samples are not numbers (NaN or infinite); export it again"
-        )
+        raise AudioError(f"{broken} of {samples * channels} samples are not numbers (NaN or infinite); export it again")
     notes = [f"{broken} samples were not numbers (NaN or infinite) and were silenced"] if broken else []
     mean, power = total / samples, power / samples
     if not np.any(np.diagonal(power) > mean**2):
@@ -161,9 +159,7 @@ def scan(path: Path) -> Recording:
     mixdown, mix_notes = _choose_mixdown(mean, power)
     level, peak = _levels(path, rate, samples, mixdown)
     if level.max() < SILENT_DB:
-        raise AudioError(
-            f"is silent: its loudest moment is {level.max():.0f} dBFS; a voice is above {SILENT_DB:.0f}"
-        )
+        raise AudioError(f"is silent: its loudest moment is {level.max():.0f} dBFS; a voice is above {SILENT_DB:.0f}")
     if peak > 1.0:
         mixdown = Mixdown(mixdown.weights, mixdown.offset, 1.0 / peak)
         level = level - np.float32(20 * np.log10(peak))
@@ -233,9 +229,7 @@ def _open(path: Path) -> soundfile.SoundFile:
     except (soundfile.LibsndfileError, OSError) as error:
         raise AudioError(_why_unreadable(path, error)) from error
     if not RATES[0] <= file.samplerate <= RATES[1]:
-        raise AudioError(
-            f"claims a sample rate of {file.samplerate} Hz; {RATES[0]} to {RATES[1]} Hz are believed"
-        )
+        raise AudioError(f"claims a sample rate of {file.samplerate} Hz; {RATES[0]} to {RATES[1]} Hz are believed")
     if file.channels > MAX_CHANNELS:
         raise AudioError(f"claims {file.channels} channels; at most {MAX_CHANNELS} are believed")
     return file
@@ -264,9 +258,7 @@ def _blocks(file: soundfile.SoundFile, path: Path) -> Iterator[NDArray[np.float3
             block = file.read(block_samples, dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, MemoryError) as error:
             detail = str(getattr(error, "error_string", "") or error).strip().rstrip(".")
-            raise AudioError(
-                f"is damaged after {done / file.samplerate:.1f} s ({detail}); export it again"
-            ) from error
+            raise AudioError(f"is damaged after {done / file.samplerate:.1f} s ({detail}); export it again") from error
         if len(block) == 0:
             return
         done += len(block)
@@ -293,9 +285,7 @@ def _choose_mixdown(mean: NDArray[np.float64], power: NDArray[np.float64]) -> tu
 
 def _levels(path: Path, rate: int, samples: int, mixdown: Mixdown) -> tuple[NDArray[np.float32], float]:
     """RMS of each mel frame in dBFS, float32 (frames,), and the peak of the mono signal."""
-    edges = np.array(
-        [mel_frame_start(frame, rate) for frame in range(mel_frames_covering(samples, rate) + 1)]
-    )
+    edges = np.array([mel_frame_start(frame, rate) for frame in range(mel_frames_covering(samples, rate) + 1)])
     energy = np.zeros(len(edges) - 1)
     position, peak = 0, 0.0
     with _open(path) as file:

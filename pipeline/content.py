@@ -99,9 +99,7 @@ class Content(nn.Module):
             offline = Path(source).is_dir() or not _hub_is_reachable()
             config_dict, _ = HubertConfig.get_config_dict(source, local_files_only=offline)
             if config_dict.get("model_type") != "hubert":
-                raise EncoderError(
-                    f"{name} is a {config_dict.get('model_type')!r} model; a 'hubert' model is needed"
-                )
+                raise EncoderError(f"{name} is a {config_dict.get('model_type')!r} model; a 'hubert' model is needed")
             model, info = HubertModel.from_pretrained(
                 source, output_loading_info=True, dtype=torch.float32, local_files_only=offline
             )
@@ -112,9 +110,7 @@ class Content(nn.Module):
         if missing := [key for key in info["missing_keys"] if key != "masked_spec_embed"]:
             raise EncoderError(f"the weights of {name} lack {len(missing)} tensors, {missing[0]} among them")
         if _hop(model.config) != CONTENT_HOP:
-            raise EncoderError(
-                f"{name} makes a frame every {_hop(model.config)} samples; {CONTENT_HOP} are expected"
-            )
+            raise EncoderError(f"{name} makes a frame every {_hop(model.config)} samples; {CONTENT_HOP} are expected")
         return cls(model, name, _normalizes(source, offline)).to(device)
 
     def hidden(self, wavs: Tensor, lengths: Tensor, layers: Sequence[int]) -> dict[int, Tensor]:
@@ -187,12 +183,7 @@ def weights_hash(model: nn.Module) -> str:
 
 def looks_like_path(name: str) -> bool:
     """Whether an encoder's name means a folder rather than a hub id such as `facebook/hubert-base-ls960`."""
-    return (
-        os.path.sep * 2 in name
-        or name.startswith((".", "/", "~"))
-        or name.count("/") != 1
-        or Path(name).exists()
-    )
+    return os.path.sep * 2 in name or name.startswith((".", "/", "~")) or name.count("/") != 1 or Path(name).exists()
 
 
 def _hop(config: Any) -> int:

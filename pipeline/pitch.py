@@ -37,9 +37,7 @@ class PitchSettings:
         if self.method not in METHODS:
             raise ValueError(f"f0 method {self.method!r} is not known; choose {' or '.join(METHODS)}")
         if not 20.0 <= self.f0_min < self.f0_max <= 4000.0:
-            raise ValueError(
-                f"f0 range {self.f0_min} to {self.f0_max} Hz: it must lie within 20 to 4000 Hz, and rise"
-            )
+            raise ValueError(f"f0 range {self.f0_min} to {self.f0_max} Hz: it must lie within 20 to 4000 Hz, and rise")
 
 
 def track(wav: NDArray[np.float32], settings: PitchSettings) -> NDArray[np.float32]:

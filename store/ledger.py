@@ -25,14 +25,15 @@ def read_description(layout: Layout) -> dict[str, Any]:
 
 def read_utterances(layout: Layout) -> list[Utterance]:
     """The corpus as it is now."""
-    columns = read_sealed(layout.utterances)
+    try:
+        columns = read_sealed(layout.utterances)
+    except MissingError as error:
+        raise StoreError(f"{layout.root} holds no utterances yet; run `svc extract` again to fill it") from error
     try:
         rows = zip(*(columns[name] for name in Utterance.__dataclass_fields__), strict=True)
         return [Utterance(*row) for row in rows]
     except (KeyError, ValueError) as error:
-        raise DamagedError(
-            f"{layout.utterances} is no utterance table that this version understands"
-        ) from error
+        raise DamagedError(f"{layout.utterances} is no utterance table that this version understands") from error
 
 
 def write_utterances(layout: Layout, utterances: list[Utterance]) -> None:

@@ -69,9 +69,7 @@ class Store:
         if found:
             raise MissingError(f"{key!r} names {len(found)} utterances: {', '.join(u.id for u in found[:4])}")
         near = ", ".join(u.id for u in self.table[:3])
-        raise MissingError(
-            f"no utterance {key!r} in {self.layout.root}: it has {len(self.table)}, such as {near}"
-        )
+        raise MissingError(f"no utterance {key!r} in {self.layout.root}: it has {len(self.table)}, such as {near}")
 
     def __getstate__(self) -> dict[str, Any]:
         # Never carry memory maps into another process: it opens its own.
@@ -122,9 +120,7 @@ class Store:
 
     def column(self, name: str) -> Column:
         if name not in self.columns:
-            raise MissingError(
-                f"no column {name!r} in {self.layout.root}: it has {', '.join(sorted(self.columns))}"
-            )
+            raise MissingError(f"no column {name!r} in {self.layout.root}: it has {', '.join(sorted(self.columns))}")
         return self.columns[name]
 
     def receipt(self, name: str, pack: int) -> Receipt:
@@ -230,9 +226,7 @@ class Clip:
 
     def missing(self) -> list[str]:
         """The columns that have no values for this utterance."""
-        return [
-            n for n in self.store.columns if not self.store.has(n, self.utterance.row, self.utterance.pack)
-        ]
+        return [n for n in self.store.columns if not self.store.has(n, self.utterance.row, self.utterance.pack)]
 
     def summary(self) -> dict[str, Any]:
         """What the utterance table says of it."""

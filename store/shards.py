@@ -74,9 +74,7 @@ class Shard:
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """A copy of frames [start, stop). Raises DamagedError for a chunk that does not match its checksum."""
         if not 0 <= start <= stop <= self.frames:
-            raise DamagedError(
-                f"{self.path} is damaged: frames {start} to {stop} asked for, {self.frames} held"
-            )
+            raise DamagedError(f"{self.path} is damaged: frames {start} to {stop} asked for, {self.frames} held")
         first, last = start // INNER_FRAMES, -(-stop // INNER_FRAMES)
         for number in range(first, last):
             if not self._verified[number]:

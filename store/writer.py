@@ -116,9 +116,7 @@ class Writer:
                     f"{column.dtype} {(length, *column.frame_shape)} was expected"
                 )
             if column.numpy_dtype.kind == "f" and not np.isfinite(value).all():
-                raise StoreError(
-                    f"{column.name}, pack {pack.number}, row {number}: values are not all finite"
-                )
+                raise StoreError(f"{column.name}, pack {pack.number}, row {number}: values are not all finite")
             frames[offset : offset + length] = value
         data = shards.encode(frames, self.size.of(column.axis))
         write_whole(self.layout.shard(column, pack.number), data)
@@ -210,9 +208,7 @@ def _describe_array(group: Any, column: Column, frames: int, size: PackSize) -> 
         dtype=column.numpy_dtype,
         compressors=[Crc32cCodec()],
         fill_value=0,
-        dimension_names=[f"{column.axis}_frame", column.name.replace("/", "_") + "_bin"][
-            : 2 if column.width else 1
-        ],
+        dimension_names=[f"{column.axis}_frame", column.name.replace("/", "_") + "_bin"][: 2 if column.width else 1],
         attributes={"units": column.unit, "settings": column.settings},
     )
 
