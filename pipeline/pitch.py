@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+from scipy.signal import savgol_filter
 
 from .frames import MEL_HOP, MEL_RATE
 
@@ -63,3 +65,23 @@ def continuous(f0: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.full(len(f0), 200.0, np.float32)
     bridged = np.exp(np.interp(np.arange(len(f0)), voiced, np.log(f0[voiced]))).astype(np.float32)
     return np.where(f0 > 0, f0, bridged)
+
+
+def repair(f0: NDArray[np.float32]) -> NDArray[np.float32]:
+    """f0 that can be sung: float32 (M,), Hz, 0 where unvoiced.
+
+    Trackers slip for a frame or two, where a voice cannot. Voiced runs shorter than 4 frames (46 ms) are dropped,
+    values more than 60 cents off the median of 5 are set to it (Hampel filter), and each run is smoothed by a parabola
+    over 9 frames (Savitzky and Golay, 1964), which keeps vibrato.
+    """
+    out = np.zeros_like(f0)
+    voiced = np.flatnonzero(f0 > 0)
+    for run in np.split(voiced, np.flatnonzero(np.diff(voiced) > 1) + 1):
+        if len(run) < 4:
+            continue
+        octaves = np.log2(f0[run])
+        median = median_filter(octaves, 5, mode="nearest")
+        octaves = np.where(np.abs(octaves - median) > 60 / 1200, median, octaves)
+        window = min(9, len(run) - (1 - len(run) % 2))
+        out[run] = 2.0 ** savgol_filter(octaves, window, polyorder=2, mode="interp") if window > 3 else 2.0**octaves
+    return out

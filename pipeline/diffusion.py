@@ -1,0 +1,137 @@
+"""The acoustic model: units, pitch, loudness and speaker in, log mel out, by diffusion.
+
+Two objectives, one door: `ddpm` predicts the noise (Ho et al., 2020, arXiv 2006.11239, equation 14; betas as in
+Diff-SVC), `flow` predicts the velocity from mel to noise (rectified flow: Liu et al., 2022, arXiv 2209.03003).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .denoiser import WaveNet
+from .projection import gather
+
+OBJECTIVES = ("ddpm", "flow")
+STEPS = 1_000  # noise steps; the flow's time runs 0..1 and is scaled to this for the denoiser
+BETAS = (1e-4, 0.02)  # ddpm's noise schedule, linear (Diff-SVC)
+PITCH_FEATURES = 16  # sines and cosines each, of log2 f0
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The widths of an acoustic model."""
+
+    unit_dim: int
+    speakers: int
+    bins: int = 128
+    condition: int = 192
+    channels: int = 192
+    layers: int = 6
+    dilation_cycle: int = 4
+
+
+@dataclass
+class Batch:
+    """A batch of crops, padded to one length; `mask` is 0 on padding.
+
+    units float (B, U, unit_dim); mel2ph int64 (B, M); f0 Hz without gaps, voiced 0/1, loudness dBFS and mask:
+    float (B, M); speaker int64 (B,), or float (B, speakers) for a mixture; mel float (B, M, bins) when training.
+    """
+
+    units: Tensor
+    mel2ph: Tensor
+    f0: Tensor
+    voiced: Tensor
+    loudness: Tensor
+    mask: Tensor
+    speaker: Tensor
+    mel: Tensor | None = None
+
+
+class Condition(nn.Module):
+    """What is sung, how high, how loud, by whom: a Batch -> (B, condition, M)."""
+
+    unit_mean: Tensor
+    unit_scale: Tensor
+
+    def __init__(self, shape: Shape):
+        super().__init__()
+        self.register_buffer("unit_mean", torch.zeros(shape.unit_dim))
+        self.register_buffer("unit_scale", torch.ones(shape.unit_dim))
+        self.units = nn.Linear(shape.unit_dim, shape.condition)
+        self.pitch = nn.Linear(2 * PITCH_FEATURES + 1, shape.condition)
+        self.loudness = nn.Linear(1, shape.condition)
+        self.speaker = nn.Embedding(shape.speakers, shape.condition)
+        self.context = nn.Conv1d(shape.condition, shape.condition, 5, padding=2)
+
+    def forward(self, batch: Batch) -> Tensor:
+        # Before the gather, whose zero row must stay zero, and at 50 frames a second instead of 86.
+        units = gather(self.units((batch.units - self.unit_mean) / self.unit_scale), batch.mel2ph)
+        octaves = torch.log2(batch.f0 / 55.0)[..., None]
+        angle = octaves * (2 * math.pi * 2.0 ** torch.linspace(-3, 3, PITCH_FEATURES, device=octaves.device))
+        pitch = torch.cat([angle.sin(), angle.cos(), batch.voiced[..., None]], dim=-1)
+        speaker = (
+            self.speaker(batch.speaker) if batch.speaker.dim() == 1 else batch.speaker @ self.speaker.weight
+        )
+        whole = units + self.pitch(pitch) + self.loudness(batch.loudness[..., None] / 20 + 2) + speaker[:, None]
+        whole = (whole * batch.mask[..., None]).transpose(1, 2)
+        return whole + self.context(F.silu(whole))
+
+
+class Diffusion(nn.Module):
+    """Condition and denoiser, an objective to train them by, and the mel's own scale."""
+
+    mel_mean: Tensor
+    mel_scale: Tensor
+
+    def __init__(self, shape: Shape, objective: str = "flow"):
+        super().__init__()
+        if objective not in OBJECTIVES:
+            raise ValueError(f"objective {objective!r} is not known; choose {' or '.join(OBJECTIVES)}")
+        self.shape, self.objective = shape, objective
+        self.condition = Condition(shape)
+        self.denoiser = WaveNet(shape.bins, shape.condition, shape.channels, shape.layers, shape.dilation_cycle)
+        self.register_buffer("mel_mean", torch.zeros(shape.bins))
+        self.register_buffer("mel_scale", torch.ones(shape.bins))
+
+    def normalise(self, mel: Tensor) -> Tensor:
+        """ln magnitude (B, M, bins) -> what is diffused, (B, bins, M): each bin with mean 0 and deviation 1."""
+        return ((mel - self.mel_mean) / self.mel_scale).transpose(1, 2)
+
+    def denormalise(self, x: Tensor) -> Tensor:
+        """(B, bins, M) -> ln magnitude (B, M, bins)."""
+        return x.transpose(1, 2) * self.mel_scale + self.mel_mean
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Mean squared error of the prediction over the frames that are no padding: a scalar.
+
+        `generator` (on the CPU, so that every device draws alike) decides noise steps and noise.
+        """
+        assert batch.mel is not None
+        x0 = self.normalise(batch.mel)
+        device = x0.device
+        noise = torch.randn(x0.shape, generator=generator).to(device)
+        # Stratified over the batch: every loss sees early and late steps.
+        uniform = ((torch.arange(len(x0)) + torch.rand(len(x0), generator=generator)) / len(x0)).to(device)
+        if self.objective == "ddpm":
+            step = (uniform * STEPS).long().clamp(max=STEPS - 1)
+            keep = alphas_cumprod().to(device)[step][:, None, None]
+            noisy, target = keep.sqrt() * x0 + (1 - keep).sqrt() * noise, noise
+        else:
+            # Noise steps are drawn where the flow is hard to tell: logit-normal (Esser et al., 2024, arXiv 2403.03206)
+            time = torch.sigmoid(torch.special.ndtri(uniform.clamp(1e-4, 1 - 1e-4)))
+            step = time * STEPS
+            noisy, target = torch.lerp(x0, noise, time[:, None, None]), noise - x0
+        predicted = self.denoiser(noisy, step, self.denoiser.project(self.condition(batch)))
+        error = (predicted.float() - target).square().mean(1)
+        return (error * batch.mask).sum() / batch.mask.sum()
+
+
+def alphas_cumprod() -> Tensor:
+    """How much of the mel is left, in power, at each of ddpm's steps: float32 (STEPS,)."""
+    return (1 - torch.linspace(*BETAS, STEPS)).cumprod(0)

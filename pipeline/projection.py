@@ -1,0 +1,60 @@
+"""From hidden states to soft units (van Niekerk et al., 2022, arXiv 2111.02392).
+
+Codes are k-means clusters of a middle layer. The soft projection is one linear layer on a later one, trained so that
+the cosine between its output and a code's embedding, over 0.1, predicts the code. The units handed on are the output
+of that linear layer: no softmax, no activation. The paper fine-tunes the encoder as well; here it is frozen.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+TEMPERATURE = 0.1
+
+
+class Codebook(nn.Module):
+    """k-means centroids of a layer: float32 (codes, hidden)."""
+
+    centroids: Tensor
+
+    def __init__(self, centroids: Tensor):
+        super().__init__()
+        self.register_buffer("centroids", centroids)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """The nearest centroid of each frame: (..., hidden) -> int64 (...)."""
+        # |x - c|^2 without the |x|^2 that all centroids share
+        return (self.centroids.square().sum(-1) - 2 * hidden @ self.centroids.T).argmin(-1)
+
+
+class SoftProjection(nn.Module):
+    """The "FC layer" and the code embeddings that teach it.
+
+    `proj` is Linear(hidden, unit_dim), `label_embedding` (codes, unit_dim): the names of bshall/hubert.
+    """
+
+    def __init__(self, hidden_size: int, unit_dim: int = 256, codes: int = 100):
+        super().__init__()
+        self.proj = nn.Linear(hidden_size, unit_dim)
+        self.label_embedding = nn.Embedding(codes, unit_dim)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Soft units: (..., hidden) -> (..., unit_dim)."""
+        return self.proj(hidden)
+
+    def logits(self, units: Tensor) -> Tensor:
+        """Cosine similarity to every code, over the temperature: (..., unit_dim) -> (..., codes)."""
+        return F.normalize(units, dim=-1) @ F.normalize(self.label_embedding.weight, dim=-1).T / TEMPERATURE
+
+
+def soft_loss(projection: SoftProjection, hidden: Tensor, codes: Tensor) -> Tensor:
+    """Cross-entropy of the codes (N,) given hidden states (N, hidden): the softmax of "soft" is in here alone."""
+    return F.cross_entropy(projection.logits(projection(hidden)), codes)
+
+
+def gather(units: Tensor, mel2ph: Tensor) -> Tensor:
+    """Units at mel frames: (B, U, D), int64 (B, M) 1-based -> (B, M, D); zeros where mel2ph is 0."""
+    padded = F.pad(units, (0, 0, 1, 0))
+    return torch.gather(padded, 1, mel2ph[..., None].expand(-1, -1, units.shape[-1]))

@@ -1,0 +1,1 @@
+"""From mel and f0 to a waveform."""
