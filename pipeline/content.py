@@ -77,6 +77,11 @@ class Content(nn.Module):
             first = model.feature_extractor.conv_layers[0]
             first.layer_norm = self.group_norm = MaskedGroupNorm(first.layer_norm)
 
+    @property
+    def origin(self) -> str:
+        """Where to find it again, from any folder: a hub id, or an absolute path."""
+        return str(Path(self.name).absolute()) if Path(self.name).is_dir() else HUB_NAMES.get(self.name, self.name)
+
     @classmethod
     def load(cls, name: str, device: str | torch.device = "cpu") -> Content:
         """Load by short name (`HUB_NAMES`), hub id or folder.

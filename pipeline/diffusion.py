@@ -75,9 +75,7 @@ class Condition(nn.Module):
         octaves = torch.log2(batch.f0 / 55.0)[..., None]
         angle = octaves * (2 * math.pi * 2.0 ** torch.linspace(-3, 3, PITCH_FEATURES, device=octaves.device))
         pitch = torch.cat([angle.sin(), angle.cos(), batch.voiced[..., None]], dim=-1)
-        speaker = (
-            self.speaker(batch.speaker) if batch.speaker.dim() == 1 else batch.speaker @ self.speaker.weight
-        )
+        speaker = self.speaker(batch.speaker) if batch.speaker.dim() == 1 else batch.speaker @ self.speaker.weight
         whole = units + self.pitch(pitch) + self.loudness(batch.loudness[..., None] / 20 + 2) + speaker[:, None]
         whole = (whole * batch.mask[..., None]).transpose(1, 2)
         return whole + self.context(F.silu(whole))

@@ -40,6 +40,7 @@ def columns(content: Content, layers: Iterable[int], pitch_settings: PitchSettin
             content.hidden_size,
             "1",
             {"encoder": content.describe(), "layer": layer, "algorithm": ALGORITHM},
+            origin=content.origin,
         )
         for layer in layers
     ]

@@ -23,6 +23,126 @@ class ExtractSettings:
     device: str = "auto"
 
 
+@dataclass(frozen=True)
+class TrainSettings:
+    """What `svc train` learns, and how long. The presets are three of these.
+
+    Attributes:
+        unit_dim: width of the soft units.
+        codes: k-means clusters of the lowest stored layer.
+        unit_steps: optimizer steps of the soft projection.
+        objective: `flow` or `ddpm`.
+        condition, channels, layers, dilation_cycle: the acoustic model's widths (pipeline.diffusion.Shape).
+        steps: optimizer steps of the acoustic model.
+        batch: crops a step, of `crop_seconds` each.
+        learning_rate: AdamW's, after `warmup` steps.
+        ema: decay of the averaged weights that sing.
+        validate_every: steps between validations, each of which writes a checkpoint.
+        precision: `fp32`, `bf16`, or `auto`: bf16 where the machine computes it in hardware.
+        seed: everything random follows from it.
+    """
+
+    unit_dim: int = 256
+    codes: int = 100
+    unit_steps: int = 600
+    objective: str = "flow"
+    condition: int = 192
+    channels: int = 192
+    layers: int = 6
+    dilation_cycle: int = 4
+    steps: int = 1_500
+    batch: int = 8
+    crop_seconds: float = 1.5
+    learning_rate: float = 1e-3
+    warmup: int = 50
+    ema: float = 0.995
+    validate_every: int = 100
+    precision: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("unit_dim", "codes", "unit_steps", "condition", "channels", "layers", "steps", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.objective not in ("flow", "ddpm"):
+            raise ValueError(f"objective {self.objective!r} is not known; choose flow or ddpm")
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise ValueError(f"precision {self.precision!r} is not known; choose auto, fp32 or bf16")
+        if not 0.2 <= self.crop_seconds <= 30:
+            raise ValueError(f"a crop must last 0.2 to 30 s, not {self.crop_seconds} s")
+
+
+PRESETS = {
+    "tiny": TrainSettings(),
+    "base": TrainSettings(
+        unit_steps=5_000,
+        condition=256,
+        channels=384,
+        layers=12,
+        steps=40_000,
+        batch=16,
+        crop_seconds=2.0,
+        learning_rate=5e-4,
+        warmup=500,
+        ema=0.9995,
+        validate_every=1_000,
+    ),
+    "large": TrainSettings(
+        unit_steps=10_000,
+        condition=384,
+        channels=512,
+        layers=20,
+        steps=100_000,
+        batch=32,
+        crop_seconds=2.0,
+        learning_rate=4e-4,
+        warmup=1_000,
+        ema=0.9999,
+        validate_every=2_000,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """How `svc render` sings.
+
+    Attributes:
+        speaker: whose voice; None takes the run's first.
+        key: semitones up.
+        steps, method: the sampler's; None takes the objective's own.
+        seed: the same seed gives the same bytes.
+        encoder: where the run's encoder is, if not where the store was made with.
+        device: `auto`, `cpu`, `cuda`.
+    """
+
+    speaker: str | None = None
+    key: float = 0.0
+    steps: int = 20
+    method: str | None = None
+    seed: int = 0
+    encoder: str | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= 1000:
+            raise ValueError(f"steps must be 1 to 1000, not {self.steps}")
+        if not -48 <= self.key <= 48:
+            raise ValueError(f"a key of {self.key:+g} semitones is beyond four octaves")
+
+
+def pick_precision(name: str, device: str) -> str:
+    """`auto` becomes bf16 where the device multiplies it in hardware, else fp32."""
+    import torch
+
+    if name != "auto":
+        return name
+    if device.startswith("cuda"):
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    can = torch.cpu.get_capabilities() if device == "cpu" else {}
+    return "bf16" if can.get("amx_bf16") or can.get("avx512_bf16") else "fp32"
+
+
 def pick_device(name: str) -> str:
     """`auto` becomes the GPU where there is one. Raises UserError for a device that is not there."""
     import torch

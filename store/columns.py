@@ -34,17 +34,18 @@ def check_same(what: str, stored: dict[str, Any], asked: dict[str, Any], remedy:
     if canonical(stored) == canonical(asked):
         return
     lines = [
-        f"  {name}: {_show(old)} in the store, {_show(new)} asked for" for name, old, new in _differences(stored, asked)
+        f"  {name}: {_show(old)} in the store, {_show(new)} asked for" for name, old, new in differences(stored, asked)
     ]
     raise SettingsError("\n".join([f"{what} was made with other settings:", *lines, remedy]))
 
 
-def _differences(stored: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
+def differences(stored: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
+    """(dotted name, stored value, asked value) of every setting that differs."""
     found: list[tuple[str, Any, Any]] = []
     for key in sorted(stored.keys() | asked.keys()):
         old, new = stored.get(key), asked.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
-            found += _differences(old, new, f"{prefix}{key}.")
+            found += differences(old, new, f"{prefix}{key}.")
         elif canonical(old) != canonical(new):
             found.append((prefix + key, old, new))
     return found

@@ -38,6 +38,7 @@ class Column:
     """One feature: its name (`hidden/12`, `f0`), axis, dtype, width (0 for one number a frame), and what made it.
 
     `settings` is everything that decides its values: another value makes another column. `unit` is the physical one.
+    `origin` is where what made it was found, for whoever needs it again: it decides nothing.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Column:
     width: int
     unit: str
     settings: dict[str, Any] = field(hash=False)
+    origin: str = ""
 
     @property
     def made_by(self) -> str:

@@ -67,7 +67,7 @@ class Writer:
 
         group = zarr.open_group(self.layout.root, mode="a", zarr_format=3, use_consolidated=False)
         for column in columns:
-            if column.name not in self.columns:
+            if column != self.columns.get(column.name):
                 write_column(self.layout, column)
                 self.columns[column.name] = column
         for column in self.columns.values():

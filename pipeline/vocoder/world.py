@@ -20,6 +20,7 @@ from ..pitch import pyworld
 
 PERIOD_MS = 1000.0 * MEL_HOP / MEL_RATE
 LOWEST_HZ, HIGHEST_HZ = 40.0, 2000.0  # f0 that WORLD is asked to sing
+PIECE, OVERLAP = 1_700, 4  # mel frames
 BREATH = ((0.0, -40.0), (3_000.0, -25.0), (8_000.0, -8.0), (14_000.0, -3.0))  # Hz, noise under the voice in dB
 
 
@@ -31,14 +32,27 @@ class World:
     def __call__(self, mel: NDArray[np.float32], f0: NDArray[np.float32]) -> NDArray[np.float32]:
         """mel float (M, 128) ln magnitude, f0 float (M,) Hz with 0 = unvoiced -> float32 (M * 512,) at 44.1 kHz.
 
-        The same input gives the same bytes.
+        The same input gives the same bytes. Long input is sung in pieces that meet where nothing is voiced, so that
+        memory stays bounded and no pulse is lost.
         """
+        out = np.zeros(len(f0) * MEL_HOP, np.float32)
+        fade = np.linspace(0, 1, OVERLAP * MEL_HOP, dtype=np.float32)
+        for start, stop in _pieces(f0):
+            # A piece runs on into the next one's unvoiced beginning, and the two are faded over.
+            end = min(stop + OVERLAP, len(f0))
+            wav = self._sing(mel[start:end], f0[start:end])
+            if start > 0:
+                wav[: len(fade)] *= fade
+            if end > stop:
+                wav[-len(fade) :] *= fade[::-1]
+            out[start * MEL_HOP : end * MEL_HOP] += wav
+        return out
+
+    def _sing(self, mel: NDArray[np.float32], f0: NDArray[np.float32]) -> NDArray[np.float32]:
         frames = len(f0)
         # WORLD's frame i stands at i * hop, a mel frame's centre half a hop later: one frame more, at the edges.
-        centres = np.arange(frames) + 0.5
-        edges = np.clip(np.arange(frames + 1), 0.5, max(0.5, frames - 0.5))
         power = 2 * np.log(self.envelope(mel, f0))
-        power = np.stack([np.interp(edges, centres, column) for column in power.T], axis=1)
+        power = np.concatenate([power[:1], (power[1:] + power[:-1]) / 2, power[-1:]])
         # At an edge between voiced and unvoiced the sound is voiced: onsets keep their pitch.
         left, right = np.append(0.0, f0), np.append(f0, 0.0)
         pitch = np.where((left > 0) & (right > 0), np.sqrt(left * right), np.maximum(left, right))
@@ -82,6 +96,18 @@ class World:
         hertz, decibels = zip(*BREATH, strict=True)
         frequencies = np.arange(N_FFT // 2 + 1) * MEL_RATE / N_FFT
         return 10 ** (np.interp(frequencies, hertz, decibels) / 20)
+
+
+def _pieces(f0: NDArray[np.float32]) -> list[tuple[int, int]]:
+    """Frames [start, stop) that are sung at once: some 20 s each, cut where the next OVERLAP frames are unvoiced."""
+    quiet = (
+        np.convolve(f0 > 0, np.ones(OVERLAP), "full")[OVERLAP - 1 :] == 0
+    )  # at i: none of i .. i + OVERLAP - 1 voiced
+    cuts = [0]
+    for frame in np.flatnonzero(quiet).tolist():
+        if frame - cuts[-1] >= PIECE and len(f0) - frame > OVERLAP:
+            cuts.append(frame)
+    return list(zip(cuts, [*cuts[1:], len(f0)], strict=True))
 
 
 _CEILING = int(F_MAX / MEL_RATE * N_FFT)  # the first bin that the mel says nothing of

@@ -1,0 +1,328 @@
+"""`svc render`: sing a song with a trained voice."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..pipeline import audio, frames, mel, pitch
+from ..pipeline.audio import AudioError, Recording, SliceSettings, Span
+from ..pipeline.content import Content
+from ..pipeline.diffusion import Batch, Diffusion
+from ..pipeline.pitch import PitchSettings
+from ..pipeline.projection import SoftProjection
+from ..pipeline.sampling import methods, sample
+from ..pipeline.vocoder.world import World
+from ..store.columns import differences
+from ..store.files import write_whole
+from .errors import UserError
+from .features import Waveform
+from .picture import save_comparison
+from .progress import Progress
+from .run import Run, fork_generator
+from .settings import RenderSettings, pick_device
+
+CONTEXT = 22  # mel frames, 0.25 s, that slices cut in mid-sound share with their neighbours
+FADE = 882  # samples, 20 ms, over which sung regions rise from and fall to silence
+PICTURE_COLUMNS = 4_000
+
+
+@dataclass(frozen=True)
+class RenderReport:
+    """What was sung. `within_50_cents` is of the frames that both the asked and the sung f0 call voiced."""
+
+    song: Path
+    wav: Path
+    speaker: str
+    seconds: float
+    took: float
+    median_cents: float
+    within_50_cents: float
+    notes: tuple[str, ...]
+
+
+class Singer:
+    """A run, loaded to sing: its encoder, projection, acoustic model and vocoder.
+
+    Raises:
+        UserError: the run is not trained, its speaker is not there, or the encoder is another than it was trained on.
+        EncoderError: the encoder is not there.
+    """
+
+    def __init__(self, run: Run, settings: RenderSettings):
+        self.run, self.settings = run, settings
+        self.device = pick_device(settings.device)
+        self.speaker = settings.speaker or run.speakers[0]
+        if self.speaker not in run.speakers:
+            raise UserError(f"{run.path} has no speaker {self.speaker!r}; it has {', '.join(run.speakers)}")
+        self.method = settings.method or methods(run.facts["settings"]["objective"])[0]
+        known = methods(run.facts["settings"]["objective"])
+        if self.method not in known:
+            raise UserError(f"method {self.method!r} does not suit this run; choose {' or '.join(known)}")
+        self.model: Diffusion
+        self.model, self.step = run.load_best(self.device)
+        self.projection: SoftProjection = run.load_units()[1].to(self.device)
+        self.content = _load_encoder(run, settings, self.device)
+        self.vocoder = World()
+        facts = run.facts
+        self.slices = SliceSettings(**facts["identity"]["slices"])
+        self.pitch = PitchSettings(*(facts["pitch"][name] for name in ("method", "f0_min", "f0_max")))
+        self.layer = facts["unit_layer"]
+
+    def render(self, song: Path, out: Path, progress: Progress | None = None) -> RenderReport:
+        """Sing one song. Writes `out`, and beside it a .png and a .json of the same name.
+
+        Raises:
+            AudioError: the song cannot be used.
+            UserError: `out` cannot be written, or is a file that svc did not make.
+        """
+        progress = progress or Progress()
+        begun = time.monotonic()
+        claim(out, song)
+        recording = audio.scan(song)
+        spans = audio.slice_at_silence(recording.level_db, self.slices)
+        total = frames.resampled_length(recording.samples, recording.sample_rate, frames.MEL_RATE)
+        source, result = Strip(recording.frames), Strip(recording.frames)
+        cents: list[NDArray[np.float64]] = []
+        sound = Sound(out, total)
+        try:
+            with progress.bar(song.name, round(frames.mel_seconds(sum(map(len, spans))), 1), "s") as bar:
+                for number, region in enumerate(_regions(spans)):
+                    sung = self._sing(recording, region, number)
+                    start = region[0].start
+                    sound.put(start * frames.MEL_HOP, sung.wav)
+                    source.put(start, sung.source_mel, sung.source_f0)
+                    # dio is quick, and here only asked whether the vocoder sang what it was asked
+                    measured = pitch.track(sung.wav, PitchSettings("dio", self.pitch.f0_min, self.pitch.f0_max))
+                    result.put(start, mel.log_mel(torch.from_numpy(sung.wav)).numpy(), measured)
+                    both = (measured > 0) & (sung.f0 > 0)
+                    cents.append(1200 * np.abs(np.log2(measured[both] / sung.f0[both])))
+                    bar.advance(frames.mel_seconds(region[-1].end - start))
+            gain = sound.finish()
+        except BaseException:
+            sound.discard()
+            raise
+        off = np.concatenate(cents) if cents else np.zeros(0)
+        report = RenderReport(
+            song,
+            out,
+            self.speaker,
+            recording.seconds,
+            round(time.monotonic() - begun, 2),
+            float(np.median(off)) if len(off) else float("nan"),
+            float(np.mean(off <= 50)) if len(off) else float("nan"),
+            recording.notes + ((f"turned down by {-20 * np.log10(gain):.1f} dB to fit",) if gain < 1 else ()),
+        )
+        save_comparison(
+            out.with_suffix(".png"),
+            (song.name, source.mel, source.f0),
+            (f"{out.name} ({self.speaker}, {self.settings.key:+g} semitones)", result.mel, result.f0),
+            seconds=recording.seconds,
+        )
+        write_whole(out.with_suffix(".json"), (json.dumps(self._facts(report), indent=1, ensure_ascii=False)).encode())
+        return report
+
+    def _sing(self, recording: Recording, region: list[Span], number: int) -> Sung:
+        """One region: slices that follow each other without silence, sampled each by itself, sung as one."""
+        first, last = region[0].start, region[-1].end
+        windows = [(span.start - CONTEXT * span.joined, span.end + CONTEXT * (span.end < last)) for span in region]
+        waves = [Waveform(recording, start, end) for start, end in windows]
+        signals = [wave.signal() for wave in waves]
+        f0 = np.zeros(last - first, np.float32)
+        source = np.zeros((last - first, mel.N_MELS), np.float32)
+        for span, (start, _), wave, signal in zip(region, windows, waves, signals, strict=True):
+            own = slice(span.start - start, span.end - start)
+            f0[span.start - first : span.end - first] = wave.f0(self.pitch)[own]
+            source[span.start - first : span.end - first] = signal["mel"][own]
+        asked = pitch.repair(f0) * np.float32(2 ** (self.settings.key / 12))
+        out = np.zeros((last - first, mel.N_MELS), np.float32)
+        for index, ((start, end), wave, signal) in enumerate(zip(windows, waves, signals, strict=True)):
+            generator = fork_generator(self.settings.seed, number, index)
+            drawn = self._sample(wave, signal, asked[start - first : end - first], generator)
+            fade = np.linspace(0, 1, 2 * CONTEXT + 2, dtype=np.float32)[1:-1, None]
+            if region[index].joined:
+                drawn[: 2 * CONTEXT] *= fade
+            if end > region[index].end:
+                drawn[-2 * CONTEXT :] *= fade[::-1]
+            out[start - first : end - first] += drawn
+        return Sung(self.vocoder(out, asked), asked, source, f0)
+
+    def _sample(
+        self, wave: Waveform, signal: dict[str, NDArray[Any]], f0: NDArray[np.float32], generator: torch.Generator
+    ) -> NDArray[np.float32]:
+        hidden = wave.hidden(self.content, [self.layer])[f"hidden/{self.layer}"].astype(np.float32)
+        tensors = {
+            "mel2ph": signal["mel2ph"].astype(np.int64),
+            "f0": pitch.continuous(f0),
+            "voiced": (f0 > 0).astype(np.float32),
+            "loudness": signal["loudness"],
+            "mask": np.ones(len(f0), np.float32),
+        }
+        batch = Batch(
+            units=self.projection(torch.from_numpy(hidden)[None].to(self.device)),
+            speaker=torch.tensor([self.run.speakers.index(self.speaker)], device=self.device),
+            **{name: torch.from_numpy(value)[None].to(self.device) for name, value in tensors.items()},
+        )
+        return sample(self.model, batch, generator, self.settings.steps, self.method)[0].float().cpu().numpy()
+
+    def _facts(self, report: RenderReport) -> dict[str, Any]:
+        return {
+            "svc": __version__,
+            "made": "svc render",
+            "song": str(report.song.absolute()),
+            "run": str(self.run.path.absolute()),
+            "step": self.step,
+            "settings": {**asdict(self.settings), "speaker": self.speaker, "method": self.method},
+            "encoder_sha256": self.content.fingerprint,
+            "vocoder": self.vocoder.name,
+            "seconds": report.seconds,
+            "took_seconds": report.took,
+            "f0": {"median_cents": report.median_cents, "within_50_cents": report.within_50_cents},
+            "notes": list(report.notes),
+        }
+
+
+@dataclass(frozen=True)
+class Sung:
+    """A region: wav float32 (M * 512,), the f0 that was asked, and the source's ln mel (M, 128) and f0 (M,)."""
+
+    wav: NDArray[np.float32]
+    f0: NDArray[np.float32]
+    source_mel: NDArray[np.float32]
+    source_f0: NDArray[np.float32]
+
+
+class Sound:
+    """The song as it grows: silence until sung, in a file beside the result, so that any length fits in memory."""
+
+    def __init__(self, path: Path, samples: int):
+        self.path, self.samples, self.written, self.peak = path, samples, 0, 0.0
+        self.aside = path.with_name(f".{path.name}.partial")
+        try:
+            self.file = soundfile.SoundFile(
+                self.aside, "w", frames.MEL_RATE, channels=1, format="RF64", subtype="FLOAT"
+            )
+        except (soundfile.LibsndfileError, OSError) as error:
+            raise UserError(f"cannot write in {path.parent}: {error}; give another place with -o") from error
+
+    def put(self, start: int, wav: NDArray[np.float32]) -> None:
+        """Add samples at `start`, at or after the end of what is there; faded at both ends."""
+        wav = wav[: self.samples - start].copy()
+        fade = np.linspace(0, 1, min(FADE, len(wav) // 2), dtype=np.float32)
+        wav[: len(fade)] *= fade
+        wav[len(wav) - len(fade) :] *= fade[::-1]
+        self._silence(start)
+        self.file.write(wav)
+        self.written = start + len(wav)
+        self.peak = max(self.peak, float(np.abs(wav).max(initial=0.0)))
+
+    def finish(self) -> float:
+        """Fill up with silence, write the 16-bit WAV, turned down if it would clip; returns the gain used."""
+        self._silence(self.samples)
+        self.file.close()
+        gain = min(1.0, 0.99 / self.peak) if self.peak > 0 else 1.0
+        done = self.path.with_name(f".{self.path.name}.done")
+        try:
+            with soundfile.SoundFile(done, "w", frames.MEL_RATE, channels=1, format="WAV", subtype="PCM_16") as file:
+                for block in soundfile.blocks(self.aside, 1 << 20, dtype="float32"):
+                    file.write(block * np.float32(gain))
+            done.replace(self.path)
+        finally:
+            done.unlink(missing_ok=True)
+        self.discard()
+        return gain
+
+    def discard(self) -> None:
+        self.file.close()
+        self.aside.unlink(missing_ok=True)
+
+    def _silence(self, until: int) -> None:
+        while self.written < until:
+            count = min(1 << 20, until - self.written)
+            self.file.write(np.zeros(count, np.float32))
+            self.written += count
+
+
+class Strip:
+    """A mel and its f0 for a picture: neighbouring frames are averaged so that any song fits its width."""
+
+    def __init__(self, count: int):
+        self.pool = max(1, -(-count // PICTURE_COLUMNS))
+        columns = -(-count // self.pool)
+        self.mel = np.full((columns, mel.N_MELS), np.log(mel.FLOOR), np.float32)
+        self.f0 = np.zeros(columns, np.float32)
+
+    def put(self, start: int, log_mel: NDArray[np.float32], f0: NDArray[np.float32]) -> None:
+        columns = np.arange(start, start + len(f0)) // self.pool
+        counts = np.bincount(columns - columns[0])
+        sums = np.add.reduceat(log_mel, np.r_[0, np.cumsum(counts)[:-1]], axis=0)
+        inside = slice(columns[0], columns[0] + len(counts))
+        self.mel[inside] = (sums / counts[:, None])[: len(self.mel) - columns[0]]
+        voiced = f0 > 0
+        self.f0[columns[voiced]] = f0[voiced]
+
+
+def claim(out: Path, song: Path) -> None:
+    """Raises UserError where writing `out` would touch a file that svc did not make."""
+    if out.absolute() == song.absolute():
+        raise UserError(f"the result would overwrite the song {song}; give another place with -o")
+    if not out.parent.is_dir():
+        raise UserError(f"{out.parent} does not exist; make it, or give another place with -o")
+    if out.exists():
+        try:
+            ours = json.loads(out.with_suffix(".json").read_text("utf-8")).get("made") == "svc render"
+        except (OSError, ValueError, AttributeError):
+            ours = False
+        if not ours:
+            raise UserError(f"{out} exists and was not made by svc render; move it, or give another place with -o")
+
+
+def place(song: Path, speaker: str, out: Path | None, several: bool) -> Path:
+    """Where a song's result goes: `song.SPEAKER.wav` beside it or in the folder `out`, or the file `out`."""
+    safe = "".join("_" if letter in '/\\:*?"<>|' else letter for letter in speaker)
+    name = f"{song.stem}.{safe}.wav"
+    if out is None:
+        return song.parent / name
+    if out.is_dir() or several:
+        out.mkdir(parents=True, exist_ok=True)
+        return out / name
+    if out.suffix.lower() != ".wav":
+        raise UserError(f"{out} does not end in .wav; results are 16-bit WAV files")
+    return out
+
+
+def _regions(spans: list[Span]) -> Iterator[list[Span]]:
+    """Runs of spans that follow each other in mid-sound."""
+    region: list[Span] = []
+    for span in spans:
+        if region and not span.joined:
+            yield region
+            region = []
+        region.append(span)
+    if region:
+        yield region
+
+
+def _load_encoder(run: Run, settings: RenderSettings, device: str) -> Content:
+    """The encoder that the run's store was made with, or an equal one. Raises UserError for another."""
+    content = Content.load(settings.encoder or run.facts["encoder_origin"], device)
+    if changed := differences(run.facts["encoder"], content.describe()):
+        listing = "\n".join(f"  {name}: {was} in the run, {found} found" for name, was, found in changed)
+        raise UserError(
+            f"the encoder {content.name} is not the one that {run.path} was trained on:\n{listing}\n"
+            f"Give the right one with --encoder, or extract and train anew with this one"
+        )
+    return content
+
+
+__all__ = ["AudioError", "RenderReport", "Singer", "claim", "place"]
