@@ -7,14 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from . import __version__
-
-if TYPE_CHECKING:
-    from .stages.progress import Bar
+from .stages.progress import Bar, Progress
 
 DONE, REFUSED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -58,7 +56,7 @@ def main() -> None:
 @click.argument("corpora", nargs=-1, required=True, type=PATH, metavar="CORPUS...")
 @click.option("--store", type=PATH, help="The store to fill.  [default: CORPUS.zarr, beside the corpus]")
 @click.option(
-    "--encoder", default="en", show_default=True, help="en, ko, ja, zh, en-large, contentvec, a hub id or a folder."
+    "--encoder", default="en", show_default=True, help="en, ko, ja, zh, en-large, contentvec, hub id or folder."
 )
 @click.option("--layers", help="Hidden layers to keep, such as 7,12.  [default: a middle one and the last]")
 @click.option("--f0", "f0_method", default="harvest", show_default=True, help="harvest or dio.")
@@ -221,8 +219,9 @@ def render(
         for note in report.notes:
             click.echo(f"  mended {printable(str(song))}: {note}")
         click.echo(
-            f"{printable(str(report.wav))}: {report.seconds:.1f} s in {report.took:.1f} s; f0 within 50 cents of what was asked on "
-            f"{report.within_50_cents:.1%} of voiced frames (median {report.median_cents:.1f})"
+            f"{printable(str(report.wav))}: {report.seconds:.1f} s in {report.took:.1f} s; "
+            f"{report.within_50_cents:.1%} of voiced frames within 50 cents of the asked f0 "
+            f"(median {report.median_cents:.1f})"
         )
     sys.exit(DONE if not refused else WRONG if refused == len(songs) else REFUSED)
 
@@ -295,7 +294,7 @@ def demo(out: Path, steps: int | None) -> None:
         click.echo(line)
 
 
-class Terminal:
+class Terminal(Progress):
     """Tells progress on standard error: bars where somebody watches, single lines in a log."""
 
     def say(self, text: str) -> None:

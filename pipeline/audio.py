@@ -163,7 +163,8 @@ def scan(path: Path) -> Recording:
     if peak > 1.0:
         mixdown = Mixdown(mixdown.weights, mixdown.offset, 1.0 / peak)
         level = level - np.float32(20 * np.log10(peak))
-        notes.append(f"peaked at {20 * np.log10(peak):+.1f} dBFS and was turned down")
+        if peak > 1.02:  # less is a rounding of full scale, not worth a word
+            notes.append(f"peaked at {20 * np.log10(peak):+.1f} dBFS and was turned down")
     return Recording(path, samples, rate, mixdown, level, tuple(notes + mix_notes))
 
 

@@ -48,7 +48,7 @@ class MaskedGroupNorm(nn.Module):
         self.valid: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        assert self.valid is not None and self.valid.shape == x.shape[:1]
+        assert self.valid is not None, "set `valid` before every pass"
         mask = (torch.arange(x.shape[-1], device=x.device) < self.valid[:, None])[:, None]
         count = self.valid[:, None, None].to(x.dtype)
         mean = (x * mask).sum(-1, keepdim=True) / count
@@ -105,13 +105,14 @@ class Content(nn.Module):
             config_dict, _ = HubertConfig.get_config_dict(source, local_files_only=offline)
             if config_dict.get("model_type") != "hubert":
                 raise EncoderError(f"{name} is a {config_dict.get('model_type')!r} model; a 'hubert' model is needed")
-            model, info = HubertModel.from_pretrained(
+            loaded: Any = HubertModel.from_pretrained(
                 source, output_loading_info=True, dtype=torch.float32, local_files_only=offline
             )
         except EncoderError:
             raise
         except Exception as error:
             raise EncoderError(_why_missing(name, source, error)) from error
+        model, info = loaded
         if missing := [key for key in info["missing_keys"] if key != "masked_spec_embed"]:
             raise EncoderError(f"the weights of {name} lack {len(missing)} tensors, {missing[0]} among them")
         if _hop(model.config) != CONTENT_HOP:
@@ -211,7 +212,7 @@ def _hub_is_reachable() -> bool:
 
 def _normalizes(source: str, offline: bool) -> bool:
     """Whether the model was trained on clips of zero mean and unit variance: its preprocessor's do_normalize."""
-    from transformers.utils import cached_file
+    from transformers.utils.hub import cached_file
 
     found = cached_file(
         source,

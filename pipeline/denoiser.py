@@ -54,7 +54,7 @@ class WaveNet(nn.Module):
 
 
 class Block(nn.Module):
-    """One residual block: y = dilated(x + step) + condition; sigmoid(gate) * tanh(filter); half on, half to the skip."""
+    """One residual block: y = dilated(x + step) + condition, sigmoid(gate) * tanh(filter), half on, half skips."""
 
     def __init__(self, channels: int, dilation: int):
         super().__init__()

@@ -24,7 +24,7 @@ PITCH_FEATURES = 16  # sines and cosines each, of log2 f0
 
 @dataclass(frozen=True)
 class Shape:
-    """The widths of an acoustic model."""
+    """The widths of an acoustic model. `decoder_layers` 0 means that there is no auxiliary decoder."""
 
     unit_dim: int
     speakers: int
@@ -33,6 +33,7 @@ class Shape:
     channels: int = 192
     layers: int = 6
     dilation_cycle: int = 4
+    decoder_layers: int = 0
 
 
 @dataclass
@@ -81,18 +82,58 @@ class Condition(nn.Module):
         return whole + self.context(F.silu(whole))
 
 
+class Decoder(nn.Module):
+    """The auxiliary decoder: a first guess at the mel, by regression, for the diffusion to start from.
+
+    ConvNeXt blocks (Liu et al., 2022, arXiv 2201.03545) over the condition, as in openvpi/DiffSinger's shallow diffusion:
+    (B, condition, M) -> (B, bins, M).
+    """
+
+    def __init__(self, shape: Shape):
+        super().__init__()
+        self.input = nn.Conv1d(shape.condition, shape.channels, 1)
+        self.blocks = nn.ModuleList(ConvNeXt(shape.channels) for _ in range(shape.decoder_layers))
+        self.output = nn.Conv1d(shape.channels, shape.bins, 1)
+
+    def forward(self, condition: Tensor) -> Tensor:
+        x = self.input(condition)
+        for block in self.blocks:
+            x = block(x)
+        return self.output(x)
+
+
+class ConvNeXt(nn.Module):
+    """Depthwise convolution, layer norm, and a small network at every frame; added to its input."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.depthwise = nn.Conv1d(channels, channels, 7, padding=3, groups=channels)
+        self.norm = nn.LayerNorm(channels)
+        self.pointwise = nn.Sequential(nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.pointwise(self.norm(self.depthwise(x).transpose(1, 2))).transpose(1, 2)
+
+
 class Diffusion(nn.Module):
-    """Condition and denoiser, an objective to train them by, and the mel's own scale."""
+    """Condition and denoiser, an objective to train them by, and the mel's own scale.
+
+    `depth` is how far into noise the model goes: 1 is all the way; less starts from the auxiliary decoder's guess
+    with that share of the noise steps to go (shallow diffusion: Liu et al., 2022, arXiv 2105.02446).
+    """
 
     mel_mean: Tensor
     mel_scale: Tensor
 
-    def __init__(self, shape: Shape, objective: str = "flow"):
+    def __init__(self, shape: Shape, objective: str = "flow", depth: float = 1.0):
         super().__init__()
+        if not 0 < depth <= 1 or (depth < 1 and not shape.decoder_layers):
+            raise ValueError(f"depth {depth} must lie in 0..1, and less than 1 needs an auxiliary decoder")
         if objective not in OBJECTIVES:
             raise ValueError(f"objective {objective!r} is not known; choose {' or '.join(OBJECTIVES)}")
-        self.shape, self.objective = shape, objective
+        self.shape, self.objective, self.depth = shape, objective, depth
         self.condition = Condition(shape)
+        self.decoder = Decoder(shape) if shape.decoder_layers else None
         self.denoiser = WaveNet(shape.bins, shape.condition, shape.channels, shape.layers, shape.dilation_cycle)
         self.register_buffer("mel_mean", torch.zeros(shape.bins))
         self.register_buffer("mel_scale", torch.ones(shape.bins))
@@ -105,8 +146,22 @@ class Diffusion(nn.Module):
         """(B, bins, M) -> ln magnitude (B, M, bins)."""
         return x.transpose(1, 2) * self.mel_scale + self.mel_mean
 
+    def predict(self, x: Tensor, step: Tensor, projected: tuple[Tensor, ...]) -> Tensor:
+        """The objective's target from noisy mel (B, bins, M) at noise steps (B,) in 0..1000.
+
+        ddpm's denoiser gives the noise itself. The flow's is preconditioned as in Karras et al., 2022 (arXiv
+        2206.00364, section 5): scaled to unit variance in and out, with the best linear guess of the velocity added,
+        both of which follow from mel and noise having variance 1.
+        """
+        if self.objective == "ddpm":
+            return self.denoiser(x, step, projected)
+        time = (step / STEPS)[:, None, None]
+        variance = time**2 + (1 - time) ** 2
+        return (2 * time - 1) / variance * x + self.denoiser(x * variance.rsqrt(), step, projected) * variance.rsqrt()
+
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Mean squared error of the prediction over the frames that are no padding: a scalar.
+        """Mean squared error of the prediction over the frames that are no padding, and with an auxiliary decoder its
+        mean absolute error too: a scalar.
 
         `generator` (on the CPU, so that every device draws alike) decides noise steps and noise.
         """
@@ -117,16 +172,19 @@ class Diffusion(nn.Module):
         # Stratified over the batch: every loss sees early and late steps.
         uniform = ((torch.arange(len(x0)) + torch.rand(len(x0), generator=generator)) / len(x0)).to(device)
         if self.objective == "ddpm":
-            step = (uniform * STEPS).long().clamp(max=STEPS - 1)
+            step = (uniform * self.depth * STEPS).long().clamp(max=STEPS - 1)
             keep = alphas_cumprod().to(device)[step][:, None, None]
             noisy, target = keep.sqrt() * x0 + (1 - keep).sqrt() * noise, noise
         else:
-            # Noise steps are drawn where the flow is hard to tell: logit-normal (Esser et al., 2024, arXiv 2403.03206)
-            time = torch.sigmoid(torch.special.ndtri(uniform.clamp(1e-4, 1 - 1e-4)))
+            # Drawn most often in the middle, where the flow is hard to tell (Esser et al., 2024, arXiv 2403.03206)
+            time = torch.sigmoid(torch.special.ndtri(uniform.clamp(1e-4, 1 - 1e-4))) * self.depth
             step = time * STEPS
             noisy, target = torch.lerp(x0, noise, time[:, None, None]), noise - x0
-        predicted = self.denoiser(noisy, step, self.denoiser.project(self.condition(batch)))
+        condition = self.condition(batch)
+        predicted = self.predict(noisy, step, self.denoiser.project(condition))
         error = (predicted.float() - target).square().mean(1)
+        if self.decoder is not None:
+            error = error + (self.decoder(condition).float() - x0).abs().mean(1)
         return (error * batch.mask).sum() / batch.mask.sum()
 
 

@@ -6,7 +6,6 @@ one is kept, which lies exactly on a mel centre: no value is ever mixed from two
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,10 +15,7 @@ from scipy.ndimage import median_filter
 from scipy.signal import savgol_filter
 
 from .frames import MEL_HOP, MEL_RATE
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # pyworld asks for pkg_resources, which warns of its own end
-    import pyworld
+from .quiet_pyworld import pyworld
 
 METHODS: dict[str, Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]] = {
     "harvest": pyworld.harvest,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -54,26 +53,38 @@ def sample(
     generator: torch.Generator,
     steps: int = 20,
     method: str | None = None,
-    progress: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """Draw mels for the conditions of a batch: float32 (B, M, bins), ln magnitude.
 
-    `generator` lives on the CPU, so that one seed gives one noise on every device. `progress` is called every step.
+    `generator` lives on the CPU, so that one seed gives one noise on every device.
     """
-    scheduler = solver(model.objective, method or methods(model.objective)[0], steps)
-    projected = model.denoiser.project(model.condition(batch))
-    frames = batch.mel2ph.shape
-    noise = torch.randn((frames[0], model.shape.bins, frames[1]), generator=generator)
-    x = noise.to(batch.units.device) * getattr(scheduler, "init_noise_sigma", 1.0)
+    method = method or methods(model.objective)[0]
+    condition = model.condition(batch)
+    projected = model.denoiser.project(condition)
+    size, frames = batch.mel2ph.shape
+    device = batch.units.device
+    noise = torch.randn((size, model.shape.bins, frames), generator=generator).to(device)
+    # A shallow start takes the last `steps` of a longer schedule, as image-to-image pipelines do.
+    scheduler = solver(model.objective, method, round(steps / model.depth))
+    timesteps = scheduler.timesteps
+    if model.decoder is None or model.depth == 1:
+        x = noise * getattr(scheduler, "init_noise_sigma", 1.0)
+    else:
+        skipped = (round(steps / model.depth) - steps) * scheduler.order
+        timesteps = timesteps[skipped:]
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(skipped)
+        x = _noised(scheduler, model.decoder(condition), noise, timesteps[:1])
     options = {"generator": generator} if method == "ddpm" else {}
-    for step in scheduler.timesteps:
-        at = torch.full((frames[0],), float(step), device=x.device)
-        predicted = model.denoiser(scheduler_input(scheduler, x, step), at, projected)
-        x = scheduler.step(predicted, step, x, **options).prev_sample
-        progress()
+    for step in timesteps:
+        at = torch.full((size,), float(step), device=device)
+        scaled = scheduler.scale_model_input(x, step) if hasattr(scheduler, "scale_model_input") else x
+        x = scheduler.step(model.predict(scaled, at, projected), step, x, **options).prev_sample
     return model.denormalise(x)
 
 
-def scheduler_input(scheduler: Any, x: Tensor, step: Tensor) -> Tensor:
-    """Some schedulers want their input scaled; flow matching ones have no such method."""
-    return scheduler.scale_model_input(x, step) if hasattr(scheduler, "scale_model_input") else x
+def _noised(scheduler: Any, mel: Tensor, noise: Tensor, step: Tensor) -> Tensor:
+    """A mel with the noise of a step; diffusers has one name for it in diffusion and another in flow matching."""
+    if hasattr(scheduler, "scale_noise"):
+        return scheduler.scale_noise(mel, step.to(mel.device), noise)
+    return scheduler.add_noise(mel, noise, step.to(mel.device))

@@ -130,7 +130,7 @@ class Crops:
             "voiced": (f0[start:stop] > 0).astype(np.float32),
             "loudness": clip.read("loudness", start, stop),
             "mel": clip.read("mel", start, stop).astype(np.float32),
-            "speaker": np.int64(self.speaker_ids[clip.speaker]),
+            "speaker": np.array(self.speaker_ids[clip.speaker], np.int64),
         }
 
 

@@ -84,7 +84,8 @@ class Run:
 
     def new_model(self) -> Diffusion:
         """The acoustic model, untrained."""
-        return Diffusion(self.shape(), self.facts["settings"]["objective"])
+        settings = self.facts["settings"]
+        return Diffusion(self.shape(), settings["objective"], settings["depth"])
 
     def load_units(self) -> tuple[Codebook, SoftProjection]:
         """Raises UserError when the units were never trained."""

@@ -32,7 +32,8 @@ class TrainSettings:
         codes: k-means clusters of the lowest stored layer.
         unit_steps: optimizer steps of the soft projection.
         objective: `flow` or `ddpm`.
-        condition, channels, layers, dilation_cycle: the acoustic model's widths (pipeline.diffusion.Shape).
+        condition, channels, layers, dilation_cycle, decoder_layers: the acoustic model's (pipeline.diffusion.Shape).
+        depth: how far into noise it goes; less than 1 starts from the auxiliary decoder's guess.
         steps: optimizer steps of the acoustic model.
         batch: crops a step, of `crop_seconds` each.
         learning_rate: AdamW's, after `warmup` steps.
@@ -44,16 +45,18 @@ class TrainSettings:
 
     unit_dim: int = 256
     codes: int = 100
-    unit_steps: int = 600
+    unit_steps: int = 400
     objective: str = "flow"
     condition: int = 192
     channels: int = 192
     layers: int = 6
     dilation_cycle: int = 4
-    steps: int = 1_500
+    decoder_layers: int = 4
+    depth: float = 0.3
+    steps: int = 1_200
     batch: int = 8
     crop_seconds: float = 1.5
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     warmup: int = 50
     ema: float = 0.995
     validate_every: int = 100
@@ -79,6 +82,8 @@ PRESETS = {
         condition=256,
         channels=384,
         layers=12,
+        decoder_layers=6,
+        depth=0.4,
         steps=40_000,
         batch=16,
         crop_seconds=2.0,
@@ -92,6 +97,8 @@ PRESETS = {
         condition=384,
         channels=512,
         layers=20,
+        decoder_layers=6,
+        depth=0.4,
         steps=100_000,
         batch=32,
         crop_seconds=2.0,

@@ -251,6 +251,7 @@ def _open_run(
                 channels=settings.channels,
                 layers=settings.layers,
                 dilation_cycle=settings.dilation_cycle,
+                decoder_layers=settings.decoder_layers,
             )
         ),
     }
@@ -317,7 +318,7 @@ def _measure(model: Diffusion, corpus: Corpus, unit_layer: int, projection: Soft
 
 def _pitch_of(corpus: Corpus, speaker: str) -> dict[str, float | None]:
     """A speaker's range: the 5th, 50th and 95th percentile of voiced f0 in Hz."""
-    voiced = np.concatenate([clip.f0[clip.f0 > 0] for clip in corpus.train if clip.speaker == speaker] or [np.zeros(0)])
+    voiced = np.concatenate([clip.f0[clip.f0 > 0] for clip in corpus.train if clip.speaker == speaker])
     if len(voiced) == 0:
         return {"f0_low": None, "f0_median": None, "f0_high": None}
     low, middle, high = np.percentile(voiced, [5, 50, 95]).round(1).tolist()

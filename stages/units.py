@@ -34,7 +34,7 @@ class UnitsReport:
 def train_units(
     corpus: Corpus, code_layer: int, unit_layer: int, settings: TrainSettings, progress: Progress
 ) -> tuple[Codebook, SoftProjection, UnitsReport]:
-    """Cluster `code_layer`, then learn to tell the clusters from `unit_layer`. Seeded: the same store, the same units."""
+    """Cluster `code_layer`, then learn to tell the clusters from `unit_layer`. The same store gives the same units."""
     begun = time.monotonic()
     codebook = _cluster(corpus.train, code_layer, settings, progress)
     codes = len(codebook.centroids)

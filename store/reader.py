@@ -104,13 +104,13 @@ class Store:
         Raises:
             MissingError: there is no such column; when computed, also for a cell that is not there.
         """
-        import dask
         import dask.array
+        from dask.delayed import delayed
 
         column = self.column(name)
         pieces = [
             dask.array.from_delayed(
-                dask.delayed(self.read, pure=True)(name, clip.row_of, clip.utterance.pack),
+                delayed(self.read, pure=True)(name, clip.row_of, clip.utterance.pack),
                 shape=(clip.row.place(column.axis)[1], *column.frame_shape),
                 dtype=column.numpy_dtype,
             )
@@ -153,7 +153,7 @@ class Store:
                 receipt = read_receipt(self.layout, column, self.packs[pack])
             except MissingError as error:
                 raise MissingError(
-                    f"column {name} of pack {pack} is not in {self.layout.root} yet; run `svc extract` again to finish it"
+                    f"column {name} of pack {pack} is not in {self.layout.root} yet; run `svc extract` again"
                 ) from error
             path = self.layout.shard(column, pack)
             shard = Shard(path, column.numpy_dtype, column.frame_shape, self.size.of(column.axis))

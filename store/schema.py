@@ -24,7 +24,7 @@ class PackSize:
 
     @classmethod
     def for_corpus(cls, file_bytes: int) -> PackSize:
-        """22-minute packs for corpora over 4 GiB of recordings, 2.7-minute ones for others: small cells finish sooner."""
+        """22-minute packs for corpora over 4 GiB of files, 2.7-minute ones otherwise: small cells finish sooner."""
         units = 65_536 if file_bytes > 4 * 2**30 else 8_192
         # As many mel frames (44100 / 512 a second) as the unit frames (50 a second) last, in whole inner chunks.
         return cls(unit=units, mel=-(-units * 441 * 2 // 512 // INNER_FRAMES) * INNER_FRAMES)

@@ -16,7 +16,7 @@ from scipy.ndimage import uniform_filter1d
 
 from ..frames import MEL_HOP, MEL_RATE
 from ..mel import F_MAX, FLOOR, N_FFT, filterbank, log_mel
-from ..pitch import pyworld
+from ..quiet_pyworld import pyworld
 
 PERIOD_MS = 1000.0 * MEL_HOP / MEL_RATE
 LOWEST_HZ, HIGHEST_HZ = 40.0, 2000.0  # f0 that WORLD is asked to sing
