@@ -85,7 +85,7 @@ class Condition(nn.Module):
 class Decoder(nn.Module):
     """The auxiliary decoder: a first guess at the mel, by regression, for the diffusion to start from.
 
-    ConvNeXt blocks (Liu et al., 2022, arXiv 2201.03545) over the condition, as in openvpi/DiffSinger's shallow diffusion:
+    ConvNeXt blocks (Liu et al., 2022, arXiv 2201.03545) over the condition, as in openvpi/DiffSinger:
     (B, condition, M) -> (B, bins, M).
     """
 
