@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,30 @@ from numpy.typing import NDArray
 from ..pipeline.frames import mel_seconds
 from ..store.plot import draw_mel
 
+EAST_ASIAN_FONTS = (
+    "Noto Sans CJK KR",
+    "NanumGothic",
+    "Malgun Gothic",
+    "Apple SD Gothic Neo",
+    "Yu Gothic",
+    "Hiragino Sans",
+)
 Panel = tuple[str, NDArray[Any], NDArray[Any]]  # title, ln mel (M, bins), f0 in Hz (M,)
 
 
 def save_comparison(path: Path, *panels: Panel, seconds: float | None = None) -> None:
     """Mels with their f0, one above the other on one time axis, as a PNG."""
+    from matplotlib import font_manager, rc_context
+
+    # Songs have names in any script, and the default font knows few of them.
+    there = {font.name for font in font_manager.fontManager.ttflist}
+    fonts = ["DejaVu Sans", *(name for name in EAST_ASIAN_FONTS if name in there)]
+    with rc_context({"font.family": fonts}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        _draw(path, panels, seconds)
+
+
+def _draw(path: Path, panels: tuple[Panel, ...], seconds: float | None) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 3.2 * len(panels)), layout="constrained")

@@ -3,41 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from .reader import Clip
+from numpy.typing import NDArray
 
 
-def plot_clip(clip: Clip, path: str | Path | None = None) -> Any:
-    """The mel with f0 over it, loudness, and the deepest hidden layer, on one time axis. A matplotlib Figure."""
+def plot_features(
+    title: str,
+    seconds: float,
+    mel: NDArray[Any],
+    f0: NDArray[Any],
+    loudness: NDArray[Any],
+    hidden: tuple[str, NDArray[Any]] | None,
+    path: str | Path | None = None,
+) -> Any:
+    """The mel with f0 over it, loudness, and a hidden layer by name, on one time axis. A matplotlib Figure."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 7), layout="constrained")
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[4, 1, 3])
-    f0, seconds = clip.f0, clip.seconds
-    draw_mel(top, clip.mel, f0, seconds)
-    top.set_title(f"{clip.id} ({clip.speaker}, {seconds:.2f} s)")
-    times = (np.arange(len(f0)) + 0.5) * seconds / max(1, len(f0))
-    middle.plot(times, clip.loudness, color="black", linewidth=0.8)
+    draw_mel(top, mel, f0, seconds)
+    top.set_title(title)
+    middle.plot(_centres(f0, seconds), loudness, color="black", linewidth=0.8)
     middle.set_ylabel("loudness\ndBFS")
-    layers = sorted(int(name.split("/")[1]) for name in clip.store.columns if name.startswith("hidden/"))
-    if layers:
-        hidden = clip.hidden(layers[-1]).astype(np.float32)
-        spread = hidden.std(0) + 1e-6
+    if hidden is not None:
+        name, states = hidden[0], hidden[1].astype(np.float32)
         bottom.imshow(
-            ((hidden - hidden.mean(0)) / spread).T,
+            ((states - states.mean(0)) / (states.std(0) + 1e-6)).T,
             aspect="auto",
             origin="lower",
-            extent=(0, seconds, 0, hidden.shape[1]),
+            extent=(0, seconds, 0, states.shape[1]),
             cmap="RdBu_r",
             vmin=-2.5,
             vmax=2.5,
             interpolation="nearest",
         )
-        bottom.set_ylabel(f"hidden/{layers[-1]}\n(normalised)")
+        bottom.set_ylabel(f"{name}\n(normalised)")
     bottom.set_xlabel("seconds")
     if path is not None:
         figure.savefig(path, dpi=100)
@@ -58,8 +60,11 @@ def draw_mel(axes: Any, mel: Any, f0: Any, seconds: float) -> None:
     )
     axes.set_ylabel("mel bin")
     pitch = axes.twinx()
-    times = (np.arange(len(f0)) + 0.5) * seconds / max(1, len(f0))
-    pitch.plot(times, np.where(np.asarray(f0) > 0, f0, np.nan), color="cyan", linewidth=1.2)
+    pitch.plot(_centres(f0, seconds), np.where(np.asarray(f0) > 0, f0, np.nan), color="cyan", linewidth=1.2)
     pitch.set_yscale("log")
     pitch.set_ylim(50, 1200)
     pitch.set_ylabel("f0, Hz")
+
+
+def _centres(values: Any, seconds: float) -> NDArray[np.float64]:
+    return (np.arange(len(values)) + 0.5) * seconds / max(1, len(values))

@@ -244,10 +244,13 @@ class Clip:
         }
 
     def plot(self, path: str | Path | None = None) -> Any:
-        """Draw the mel with f0 over it and the units under it; save to `path` if given. Returns the figure."""
-        from .plot import plot_clip
+        """Draw the mel with f0 over it and the deepest units under it; save to `path` if given. Returns the figure."""
+        from .plot import plot_features
 
-        return plot_clip(self, path)
+        deepest = max((int(n.split("/")[1]) for n in self.store.columns if n.startswith("hidden/")), default=None)
+        hidden = None if deepest is None else (f"hidden/{deepest}", self.hidden(deepest))
+        title = f"{self.id} ({self.seconds:.2f} s)"
+        return plot_features(title, self.seconds, self.mel, self.f0, self.loudness, hidden, path)
 
     def __repr__(self) -> str:
         return f"Clip {self.id}: {self.seconds:.2f} s of {self.speaker}"

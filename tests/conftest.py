@@ -1,0 +1,102 @@
+"""What tests share: the audio and fixtures beside the project, and a corpus, store and run made once a session."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach for a hub
+
+SHARED = Path(__file__).parents[1].parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Recordings and reference cases that lie beside the project; tests that need them are skipped without."""
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is not there: its recordings and reference fixtures cannot be checked against")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small HubertModel with random weights, saved as from the hub."""
+    from svc.stages.demo import make_untrained_encoder
+
+    folder = tmp_path_factory.mktemp("encoder") / "hubert"
+    make_untrained_encoder(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two synthetic voices, five phrases of 2 to 4 s each."""
+    from svc.pipeline import audio
+    from svc.pipeline.singer import practice, sing
+    from svc.stages.demo import VOICES
+
+    root = tmp_path_factory.mktemp("corpora") / "choir"
+    for voice in VOICES:
+        (root / voice.name).mkdir(parents=True)
+        for number in range(5):
+            wav, _ = sing(practice(voice, 2.0 + number / 2, number), voice, number)
+            audio.write(root / voice.name / f"phrase_{number}.wav", wav)
+    return root
+
+
+@pytest.fixture(scope="session")
+def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short song by the first voice, with a silence in it, at 48 kHz."""
+    import soundfile
+    import soxr
+    from svc.pipeline.singer import ode_to_joy, sing
+    from svc.stages.demo import VOICES
+
+    path = tmp_path_factory.mktemp("songs") / "노래 song.flac"
+    wav, _ = sing(ode_to_joy(62)[:24], VOICES[0], 5)
+    soundfile.write(path, soxr.resample(wav, 44_100, 48_000)[:-7], 48_000)
+    return path
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory, corpus: Path, encoder: Path) -> Path:
+    """The corpus, extracted. Only for reading: a test that changes it copies it."""
+    from svc.stages.extract import extract
+    from svc.stages.settings import ExtractSettings
+
+    path = tmp_path_factory.mktemp("stores") / "choir.zarr"
+    extract([corpus], path, ExtractSettings(encoder=str(encoder)))
+    return path
+
+
+@pytest.fixture(scope="session")
+def train_settings():
+    """The tiny preset, cut down to seconds."""
+    from svc.stages.settings import PRESETS
+
+    return dataclasses.replace(
+        PRESETS["tiny"],
+        codes=20,
+        unit_steps=60,
+        steps=60,
+        condition=64,
+        channels=64,
+        layers=3,
+        decoder_layers=2,
+        batch=4,
+        crop_seconds=0.8,
+        validate_every=20,
+    )
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory, store: Path, train_settings) -> Path:
+    """A voice trained on the store for seconds. Only for reading."""
+    from svc.stages.train import train
+
+    path = tmp_path_factory.mktemp("runs") / "choir"
+    train([store], path, train_settings)
+    return path

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from svc.pipeline import audio, frames
+from svc.pipeline.content import Content
+from svc.pipeline.pitch import PitchSettings
+from svc.stages.errors import UserError
+from svc.stages.extract import default_layers, extract
+from svc.stages.settings import ExtractSettings
+from svc.store import SettingsError, open_store
+from svc.store.verify import verify
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    """Every file of a store by its path, but for the lock and what a run says of itself."""
+    apart = {"lock", "report.json"}
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file() and p.name not in apart}
+
+
+def test_hidden_states_are_those_of_the_clip_alone(store: Path, corpus: Path, encoder: Path) -> None:
+    """Computed again by hand, from the file: 44.1 kHz PCM, so that no sample is resampled twice."""
+    clip = open_store(store)["alto/phrase_0"]
+    wav, rate = soundfile.read(corpus / "alto" / "phrase_0.wav", dtype="float32")
+    assert rate == frames.MEL_RATE
+    row = clip.row
+    part = np.pad(wav, (0, frames.MEL_HOP))[row.start * frames.MEL_HOP : row.end * frames.MEL_HOP]
+    recording = audio.scan(corpus / "alto" / "phrase_0.wav")
+    part = (part - np.float32(recording.mixdown.offset)) * np.float32(recording.mixdown.gain)
+    part16 = audio.resample(part, rate, 16_000, frames.content_samples(row.end - row.start))
+    content = Content.load(str(encoder))
+    expected = content.encode(torch.from_numpy(part16), [2, 4])
+    for layer in (2, 4):
+        found = clip.hidden(layer).astype(np.float32)
+        assert found.shape == (row.unit_frames, 256)
+        error = np.linalg.norm(found - expected[layer].numpy()) / np.linalg.norm(found)
+        assert error < 1e-3  # float16
+
+
+def test_f0_is_the_singer_s_at_the_mel_centres(tmp_path: Path, encoder: Path) -> None:
+    from svc.pipeline.singer import Note, sing
+    from svc.stages.demo import VOICES
+
+    score = [Note(57 + i % 5, 0.6, "", "a") for i in range(6)]
+    wav, truth = sing(score, VOICES[0], 0)
+    (tmp_path / "c").mkdir()
+    audio.write(tmp_path / "c" / "a.wav", wav)
+    extract([tmp_path / "c"], tmp_path / "s.zarr", ExtractSettings(encoder=str(encoder)))
+    clip = open_store(tmp_path / "s.zarr")["a"]
+    centres = ((np.arange(clip.row.start, clip.row.end) + 0.5) * frames.MEL_HOP).astype(int)
+    asked = truth[centres.clip(max=len(truth) - 1)]
+    both = (asked > 0) & (clip.f0 > 0)
+    assert both.mean() > 0.9
+    assert np.median(np.abs(1200 * np.log2(clip.f0[both] / asked[both]))) < 2
+
+
+def test_mel2ph_and_lengths_agree(store: Path) -> None:
+    for clip in open_store(store):
+        assert len(clip.f0) == len(clip.mel) == len(clip.mel2ph) == len(clip.loudness) == clip.row.mel_frames
+        assert clip.mel2ph.min() >= 1
+        assert clip.mel2ph.max() <= clip.row.unit_frames == len(clip.hidden(4))
+
+
+def test_a_second_run_computes_nothing(tmp_path: Path, store: Path, corpus: Path, encoder: Path) -> None:
+    copy = tmp_path / "s.zarr"
+    shutil.copytree(store, copy)
+    before = tree(copy)
+    report = extract([corpus], copy, ExtractSettings(encoder=str(encoder)))
+    assert report.cells_computed == 0
+    assert report.cells_present == 6
+    assert tree(copy) == before
+    assert verify(open_store(copy)) == []
+
+
+def test_new_changed_renamed_and_removed_files(tmp_path: Path, corpus: Path, encoder: Path) -> None:
+    """Only what is new is encoded; a rename costs nothing; what is gone leaves the corpus."""
+    mine, path = tmp_path / "mine", tmp_path / "mine.zarr"
+    shutil.copytree(corpus, mine)
+    (mine / "alto" / "phrase_4.wav").rename(tmp_path / "later.wav")
+    settings = ExtractSettings(encoder=str(encoder))
+    first = extract([mine], path, settings)
+    kept = {u.id: (u.pack, u.row) for u in open_store(path).table}
+    (tmp_path / "later.wav").rename(mine / "alto" / "phrase_4.wav")  # new
+    (mine / "bass" / "phrase_0.wav").rename(mine / "bass" / "again.wav")  # renamed
+    (mine / "bass" / "phrase_1.wav").unlink()  # removed
+    second = extract([mine], path, settings)
+    assert first.cells_computed == second.cells_computed == 6  # one pack of six columns each
+    now = {u.id: (u.pack, u.row) for u in open_store(path).table}
+    assert now["bass/again"] == kept["bass/phrase_0"]
+    assert now["alto/phrase_4"][0] == 1
+    assert "bass/phrase_1" not in now
+    assert all(not clip.missing() for clip in open_store(path))
+
+
+def test_another_corpus_in_the_same_store_leaves_the_first(tmp_path: Path, corpus: Path, encoder: Path) -> None:
+    settings = ExtractSettings(encoder=str(encoder))
+    extract([corpus / "alto"], tmp_path / "s.zarr", settings)
+    extract([corpus / "bass"], tmp_path / "s.zarr", settings)
+    assert open_store(tmp_path / "s.zarr").speakers == ["alto", "bass"]
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"pitch": PitchSettings("dio")}, "method"),
+        ({"slices": audio.SliceSettings(silence_db=-50)}, "silence_db"),
+    ],
+)
+def test_other_settings_are_refused_with_the_difference(
+    tmp_path: Path, store: Path, corpus: Path, encoder: Path, change: dict, names: str
+) -> None:
+    copy = tmp_path / "s.zarr"
+    shutil.copytree(store, copy)
+    before = tree(copy)
+    with pytest.raises(SettingsError, match=names):
+        extract([corpus], copy, ExtractSettings(encoder=str(encoder), **change))
+    assert tree(copy) == before
+
+
+def test_a_clip_that_fails_costs_only_itself(
+    tmp_path: Path, corpus: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The encoder overflows on one clip: it is refused by name, the rest is whole, and the next run tries it again."""
+    real = Content.encode
+    calls = []
+
+    def failing(self: Content, wav: torch.Tensor, layers: list[int]) -> dict[int, torch.Tensor]:
+        states = real(self, wav, layers)
+        calls.append(len(wav))
+        return {k: v * torch.inf if len(calls) == 3 else v for k, v in states.items()}
+
+    settings = ExtractSettings(encoder=str(encoder))
+    monkeypatch.setattr(Content, "encode", failing)
+    report = extract([corpus], tmp_path / "s.zarr", settings)
+    assert len(report.refused) == 1
+    assert "not finite" in report.refused[0].reason
+    incomplete = [clip for clip in open_store(tmp_path / "s.zarr") if clip.missing()]
+    assert [clip.id for clip in incomplete] == [report.refused[0].path]
+    monkeypatch.setattr(Content, "encode", real)
+    extract([corpus], tmp_path / "s.zarr", settings)
+    assert all(not clip.missing() for clip in open_store(tmp_path / "s.zarr"))
+
+
+def test_damaged_and_lost_cells_are_made_anew(tmp_path: Path, store: Path, corpus: Path, encoder: Path) -> None:
+    copy = tmp_path / "s.zarr"
+    shutil.copytree(store, copy)
+    whole = tree(copy)
+    (copy / "f0" / "c" / "0").write_bytes(b"")
+    (copy / "hidden" / "4" / "c" / "0" / "0").unlink()
+    report = extract([corpus], copy, ExtractSettings(encoder=str(encoder)))
+    assert report.cells_computed == 2
+    assert tree(copy) == whole
+
+
+def test_killed_again_and_again_it_ends_as_if_never_killed(tmp_path: Path, encoder: Path, corpus: Path) -> None:
+    """kill -9 at growing moments; what was acknowledged before a kill is never computed again."""
+    many = tmp_path / "many"
+    for copy in range(3):
+        for source in sorted(corpus.rglob("*.wav")):
+            wav, rate = soundfile.read(source, dtype="float32")
+            target = many / source.parent.name / f"{copy}_{source.name}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            audio.write(target, np.roll(wav, copy * 1000), rate)
+    code = (
+        "import sys; from pathlib import Path; from svc.store.schema import PackSize;"
+        "PackSize.for_corpus = classmethod(lambda cls, size: cls(unit=512, mel=896));"
+        "from svc.stages.extract import extract; from svc.stages.settings import ExtractSettings;"
+        "extract([Path(sys.argv[1])], Path(sys.argv[2]), ExtractSettings(encoder=sys.argv[3]))"
+    )
+
+    def start(store: Path) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", code, str(many), str(store), str(encoder)])
+
+    assert start(tmp_path / "whole.zarr").wait() == 0
+    killed = tmp_path / "killed.zarr"
+    receipts: dict[Path, int] = {}
+    kills = 0
+    for attempt in range(40):
+        process = start(killed)
+        wanted = len(receipts) + 1 + attempt % 3
+        while process.poll() is None and len(list(killed.glob("ledger/receipts/**/*.json"))) < wanted:
+            time.sleep(0.005)
+        if process.poll() is not None:
+            break
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        kills += 1
+        now = {p: p.stat().st_mtime_ns for p in killed.glob("ledger/receipts/**/*.json")}
+        assert receipts.items() <= now.items()  # acknowledged once, never written again
+        receipts = now
+    assert process.returncode == 0
+    assert kills >= 5
+    assert tree(killed) == tree(tmp_path / "whole.zarr")
+
+
+def test_every_odd_file_is_used_or_refused_in_a_sentence(shared: Path, tmp_path: Path, encoder: Path) -> None:
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    for path in (shared / "audio" / "odd").iterdir():
+        if not path.name.startswith("long_"):
+            shutil.copy(path, odd)
+    report = extract([odd], tmp_path / "odd.zarr", ExtractSettings(encoder=str(encoder)))
+    refused = {Path(r.path).name: r.reason for r in report.refused}
+    used = {u.source for u in open_store(tmp_path / "odd.zarr").table}
+    assert used | set(refused) == {p.name for p in odd.iterdir()}
+    assert not used & set(refused)
+    bad = {p.name for p in odd.iterdir() if p.name.startswith(("bad_", "short_", "silence_"))}
+    assert bad - set(refused) == {"bad_nan_inf_float32.wav", "bad_truncated.wav", "short_300ms.wav"}
+    twins = {name for name, reason in refused.items() if "is the same file as" in reason}
+    assert set(refused) - bad == twins
+    assert all(clip.missing() == [] and np.isfinite(clip.mel).all() for clip in open_store(tmp_path / "odd.zarr"))
+
+
+def test_a_corpus_of_nothing_but_bad_files_says_so(tmp_path: Path, encoder: Path) -> None:
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "a.wav").write_bytes(b"no audio")
+    with pytest.raises(UserError, match=r"none of the recordings(.|\n)*a\.wav"):
+        extract([tmp_path / "c"], tmp_path / "s.zarr", ExtractSettings(encoder=str(encoder)))
+
+
+def test_default_layers() -> None:
+    assert [default_layers(n) for n in (12, 24, 4, 1)] == [(7, 12), (14, 24), (2, 4), (1,)]

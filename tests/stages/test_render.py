@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from svc.pipeline import audio, frames
+from svc.pipeline.content import EncoderError
+from svc.stages.errors import UserError
+from svc.stages.render import CONTEXT, Singer, Sound, Strip, claim, place
+from svc.stages.run import Run, newest_run
+from svc.stages.settings import RenderSettings
+
+
+@pytest.fixture(scope="module")
+def singer(run: Path) -> Singer:
+    return Singer(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=4))
+
+
+def test_the_result_lasts_as_long_as_the_song_and_is_in_tune(singer: Singer, song: Path, tmp_path: Path) -> None:
+    report = singer.render(song, tmp_path / "a.wav")
+    source, result = soundfile.info(song), soundfile.info(tmp_path / "a.wav")
+    assert result.frames == frames.resampled_length(source.frames, source.samplerate, 44_100)
+    assert (result.samplerate, result.channels, result.subtype) == (44_100, 1, "PCM_16")
+    assert report.within_50_cents > 0.95
+    facts = json.loads((tmp_path / "a.json").read_text("utf-8"))
+    assert facts["settings"] == {
+        "speaker": "bass", "key": -12, "steps": 4, "method": "euler", "seed": 0, "encoder": None, "device": "auto"
+    }  # fmt: skip
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "a.png", "a.wav"]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
+    singer: Singer, song: Path, tmp_path: Path, run: Path
+) -> None:
+    for name in "ab":
+        singer.render(song, tmp_path / f"{name}.wav")
+    other = Singer(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=4, seed=1))
+    other.render(song, tmp_path / "c.wav")
+    a, b, c = ((tmp_path / f"{name}.wav").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_silence_in_the_song_is_silence_in_the_result(singer: Singer, tmp_path: Path, song: Path) -> None:
+    wav, rate = soundfile.read(song, dtype="float32")
+    gap = np.zeros(3 * rate, np.float32)
+    soundfile.write(tmp_path / "s.wav", np.concatenate([wav[:rate], gap, wav[rate : 2 * rate]]), rate)
+    singer.render(tmp_path / "s.wav", tmp_path / "r.wav")
+    result, _ = soundfile.read(tmp_path / "r.wav")
+    assert np.abs(result[int(1.6 * 44_100) : int(3.4 * 44_100)]).max() == 0
+    assert np.abs(result[:44_100]).max() > 0.01
+
+
+def test_slices_of_a_long_tone_join_without_a_click(singer: Singer, tmp_path: Path) -> None:
+    """32 s of one vowel, cut twice in mid-sound: no step at a join is larger than elsewhere."""
+    from svc.pipeline.singer import Note, sing
+    from svc.stages.demo import VOICES
+
+    wav, _ = sing([Note(60, 32.0)], VOICES[0], 0)
+    audio.write(tmp_path / "tone.wav", wav)
+    spans = audio.slice_at_silence(audio.scan(tmp_path / "tone.wav").level_db, singer.slices)
+    assert [span.joined for span in spans] == [False, True, True]
+    singer.render(tmp_path / "tone.wav", tmp_path / "r.wav")
+    result, _ = soundfile.read(tmp_path / "r.wav")
+    steps = np.abs(np.diff(result))
+    joins = [span.start * frames.MEL_HOP for span in spans[1:]]
+    window = 2 * CONTEXT * frames.MEL_HOP
+    at_joins = max(steps[join - window : join + window].max() for join in joins)
+    elsewhere = steps[2 * window : joins[0] - 2 * window].max()
+    assert at_joins < 1.2 * elsewhere
+    level = [np.sqrt(np.mean(result[j - window // 2 : j + window // 2] ** 2)) for j in joins]
+    assert min(level) > 0.5 * np.sqrt(np.mean(result[window:-window] ** 2))
+
+
+def test_another_encoder_is_refused(run: Path, tmp_path: Path, encoder: Path) -> None:
+    from transformers import HubertModel
+
+    model = HubertModel.from_pretrained(encoder)
+    with torch.no_grad():
+        model.encoder.layers[0].feed_forward.output_dense.bias[0] += 1e-3
+    model.save_pretrained(tmp_path / "other")
+    with pytest.raises(UserError, match=r"is not the one that(.|\n)*sha256(.|\n)*--encoder"):
+        Singer(Run.open(run), RenderSettings(encoder=str(tmp_path / "other")))
+
+
+def test_a_moved_encoder_is_found_by_its_option(run: Path, tmp_path: Path, encoder: Path) -> None:
+    shutil.copytree(encoder, tmp_path / "moved")
+    facts = json.loads((run / "run.json").read_text())
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**facts, "encoder_origin": str(tmp_path / "gone")}))
+    with pytest.raises(EncoderError, match="no encoder in"):
+        Singer(Run.open(tmp_path / "run"), RenderSettings())
+    Singer(Run.open(tmp_path / "run"), RenderSettings(encoder=str(tmp_path / "moved")))
+
+
+def test_an_unknown_speaker_and_method_are_named_with_the_known(run: Path) -> None:
+    with pytest.raises(UserError, match="no speaker 'tenor'; it has alto, bass"):
+        Singer(Run.open(run), RenderSettings(speaker="tenor"))
+    with pytest.raises(UserError, match="choose euler or heun"):
+        Singer(Run.open(run), RenderSettings(method="pndm"))
+
+
+def test_what_svc_did_not_make_is_not_overwritten(singer: Singer, song: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.wav").write_bytes(b"precious")
+    with pytest.raises(UserError, match="not made by svc"):
+        singer.render(song, tmp_path / "mine.wav")
+    assert (tmp_path / "mine.wav").read_bytes() == b"precious"
+    with pytest.raises(UserError, match="overwrite the song"):
+        claim(song, song)
+    with pytest.raises(UserError, match="does not exist"):
+        claim(tmp_path / "no" / "a.wav", song)
+
+
+def test_a_failure_leaves_nothing_behind(singer: Singer, song: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(singer, "vocoder", lambda mel, f0: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        singer.render(song, tmp_path / "a.wav")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_results_go(tmp_path: Path) -> None:
+    song = tmp_path / "my song.flac"
+    assert place(song, "a/b", None, False) == tmp_path / "my song.a_b.wav"
+    assert place(song, "a", tmp_path, False) == tmp_path / "my song.a.wav"
+    assert place(song, "a", tmp_path / "x.wav", False) == tmp_path / "x.wav"
+    assert place(song, "a", tmp_path / "new", True) == tmp_path / "new" / "my song.a.wav"
+    with pytest.raises(UserError, match=r"end in \.wav"):
+        place(song, "a", tmp_path / "x.ogg", False)
+
+
+def test_the_newest_run_is_taken(tmp_path: Path, run: Path) -> None:
+    with pytest.raises(UserError, match="no run to sing with"):
+        newest_run(tmp_path)
+    for name in ("old", "new"):
+        shutil.copytree(run, tmp_path / name)
+        (tmp_path / name / "best.safetensors").touch()
+    assert newest_run(tmp_path) == tmp_path / "new"
+
+
+def test_sound_is_turned_down_rather_than_clipped(tmp_path: Path) -> None:
+    sound = Sound(tmp_path / "a.wav", 10_000)
+    sound.put(2_000, np.full(4_000, 2.0, np.float32))
+    assert sound.finish() == pytest.approx(0.495)
+    wav, _ = soundfile.read(tmp_path / "a.wav")
+    assert len(wav) == 10_000
+    assert wav.max() == pytest.approx(0.99, abs=1e-3)
+    assert not wav[:2_000].any()
+    assert not wav[6_001:].any()
+
+
+def test_a_strip_averages_what_does_not_fit() -> None:
+    strip = Strip(10_000)
+    assert strip.pool == 3
+    strip.put(3, np.arange(9 * 128, dtype=np.float32).reshape(9, 128), np.full(9, 100, np.float32))
+    np.testing.assert_allclose(strip.mel[1:4, 0], [128, 512, 896])
+    assert strip.f0[:5].tolist() == [0, 100, 100, 100, 0]

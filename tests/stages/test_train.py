@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from svc.pipeline.projection import gather
+from svc.stages import checkpoint
+from svc.stages.dataset import Crops, collate, gather_corpus
+from svc.stages.errors import UserError
+from svc.stages.progress import Progress
+from svc.stages.run import Run
+from svc.stages.settings import PRESETS, TrainSettings
+from svc.stages.train import Trainer, train
+from svc.store import open_store
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return checkpoint.load(run / "last.safetensors")[0]
+
+
+def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_what_is_held_out_is_not_trained_on_and_stays_so(store: Path) -> None:
+    corpus = gather_corpus([open_store(store)], Progress())
+    held, trained = ({c.id for c in clips} for clips in (corpus.held_out, corpus.train))
+    assert not held & trained
+    assert {c.speaker for c in corpus.held_out} == set(corpus.speakers) == {"alto", "bass"}
+    assert {c.id for c in gather_corpus([open_store(store)], Progress()).held_out} == held
+
+
+def test_a_batch_depends_on_seed_and_step_alone(store: Path) -> None:
+    corpus = gather_corpus([open_store(store)], Progress())
+    a, b = (Crops(corpus.train, corpus.speakers, 4, 60, 4, seed=3) for _ in range(2))
+    a.batch(0)  # what was drawn before does not matter
+    for name, value in a.batch(7).items():
+        np.testing.assert_array_equal(value, b.batch(7)[name])
+    assert not np.array_equal(a.batch(7)["mel"], a.batch(8)["mel"])
+
+
+def test_a_crop_s_units_are_those_that_sound_in_it(store: Path) -> None:
+    """Gathered through the crop's own mel2ph, they equal the whole clip's gathered, then cut."""
+    clip = open_store(store)[3]
+    crops = Crops([clip], [clip.speaker], 4, 60, 1, seed=0)
+    whole = torch.from_numpy(clip.hidden(4).astype(np.float32))[None]
+    everywhere = gather(whole, torch.from_numpy(clip.mel2ph.astype(np.int64))[None])[0]
+    for start in (0, 1, 37, clip.row.mel_frames - 60):
+        crop = collate([crops._crop(clip, start, start + 60)])
+        units = gather(torch.from_numpy(crop["hidden"]), torch.from_numpy(crop["mel2ph"]))[0]
+        torch.testing.assert_close(units, everywhere[start : start + 60])
+
+
+def test_clips_shorter_than_a_crop_are_used_whole_and_masked(store: Path) -> None:
+    corpus = gather_corpus([open_store(store)], Progress())
+    longest = max(c.row.mel_frames for c in corpus.train)
+    batch = Crops(corpus.train, corpus.speakers, 4, longest + 100, 6, seed=0).batch(0)
+    lengths = batch["mask"].sum(1).astype(int)
+    assert set(lengths) <= {c.row.mel_frames for c in corpus.train}
+    for row, length in enumerate(lengths):
+        assert (batch["mel2ph"][row, :length] > 0).all()
+        assert (batch["mel2ph"][row, length:] == 0).all()
+
+
+def test_training_needs_neither_encoder_nor_recordings(
+    tmp_path: Path, store: Path, corpus: Path, encoder: Path, train_settings: TrainSettings
+) -> None:
+    """In a process where nothing of transformers can be imported, from a copy of the store alone."""
+    shutil.copytree(store, tmp_path / "s.zarr")
+    code = (
+        "import sys; sys.modules['transformers'] = None; from pathlib import Path; import dataclasses\n"
+        "from svc.stages.train import train; from svc.stages.settings import TrainSettings\n"
+        f"train([Path('s.zarr')], Path('run'), TrainSettings(**{dataclasses.asdict(train_settings)!r}))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert (tmp_path / "run" / "best.safetensors").exists()
+
+
+def test_it_learns(run: Path) -> None:
+    import json
+
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [20, 40, 60]
+    first, second, third = (line["held_out"] for line in lines)
+    assert first > second > third
+    _, facts = checkpoint.load(run / "units.safetensors")
+    assert facts["accuracy"] > 3 * facts["chance"]
+    assert (run / "held_out.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path, store: Path, run: Path, train_settings) -> None:
+    """To the bit: stopped at step 20, then 40, then trained to 60."""
+    for steps in (20, 40, 60):
+        train([store], tmp_path / "r", dataclasses.replace(train_settings, steps=steps))
+    assert equal(weights(tmp_path / "r"), weights(run))
+    assert (tmp_path / "r" / "log.jsonl").read_text() == (run / "log.jsonl").read_text()
+
+
+def test_killed_again_and_again_equals_uninterrupted(tmp_path: Path, store: Path, run: Path, train_settings) -> None:
+    code = (
+        "import sys; from pathlib import Path; from svc.stages.train import train\n"
+        "from svc.stages.settings import TrainSettings\n"
+        f"train([Path({str(store)!r})], Path('r'), TrainSettings(**{dataclasses.asdict(train_settings)!r}))"
+    )
+    kills = 0
+    for _ in range(12):
+        process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
+        # Kill as soon as something more is on disk than the last time: in the middle of writing, often.
+        before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("r/*")}
+        while process.poll() is None and {p: p.stat().st_mtime_ns for p in tmp_path.glob("r/[a-z]*")} == before:
+            time.sleep(0.002)
+        if process.poll() is not None or kills == 5:
+            break
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        kills += 1
+    assert process.wait() == 0
+    assert kills >= 3
+    assert equal(weights(tmp_path / "r"), weights(run))
+
+
+def test_a_run_is_not_mixed_with_other_settings_or_data(
+    tmp_path: Path, store: Path, run: Path, corpus: Path, encoder: Path, train_settings
+) -> None:
+    copy = tmp_path / "r"
+    shutil.copytree(run, copy)
+    with pytest.raises(UserError, match="channels: 64 in the run, 32 asked for"):
+        train([store], copy, dataclasses.replace(train_settings, channels=32))
+    from svc.stages.extract import extract
+    from svc.stages.settings import ExtractSettings
+
+    extract([corpus / "alto"], tmp_path / "other.zarr", ExtractSettings(encoder=str(encoder)))
+    with pytest.raises(UserError, match="other data"):
+        train([tmp_path / "other.zarr"], copy, train_settings)
+
+
+def test_stores_with_other_encoders_are_not_mixed(tmp_path: Path, store: Path, corpus: Path, train_settings) -> None:
+    from svc.pipeline.pitch import PitchSettings
+    from svc.stages.extract import extract
+    from svc.stages.settings import ExtractSettings
+
+    origin = open_store(store).columns["hidden/4"].origin
+    extract([corpus / "alto"], tmp_path / "d.zarr", ExtractSettings(encoder=origin, pitch=PitchSettings("dio")))
+    with pytest.raises(UserError, match="no column f0 made as in"):
+        train([store, tmp_path / "d.zarr"], tmp_path / "r", train_settings)
+
+
+def test_two_stores_are_trained_on_together(tmp_path: Path, corpus: Path, encoder: Path, train_settings) -> None:
+    from svc.stages.extract import extract
+    from svc.stages.settings import ExtractSettings
+
+    stores = []
+    for voice in ("alto", "bass"):
+        stores.append(tmp_path / f"{voice}.zarr")
+        extract([corpus / voice], stores[-1], ExtractSettings(encoder=str(encoder)))
+    train(stores, tmp_path / "r", dataclasses.replace(train_settings, steps=2))
+    assert Run.open(tmp_path / "r").speakers == ["alto", "bass"]
+
+
+def test_one_utterance_is_enough(tmp_path: Path, corpus: Path, encoder: Path, train_settings) -> None:
+    from svc.stages.extract import extract
+    from svc.stages.settings import ExtractSettings
+
+    (tmp_path / "solo").mkdir()
+    shutil.copy(corpus / "alto" / "phrase_0.wav", tmp_path / "solo")
+    extract([tmp_path / "solo"], tmp_path / "s.zarr", ExtractSettings(encoder=str(encoder)))
+    train([tmp_path / "s.zarr"], tmp_path / "r", dataclasses.replace(train_settings, steps=2))
+    assert (tmp_path / "r" / "best.safetensors").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, store: Path, train_settings) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match="is no run"):
+        train([store], tmp_path, train_settings)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, run: Path) -> None:
+    for data in (b"", b"\x80\x04garbage", (run / "best.safetensors").read_bytes()[:-10]):
+        (tmp_path / "c.safetensors").write_bytes(data)
+        with pytest.raises(UserError, match="damaged"):
+            checkpoint.load(tmp_path / "c.safetensors")
+
+
+@pytest.mark.parametrize("change", [{"steps": 0}, {"objective": "gan"}, {"crop_seconds": 0.0}, {"precision": "fp8"}])
+def test_settings_that_cannot_be(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(change)).split("_")[0]):
+        TrainSettings(**change)
+
+
+def test_the_presets_have_the_sizes_that_they_say() -> None:
+    assert PRESETS["tiny"].channels < PRESETS["base"].channels < PRESETS["large"].channels
+
+
+@pytest.mark.parametrize("objective", ["flow", "ddpm"])
+def test_overfitting_one_crop_reaches_it(tmp_path: Path, store: Path, train_settings, objective: str) -> None:
+    """With one clip to learn, what is sampled comes near it: under half as far off in ln mel as it was at first."""
+    corpus = gather_corpus([open_store(store)], Progress())
+    corpus = dataclasses.replace(corpus, train=corpus.train[:1], held_out=corpus.train[:1])
+    depth = 0.3 if objective == "flow" else 0.1
+    settings = dataclasses.replace(
+        train_settings, objective=objective, depth=depth, steps=300, validate_every=300, ema=0.97
+    )
+    untrained = train([store], tmp_path / "r", dataclasses.replace(settings, steps=1)).mel_error
+    for name in ("last", "best"):
+        (tmp_path / "r" / f"{name}.safetensors").unlink()
+    trainer = Trainer(Run.open(tmp_path / "r"), corpus, settings, 4, "cpu")
+    trainer.fit(Progress())
+    assert trainer.listen() < 0.5 * untrained

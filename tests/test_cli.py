@@ -1,0 +1,177 @@
+"""What a user types: messages, exit codes, defaults."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from svc.cli import main
+
+
+def svc(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def one_message(result: Result, says: str) -> None:
+    """The user's mistake: exit code 2, a message, no traceback."""
+    assert result.exit_code == 2, result.output
+    assert says in result.output
+    assert "Traceback" not in result.output
+
+
+def test_help_names_every_command() -> None:
+    result = svc("--help")
+    for name in ("extract", "train", "render", "inspect", "verify", "demo"):
+        assert name in result.output
+
+
+def test_the_three_commands_with_no_other_option(
+    tmp_path: Path, corpus: Path, encoder: Path, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their defaults, but for the encoder (no hub can be reached here) and the number of steps."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(corpus, "choir")
+    shutil.copy(song, "song.flac")
+    done = svc("extract", "choir/", "--encoder", encoder)
+    assert done.exit_code == 0, done.output
+    assert "choir.zarr" in done.output
+    done = svc("train", "--store", "choir.zarr", "--steps", 3)
+    assert done.exit_code == 0, done.output
+    assert "runs/choir" in done.output
+    done = svc("render", "song.flac")
+    assert done.exit_code == 0, done.output
+    assert "runs/choir" in done.output
+    assert "alto" in done.output
+    assert sorted(p.name for p in tmp_path.glob("song*")) == [
+        "song.alto.json", "song.alto.png", "song.alto.wav", "song.flac"
+    ]  # fmt: skip
+
+
+def test_refused_recordings_are_listed_and_exit_with_1(tmp_path: Path, corpus: Path, encoder: Path) -> None:
+    shutil.copytree(corpus / "alto", tmp_path / "alto")
+    (tmp_path / "alto" / "broken.wav").write_text("not a sound")
+    result = svc("extract", tmp_path / "alto", "--encoder", encoder)
+    assert result.exit_code == 1
+    assert "broken.wav: is no audio" in result.output
+    report = json.loads((tmp_path / "alto.zarr" / "ledger" / "report.json").read_text())
+    assert [Path(r["path"]).name for r in report["refused"]] == ["broken.wav"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["extract", "nowhere"], "nowhere does not exist"),
+        (["extract", "empty"], "no recordings in"),
+        (["extract", "choir", "--encoder", "./gone"], "no encoder in ./gone"),
+        (["extract", "choir", "--layers", "7;12"], "such as 7,12"),
+        (["extract", "choir", "--f0", "yin"], "choose harvest or dio"),
+        (["extract", "choir", "--f0-min", "500", "--f0-max", "100"], "f0 range"),
+        (["extract", "choir", "--device", "tpu9"], "tpu9"),
+        (["train"], "--store"),
+        (["train", "--store", "nowhere.zarr"], "is no unit store"),
+        (["train", "--store", "empty"], "is no unit store"),
+        (["train", "--store", "nowhere.zarr", "--preset", "huge"], "choose tiny, base, large"),
+        (["train", "--store", "nowhere.zarr", "--steps", "0"], "steps must be at least 1"),
+        (["train", "--store", "nowhere.zarr", "--resume"], "no run in"),
+        (["render", "song.wav"], "no run to sing with"),
+        (["render", "song.wav", "-m", "empty"], "is no run"),
+        (["render", "song.wav", "--steps", "0"], "steps must be 1 to 1000"),
+        (["render", "song.wav", "-k", "99"], "four octaves"),
+        (["inspect", "nowhere"], "does not exist"),
+        (["inspect", "empty"], "neither a store"),
+        (["verify", "empty"], "is no unit store"),
+        (["sing"], "No such command"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes_get_one_message(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "choir").symlink_to(corpus)
+    one_message(svc(*arguments), says)
+
+
+def test_mistakes_about_a_run(tmp_path: Path, run: Path, store: Path, song: Path) -> None:
+    one_message(svc("render", song, "-m", store), "is a store, not a run")
+    one_message(svc("render", song, "-m", run, "-s", "tenor"), "it has alto, bass")
+    one_message(svc("render", tmp_path / "no.wav", "-m", run), "cannot be read")
+    one_message(svc("render", song, "-m", run, "-o", tmp_path / "no" / "a.wav"), "does not exist")
+    old = tmp_path / "old"
+    shutil.copytree(run, old)
+    facts = json.loads((old / "run.json").read_text())
+    (old / "run.json").write_text(json.dumps({**facts, "version": 99}))
+    one_message(svc("render", song, "-m", old), "run format 99")
+    (old / "run.json").write_text("{")
+    one_message(svc("render", song, "-m", old), "damaged")
+
+
+def test_one_bad_song_among_good_ones(tmp_path: Path, run: Path, song: Path) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"")
+    result = svc("render", tmp_path / "bad.wav", song, "-m", run, "-o", tmp_path / "out", "--steps", 2)
+    assert result.exit_code == 1
+    assert "is empty (0 bytes)" in result.output
+    assert (tmp_path / "out" / f"{song.stem}.alto.wav").exists()
+
+
+def test_a_song_whose_name_starts_with_a_dash(tmp_path: Path, run: Path, song: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(song, tmp_path / "-k.flac")
+    assert svc("render", "-m", run, "--steps", 2, "--", "-k.flac").exit_code == 0
+    assert (tmp_path / "-k.alto.wav").exists()
+
+
+def test_inspect(tmp_path: Path, store: Path, run: Path) -> None:
+    result = svc("inspect", store)
+    assert "10 utterances of 2 speakers" in result.output
+    assert "hidden/4: float16 x 256" in result.output
+    facts = json.loads(svc("inspect", store, "--json").stdout)
+    assert facts["speakers"]["alto"]["utterances"] == 5
+    clip = json.loads(svc("inspect", store, "--utterance", "alto/phrase_1", "--json").stdout)
+    assert clip["shapes"]["mel"] == [clip["mel_frames"], 128]
+    assert svc("inspect", store, "--plot", tmp_path / "p.png").exit_code == 0
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads(svc("inspect", run, "--json").stdout)["trained"] is True
+    one_message(svc("inspect", store, "--utterance", "nobody"), "no utterance 'nobody'")
+    one_message(svc("inspect", run, "--utterance", "a"), "this is a run")
+
+
+def test_verify_names_the_utterances_of_a_damaged_cell(tmp_path: Path, store: Path) -> None:
+    copy = tmp_path / "s.zarr"
+    shutil.copytree(store, copy)
+    assert svc("verify", copy).exit_code == 0
+    shard = copy / "mel" / "c" / "0" / "0"
+    data = bytearray(shard.read_bytes())
+    data[1000] ^= 1
+    shard.write_bytes(data)
+    result = svc("verify", copy)
+    assert result.exit_code == 1
+    assert "damaged mel of alto/phrase_0" in result.output
+
+
+def test_train_show_prints_the_settings(store: Path) -> None:
+    shown = json.loads(svc("train", "--store", store, "--preset", "base", "--show", "--unit-dim", 512).stdout)
+    assert (shown["preset"], shown["unit_dim"], shown["channels"]) == ("base", 512, 384)
+
+
+def test_ctrl_c_says_that_it_can_go_on(tmp_path: Path, corpus: Path, encoder: Path) -> None:
+    command = [sys.executable, "-m", "svc.cli", "extract", str(corpus), "--encoder", str(encoder)]
+    code = "import sys; from svc.cli import main; sys.argv = ['svc'] + sys.argv[1:]; main()"
+    command = [sys.executable, "-c", code, *command[3:], "--store", str(tmp_path / "s.zarr")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while not (tmp_path / "s.zarr" / "ledger" / "utterances.json").exists() and process.poll() is None:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130
+    assert "goes on from here" in errors
+    assert "Traceback" not in errors
