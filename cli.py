@@ -56,7 +56,7 @@ def main() -> None:
 @click.argument("corpora", nargs=-1, required=True, type=PATH, metavar="CORPUS...")
 @click.option("--store", type=PATH, help="The store to fill.  [default: CORPUS.zarr, beside the corpus]")
 @click.option(
-    "--encoder", default="en", show_default=True, help="en, ko, ja, zh, en-large, contentvec; a hub id; a folder."
+    "--encoder", default="en", show_default=True, help="en, ko, ja, zh, en-large, contentvec, hub id, folder."
 )
 @click.option("--layers", help="Hidden layers to keep, such as 7,12.  [default: a middle one and the last]")
 @click.option("--f0", "f0_method", default="harvest", show_default=True, help="harvest or dio.")
