@@ -13,7 +13,7 @@ test: $(VENV)/ready check  ## style, types and every fast test
 check: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p svc
+	$(BIN)/mypy -p svc.pipeline -p svc.store -p svc.stages -m svc.cli
 
 $(VENV)/ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)

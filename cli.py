@@ -49,7 +49,10 @@ def _is_expected(error: Exception) -> bool:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="svc")
 def main() -> None:
-    """Singing voice conversion in two stages: svc extract corpus/, svc train --store corpus.zarr, svc render song.wav."""
+    """Singing voice conversion in two stages.
+
+    svc extract corpus/, svc train --store corpus.zarr, svc render song.wav
+    """
 
 
 @main.command()

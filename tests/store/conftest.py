@@ -24,7 +24,7 @@ COLUMNS = (
     Column("hidden/7", UNIT, "float16", 24, "1", {"encoder": {"sha256": "ab" * 32}, "layer": 7}),
     Column("hidden/12", UNIT, "float16", 24, "1", {"encoder": {"sha256": "ab" * 32}, "layer": 12}),
     Column("mel", MEL, "float16", 128, "1", {"bins": 128}),
-    Column("f0", MEL, "float32", 0, "Hz", {"method": "harvest", "floor": 65.0}),
+    Column("f0", MEL, "float32", 0, "Hz", {"floor": 65.0, "method": "harvest"}),
     Column("loudness", MEL, "float32", 0, "dB", {"window": 2048}),
     Column("mel2ph", MEL, "int32", 0, "1", {"rule": "nearest"}),
 )

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import pytest
 import zarr.storage
-
 from svc.store import DamagedError, MissingError, SettingsError, StoreError, open_store
 from svc.store.columns import read_columns
 from svc.store.files import read_sealed, write_sealed
@@ -142,6 +141,16 @@ def failing_at(call: int, function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+def tidy_nothing(unlink: Callable[..., None]) -> Callable[..., None]:
+    """A process that is dead removes none of its leftovers. (Those of zarr have a test of their own below.)"""
+
+    def only_others(self: Path, missing_ok: bool = False) -> None:
+        if not self.name.startswith("."):
+            unlink(self, missing_ok)
+
+    return only_others
+
+
 @pytest.mark.parametrize(
     ("owner", "name"),
     [(os, "fsync"), (Path, "replace"), (zarr.storage.LocalStore, "set")],
@@ -162,8 +171,7 @@ def test_stopped_at_any_write_and_run_again_is_the_uninterrupted_store(
         root = tmp_path / str(call)
         with monkeypatch.context() as patched:
             patched.setattr(owner, name, failing_at(call, getattr(owner, name)))
-            if owner is os:  # a dead process removes no files; zarr's own leftovers have a test below
-                patched.setattr(Path, "unlink", lambda self, missing_ok=False: None)
+            patched.setattr(Path, "unlink", tidy_nothing(Path.unlink))
             try:
                 run(root, **arguments)
             except OSError:
@@ -209,6 +217,27 @@ def test_growing_keeps_every_shard_and_receipt(
     for clip in store:
         for column in sample.columns:
             assert np.array_equal(clip.read(column.name), sample.truth(column, clip.row))
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="bug: zarr.json has settings in the order given, or sorted in a second run",
+)
+def test_stopped_run_and_uninterrupted_one_agree_on_the_order_of_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tree: Tree
+) -> None:
+    """Stopped after the column's own file is there, and before zarr's."""
+    assert list(F0.settings) != sorted(F0.settings)
+    with open_writer(tmp_path / "whole", SIZE, IDENTITY) as writer:
+        writer.set_columns([F0])
+    with monkeypatch.context() as patched, open_writer(tmp_path / "a", SIZE, IDENTITY) as writer:
+        patched.setattr("svc.store.writer._describe_array", raising)
+        with pytest.raises(OSError, match="input/output"):
+            writer.set_columns([F0])
+    with open_writer(tmp_path / "a", SIZE, IDENTITY) as writer:
+        writer.set_columns([F0])
+    assert tree(tmp_path / "a") == tree(tmp_path / "whole")
 
 
 # Settings.
@@ -267,7 +296,11 @@ def test_setting_that_is_none_is_told_from_one_that_is_absent(tmp_path: Path) ->
 OTHERS = [replace(F0, dtype="float16"), replace(F0, width=2), replace(F0, axis="unit")]
 
 
-@pytest.mark.xfail(strict=True, reason="bug: only settings are compared; the column file changes, the array does not")
+@pytest.mark.xfail(
+    strict=True,
+    raises=pytest.fail.Exception,
+    reason="bug: only settings are compared; the column file changes, the array does not",
+)
 @pytest.mark.parametrize("asked", OTHERS, ids=["dtype", "width", "axis"])
 def test_same_settings_but_another_kind_of_array_is_refused(tmp_path: Path, asked: Column, run: Run) -> None:
     with open_writer(tmp_path / "a", SIZE, IDENTITY) as writer:
@@ -401,7 +434,9 @@ def test_refused_rows_raise_with_their_reason_and_spare_the_others(sample: Sampl
     assert list(store.utterances.query("not complete").id) == ["bass/long"]
 
 
-@pytest.mark.xfail(strict=True, reason="bug: an empty reason (str(MemoryError()), say) reads as zeros")
+@pytest.mark.xfail(
+    strict=True, raises=pytest.fail.Exception, reason="bug: an empty reason (str(MemoryError()), say) reads as zeros"
+)
 def test_refused_without_a_reason_is_still_refused(sample: Sample, tmp_path: Path, run: Run) -> None:
     run(tmp_path / "a", refused={"bass/long": ""})
     with pytest.raises(MissingError):
@@ -522,7 +557,9 @@ def test_leftovers_of_a_killed_writer_are_removed_and_nothing_else(copy: Sample,
     assert tree(copy.root) == before
 
 
-@pytest.mark.xfail(strict=True, reason="bug: zarr's own leftovers, zarr.<uuid>.partial, begin with no dot")
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="bug: zarr's own leftovers, zarr.<uuid>.partial, begin with no dot"
+)
 def test_leftovers_of_zarr_are_removed(copy: Sample, monkeypatch: pytest.MonkeyPatch, tree: Tree) -> None:
     """zarr is stopped for good while it writes metadata: it can rename nothing and tidy nothing."""
     before = tree(copy.root).keys()
@@ -548,7 +585,11 @@ def test_folder_that_is_no_store_is_refused_and_untouched(tmp_path: Path, tree: 
     assert not (root / "ledger").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="bug: any folder with a folder called ledger in it is taken for a store")
+@pytest.mark.xfail(
+    strict=True,
+    raises=pytest.fail.Exception,
+    reason="bug: any folder with a folder called ledger in it is taken for a store",
+)
 def test_folder_with_a_ledger_of_its_own_is_refused_and_untouched(tmp_path: Path, tree: Tree) -> None:
     root = tmp_path / "accounts"
     (root / "ledger").mkdir(parents=True)
@@ -579,7 +620,11 @@ def test_damaged_description_stops_the_writer(copy: Sample, flip: Run) -> None:
         open_writer(copy.root, SIZE, IDENTITY).__enter__()
 
 
-@pytest.mark.xfail(strict=True, reason="bug: it is made anew, with any size and identity, over packs of the old one")
+@pytest.mark.xfail(
+    strict=True,
+    raises=pytest.fail.Exception,
+    reason="bug: it is made anew, with any size and identity, over packs of the old one",
+)
 def test_lost_description_stops_the_writer(copy: Sample) -> None:
     copy.layout.description.unlink()
     with pytest.raises(StoreError):
