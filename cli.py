@@ -281,7 +281,8 @@ def verify(store: Path, as_json: bool) -> None:
         click.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
     else:
         for finding in findings:
-            click.echo(f"{finding.kind} {finding.column} of {', '.join(finding.utterances)}: {finding.reason}")
+            whose = f" of {', '.join(finding.utterances)}" if finding.utterances else ""
+            click.echo(printable(f"{finding.kind} {finding.column}{whose}: {finding.reason}"))
         click.echo(f"{store}: {len(findings)} findings" if findings else f"{store}: every byte is as it was written")
     sys.exit(REFUSED if findings else DONE)
 

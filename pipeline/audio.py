@@ -101,6 +101,8 @@ class SliceSettings:
     def __post_init__(self) -> None:
         if not 1.0 <= self.max_seconds <= 30.0:
             raise ValueError(f"the longest utterance must last 1 to 30 s, not {self.max_seconds} s")
+        if not 0.0 <= self.margin_seconds <= self.max_gap_seconds / 2:
+            raise ValueError(f"margins of {self.margin_seconds} s do not fit a gap of {self.max_gap_seconds} s twice")
         if not -90.0 <= self.silence_db <= -10.0:
             raise ValueError(f"the silence threshold must lie between -90 and -10 dB, not {self.silence_db}")
 
@@ -259,7 +261,7 @@ def _blocks(file: soundfile.SoundFile, path: Path) -> Iterator[NDArray[np.float3
             block = file.read(block_samples, dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, MemoryError) as error:
             detail = str(getattr(error, "error_string", "") or error).strip().rstrip(".")
-            raise AudioError(f"is damaged after {done / file.samplerate:.1f} s ({detail}); export it again") from error
+            raise AudioError(f"is damaged beyond {done / file.samplerate:.0f} s ({detail}); export it again") from error
         if len(block) == 0:
             return
         done += len(block)

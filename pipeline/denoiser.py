@@ -33,9 +33,11 @@ class WaveNet(nn.Module):
         self.blocks = nn.ModuleList(Block(channels, 2 ** (i % dilation_cycle)) for i in range(layers))
         self.skip = nn.Conv1d(channels, channels, 1)
         self.output = nn.Conv1d(channels, bins, 1)
+        assert self.output.bias is not None
         for convolution in (self.input, self.skip):
             nn.init.kaiming_normal_(convolution.weight)
         nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
 
     def project(self, condition: Tensor) -> tuple[Tensor, ...]:
         """What every block adds for the condition: (B, condition, T) -> for each block (B, 2C, T)."""

@@ -76,7 +76,7 @@ def repair(f0: NDArray[np.float32]) -> NDArray[np.float32]:
         if len(run) < 4:
             continue
         octaves = np.log2(f0[run])
-        median = median_filter(octaves, 5, mode="nearest")
+        median = median_filter(octaves, 5, mode="mirror")
         octaves = np.where(np.abs(octaves - median) > 60 / 1200, median, octaves)
         window = min(9, len(run) - (1 - len(run) % 2))
         out[run] = 2.0 ** savgol_filter(octaves, window, polyorder=2, mode="interp") if window > 3 else 2.0**octaves

@@ -24,6 +24,9 @@ SOLVERS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
         "heun": ("FlowMatchHeunDiscreteScheduler", {}),
     },
 }
+# These find the noise step before by subtracting a whole number: they take a number of steps that divides STEPS,
+# the next above the one asked for.
+WHOLE = ("ddim", "pndm", "ddpm")
 
 
 def methods(objective: str) -> list[str]:
@@ -39,10 +42,15 @@ def solver(objective: str, method: str, steps: int) -> Any:
     kind = getattr(importlib.import_module("diffusers"), name)
     if objective == "ddpm":
         linear = {"num_train_timesteps": STEPS, "beta_start": BETAS[0], "beta_end": BETAS[1], "beta_schedule": "linear"}
-        scheduler = kind(**linear, **options)
+        # "trailing" alone begins at the last noise step whatever their number (Lin et al., 2024, arXiv 2305.08891)
+        scheduler = kind(**linear, timestep_spacing="trailing", **options)
+        scheduler.set_timesteps(steps)
+        return scheduler
+    scheduler = kind(num_train_timesteps=STEPS, **options)
+    if method == "euler":  # evenly down to 0; by itself it would spend its last step on the last thousandth
+        scheduler.set_timesteps(sigmas=[1 - i / steps for i in range(steps)])
     else:
-        scheduler = kind(num_train_timesteps=STEPS, **options)
-    scheduler.set_timesteps(steps)
+        scheduler.set_timesteps(steps)
     return scheduler
 
 
@@ -65,15 +73,22 @@ def sample(
     device = batch.units.device
     noise = torch.randn((size, model.shape.bins, frames), generator=generator).to(device)
     # A shallow start takes the last `steps` of a longer schedule, as image-to-image pipelines do.
-    scheduler = solver(model.objective, method, round(steps / model.depth))
+    total = min(STEPS, round(steps / model.depth))
+    if method in WHOLE:
+        total = next(count for count in range(total, STEPS + 1) if STEPS % count == 0)
+    skipped = total - max(1, round(total * model.depth))
+    scheduler = solver(model.objective, method, total)
     timesteps = scheduler.timesteps
     if model.decoder is None or model.depth == 1:
         x = noise * getattr(scheduler, "init_noise_sigma", 1.0)
     else:
-        skipped = (round(steps / model.depth) - steps) * scheduler.order
-        timesteps = timesteps[skipped:]
+        if method == "pndm":  # it warms up by taking its second step twice, wherever it starts
+            timesteps = timesteps.unique().flip(0)[skipped:]
+            timesteps = torch.cat([timesteps[:1], timesteps[1:2], timesteps[1:]])
+        else:
+            timesteps = timesteps[skipped * scheduler.order :]
         if hasattr(scheduler, "set_begin_index"):
-            scheduler.set_begin_index(skipped)
+            scheduler.set_begin_index(skipped * scheduler.order)
         x = _noised(scheduler, model.decoder(condition), noise, timesteps[:1])
     options = {"generator": generator} if method == "ddpm" else {}
     for step in timesteps:

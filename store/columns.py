@@ -21,12 +21,15 @@ def read_columns(layout: Layout) -> dict[str, Column]:
     for path in sorted(layout.columns.rglob("*.json")):
         try:
             column = Column(**read_sealed(path))
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise DamagedError(f"{path} is no column that this version understands") from error
         if path != layout.column(column.name):
             raise DamagedError(f"{path} calls itself column {column.name}")
         columns[column.name] = column
     return columns
+
+
+_NOTHING = "nothing"  # where a setting is absent on one side
 
 
 def check_same(what: str, stored: dict[str, Any], asked: dict[str, Any], remedy: str) -> None:
@@ -43,14 +46,14 @@ def differences(stored: dict[str, Any], asked: dict[str, Any], prefix: str = "")
     """(dotted name, stored value, asked value) of every setting that differs."""
     found: list[tuple[str, Any, Any]] = []
     for key in sorted(stored.keys() | asked.keys()):
-        old, new = stored.get(key), asked.get(key)
+        old, new = stored.get(key, _NOTHING), asked.get(key, _NOTHING)
         if isinstance(old, dict) and isinstance(new, dict):
             found += differences(old, new, f"{prefix}{key}.")
-        elif canonical(old) != canonical(new):
+        elif _NOTHING in (old, new) or canonical(old) != canonical(new):
             found.append((prefix + key, old, new))
     return found
 
 
 def _show(value: Any) -> str:
-    text = "nothing" if value is None else str(value)
+    text = str(value)
     return text if len(text) <= 40 else text[:12] + "..."

@@ -62,13 +62,14 @@ def read_sealed(path: Path) -> dict[str, Any]:
     """
     try:
         data = path.read_bytes()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise MissingError(f"{path} does not exist") from error
     try:
         value = json.loads(data)
         seal = value.pop("seal")
-    except (ValueError, KeyError, AttributeError, RecursionError) as error:
+        whole = seal == digest(value) and data == canonical({**value, "seal": seal}) + b"\n"
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedError(f"{path} is damaged: it is not the JSON that was written") from error
-    if seal != digest(value) or data != canonical({**value, "seal": seal}) + b"\n":
+    if not whole:
         raise DamagedError(f"{path} is damaged: its content does not match its seal")
     return dict(value)

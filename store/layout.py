@@ -8,6 +8,7 @@ corpus.zarr/
     ledger/packs/000003.json     which utterances lie in pack 3, and where
     ledger/columns/hidden/12.json  what the column is, and everything that decides its values
     ledger/utterances.json       the corpus as it is now
+    ledger/arrays.json           the sha256 of each zarr.json
     ledger/receipts/hidden/12/000003.json    the cell is whole: its size, sha256 and what made it
 """
 
@@ -28,6 +29,7 @@ class Layout:
         self.packs = self.ledger / "packs"
         self.columns = self.ledger / "columns"
         self.utterances = self.ledger / "utterances.json"
+        self.arrays = self.ledger / "arrays.json"
         self.report = self.ledger / "report.json"
         self.lock = self.ledger / "lock"
 

@@ -7,7 +7,7 @@ from typing import Any
 from .errors import DamagedError, MissingError, StoreError
 from .files import read_sealed, write_sealed
 from .layout import Layout
-from .schema import FORMAT_VERSION, Utterance
+from .schema import FORMAT_VERSION, Pack, Utterance
 
 
 def read_description(layout: Layout) -> dict[str, Any]:
@@ -34,6 +34,15 @@ def read_utterances(layout: Layout) -> list[Utterance]:
         return [Utterance(*row) for row in rows]
     except (KeyError, ValueError) as error:
         raise DamagedError(f"{layout.utterances} is no utterance table that this version understands") from error
+
+
+def check_packs(layout: Layout, packs: list[Pack], utterances: list[Utterance]) -> None:
+    """Raises DamagedError when an utterance lies in a pack, or a row of it, that is not there."""
+    for u in utterances:
+        if u.pack >= len(packs):
+            raise DamagedError(f"{layout.pack(u.pack)} is gone, and with it {u.id}")
+        if u.row >= len(packs[u.pack].rows):
+            raise DamagedError(f"{layout.pack(u.pack)} has no row {u.row} for {u.id}")
 
 
 def write_utterances(layout: Layout, utterances: list[Utterance]) -> None:

@@ -30,7 +30,10 @@ def fill(pieces: Iterable[Piece], size: PackSize, first_number: int) -> list[Pac
     unit = mel = 0
     for piece in pieces:
         if piece.unit_frames > size.unit or piece.mel_frames > size.mel:
-            raise StoreError(f"an utterance of {piece.mel_frames} mel frames is longer than a pack ({size.mel})")
+            raise StoreError(
+                f"an utterance of {piece.mel_frames} mel and {piece.unit_frames} unit frames is longer than a pack "
+                f"({size.mel} and {size.unit})"
+            )
         if unit + piece.unit_frames > size.unit or mel + piece.mel_frames > size.mel:
             packs.append(Pack(first_number + len(packs), tuple(rows)))
             rows, unit, mel = [], 0, 0

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from .columns import read_columns
 from .errors import DamagedError, MissingError
 from .layout import Layout
-from .ledger import read_description, read_utterances
+from .ledger import check_packs, read_description, read_utterances
 from .packs import read_packs
 from .receipts import Receipt, read_receipt
 from .schema import MEL, UNIT, Column, PackSize, Row, Utterance
@@ -51,6 +51,7 @@ class Store:
         self.columns: dict[str, Column] = read_columns(self.layout)
         self.packs = read_packs(self.layout)
         self.table: list[Utterance] = read_utterances(self.layout)
+        check_packs(self.layout, self.packs, self.table)
         self._shards: dict[tuple[str, int], tuple[Receipt, Shard]] = {}
 
     def __len__(self) -> int:
@@ -108,15 +109,18 @@ class Store:
         from dask.delayed import delayed
 
         column = self.column(name)
+        # Named at random: names that follow from the content would hash the whole store for every clip.
+        read = delayed(self.read, pure=False, traverse=False)
         pieces = [
             dask.array.from_delayed(
-                delayed(self.read, pure=True)(name, clip.row_of, clip.utterance.pack),
+                read(name, clip.row_of, clip.utterance.pack),
                 shape=(clip.row.place(column.axis)[1], *column.frame_shape),
                 dtype=column.numpy_dtype,
             )
             for clip in self
         ]
-        return dask.array.concatenate(pieces) if pieces else dask.array.zeros((0, *column.frame_shape))
+        empty = dask.array.zeros((0, *column.frame_shape), dtype=column.numpy_dtype)
+        return dask.array.concatenate(pieces) if pieces else empty
 
     def column(self, name: str) -> Column:
         if name not in self.columns:
@@ -131,7 +135,7 @@ class Store:
         """Frames [start, stop) of one row of a pack in a column, copied from its shard."""
         column = self.column(name)
         receipt, shard = self._cell(name, pack)
-        if reason := receipt.refused.get(str(row)):
+        if (reason := receipt.refused.get(str(row))) is not None:
             raise MissingError(f"{name} of row {row} in pack {pack} could not be computed: {reason}")
         offset, length = self.packs[pack].rows[row].place(column.axis)
         stop = length if stop is None else stop

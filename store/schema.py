@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,6 +12,9 @@ from .files import digest
 
 FORMAT_VERSION = 1
 INNER_FRAMES = 128  # frames of an inner chunk: what is checksummed, and read, at once
+
+DTYPES = ("float16", "float32", "int32")
+MAX_WIDTH = 65_536
 
 UNIT, MEL = "unit", "mel"  # the two axes along which features run
 
@@ -49,10 +53,24 @@ class Column:
     settings: dict[str, Any] = field(hash=False)
     origin: str = ""
 
+    def __post_init__(self) -> None:
+        # A store may come from a stranger: what is not one of these would be read as something else, or anywhere.
+        if not re.fullmatch(r"[a-z0-9_]{1,64}(/[0-9]{1,4})?", self.name):
+            raise ValueError(f"{self.name!r} is no name of a column")
+        if self.axis not in (UNIT, MEL) or self.dtype not in DTYPES:
+            raise ValueError(f"column {self.name}: axis {self.axis!r}, dtype {self.dtype!r} are not known")
+        if type(self.width) is not int or not 0 <= self.width <= MAX_WIDTH:
+            raise ValueError(f"column {self.name}: width {self.width!r} is not within 0 to {MAX_WIDTH}")
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Everything that decides its values, and how they are kept."""
+        return {**self.settings, "axis": self.axis, "dtype": self.dtype, "width": self.width}
+
     @property
     def made_by(self) -> str:
-        """Digest of the settings, as receipts carry it."""
-        return digest([self.name, self.axis, self.dtype, self.width, self.settings])
+        """Digest of the facts, as receipts carry it."""
+        return digest([self.name, self.facts])
 
     @property
     def frame_shape(self) -> tuple[int, ...]:

@@ -43,6 +43,8 @@ class Shard:
 
     def __init__(self, path: Path, dtype: np.dtype[Any], frame_shape: tuple[int, ...], shard_frames: int):
         self.path = path
+        if path.stat().st_size == 0:
+            raise DamagedError(f"{path} is damaged: it is empty")
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         slots = shard_frames // INNER_FRAMES

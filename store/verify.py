@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .arrays import check_arrays
 from .errors import DamagedError, MissingError
 from .reader import Store
 from .receipts import check_sha256, read_receipt
@@ -12,7 +13,7 @@ from .receipts import check_sha256, read_receipt
 
 @dataclass(frozen=True)
 class Finding:
-    """One cell that is not as it should be. `kind` is missing, damaged or refused."""
+    """One cell that is not as it should be. `kind` is missing, damaged or refused; `pack` is -1 for zarr's metadata."""
 
     kind: str
     column: str
@@ -41,5 +42,6 @@ def verify(store: Store, progress: Callable[[int, int], None] = lambda done, tot
         for row, reason in receipt.refused.items():
             if int(row) in names:
                 findings.append(Finding("refused", column.name, pack.number, (names[int(row)],), reason))
+    findings += [Finding("damaged", "zarr metadata", -1, (), reason) for reason in check_arrays(store.layout)]
     progress(len(cells), len(cells))
     return findings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import shards
+from .arrays import write_arrays
 from .columns import check_same, read_columns, write_column
 from .errors import DamagedError, MissingError, StoreError
 from .files import write_sealed, write_whole
 from .layout import Layout
-from .ledger import read_description, read_utterances, write_utterances
+from .ledger import check_packs, read_description, read_utterances, write_utterances
 from .packs import Piece, fill, read_packs, write_packs
 from .receipts import Receipt, read_receipt, write_receipt
-from .schema import FORMAT_VERSION, INNER_FRAMES, MEL, UNIT, Column, Pack, PackSize, Utterance
+from .schema import FORMAT_VERSION, Column, Pack, PackSize, Utterance
 
 
 class Writer:
@@ -33,6 +33,7 @@ class Writer:
         self.size = size
         self.packs = read_packs(layout)
         self.columns = read_columns(layout)
+        check_packs(layout, self.packs, self.utterances())
 
     def utterances(self) -> list[Utterance]:
         """The corpus as the last run left it."""
@@ -59,25 +60,15 @@ class Writer:
             if known := self.columns.get(column.name):
                 check_same(
                     f"column {column.name} of {self.layout.root}",
-                    known.settings,
-                    column.settings,
+                    known.facts,
+                    column.facts,
                     "Ask for the settings of the store, or write to another one with --store.",
                 )
-        import zarr
-
-        group = zarr.open_group(self.layout.root, mode="a", zarr_format=3, use_consolidated=False)
         for column in columns:
             if column != self.columns.get(column.name):
                 write_column(self.layout, column)
-                self.columns[column.name] = column
-        for column in self.columns.values():
-            _describe_array(group, column, len(self.packs) * self.size.of(column.axis), self.size)
-        for axis in (UNIT, MEL):
-            _describe_rows(group, axis, self.packs, self.size)
-        with warnings.catch_warnings():
-            # One file with all metadata opens faster, in xarray above all; zarr warns that the spec is not final.
-            warnings.simplefilter("ignore")
-            zarr.consolidate_metadata(self.layout.root, zarr_format=3)
+            self.columns[column.name] = column
+        write_arrays(self.layout, self.columns.values(), self.packs, self.size)
 
     def missing(self, column: Column) -> list[int]:
         """The packs whose cell in a column is not there, not whole, or lacks an utterance of today's corpus."""
@@ -152,8 +143,7 @@ def open_writer(
         SettingsError: the store has another identity.
     """
     layout = Layout(root)
-    if root.exists() and not layout.ledger.is_dir() and (not root.is_dir() or any(root.iterdir())):
-        raise StoreError(f"{root} exists and is no unit store; give another --store")
+    _check_ours(layout)
     layout.ledger.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(layout.lock)
     try:
@@ -165,11 +155,6 @@ def open_writer(
         for left in root.rglob(".*.partial"):
             left.unlink(missing_ok=True)
         if not layout.description.exists():
-            import zarr
-
-            zarr.open_group(root, mode="a", zarr_format=3, attributes={"Conventions": "CF-1.12"})
-            # A group of its own, so that zarr readers do not wonder what the folder is.
-            zarr.open_group(layout.ledger, mode="a", zarr_format=3)
             write_sealed(
                 layout.description,
                 {
@@ -191,48 +176,15 @@ def open_writer(
         lock.release()
 
 
-def _describe_array(group: Any, column: Column, frames: int, size: PackSize) -> None:
-    """Create or lengthen the zarr array that describes a column's shards to any zarr reader."""
-    from zarr.codecs import Crc32cCodec
-
-    if column.name in group:
-        array = group[column.name]
-        if array.shape[0] < frames:
-            array.resize((frames, *column.frame_shape))
+def _check_ours(layout: Layout) -> None:
+    """Raises StoreError where the folder is something else than a store, or one that was hardly begun."""
+    if not layout.root.exists() or layout.description.exists():
         return
-    group.create_array(
-        column.name,
-        shape=(frames, *column.frame_shape),
-        chunks=(INNER_FRAMES, *column.frame_shape),
-        shards=(size.of(column.axis), *column.frame_shape),
-        dtype=column.numpy_dtype,
-        compressors=[Crc32cCodec()],
-        fill_value=0,
-        dimension_names=[f"{column.axis}_frame", column.name.replace("/", "_") + "_bin"][: 2 if column.width else 1],
-        attributes={"units": column.unit, "settings": column.settings},
-    )
-
-
-def _describe_rows(group: Any, axis: str, packs: list[Pack], size: PackSize) -> None:
-    """CF contiguous ragged array: the length of every row along an axis, the unused rest of each pack as one more."""
-    lengths: list[int] = []
-    for pack in packs:
-        rows = [row.place(axis)[1] for row in pack.rows]
-        lengths += [*rows, size.of(axis) - sum(rows)]
-    name = f"{axis}_row_size"
-    values = np.array(lengths, np.int32)
-    if name in group and np.array_equal(group[name][:], values):
-        return
-    array = group.create_array(
-        name,
-        shape=values.shape,
-        chunks=(max(1, len(values)),),
-        dtype=values.dtype,
-        dimension_names=["row"],
-        attributes={
-            "sample_dimension": f"{axis}_frame",
-            "long_name": "frames; each pack's last row is unused room",
-        },
-        overwrite=True,
-    )
-    array[:] = values
+    if layout.packs.exists() or layout.columns.exists():
+        raise DamagedError(f"{layout.description} is gone, though the rest of the store is there")
+    begun = {layout.ledger, layout.lock}
+    if not layout.root.is_dir() or any(
+        path not in begun and not path.name.startswith(f".{layout.description.name}.")
+        for path in layout.root.rglob("*")
+    ):
+        raise StoreError(f"{layout.root} exists and is no unit store; give another --store")

@@ -36,8 +36,9 @@ class World:
         memory stays bounded and no pulse is lost.
         """
         out = np.zeros(len(f0) * MEL_HOP, np.float32)
-        fade = np.linspace(0, 1, OVERLAP * MEL_HOP, dtype=np.float32)
-        for start, stop in _pieces(f0):
+        # Both sides of a join are noise, and not the same noise: faded so that their powers add up.
+        fade = np.sqrt(np.linspace(0, 1, OVERLAP * MEL_HOP, dtype=np.float32))
+        for start, stop in _pieces(f0) if len(f0) else []:
             # A piece runs on into the next one's unvoiced beginning, and the two are faded over.
             end = min(stop + OVERLAP, len(f0))
             wav = self._sing(mel[start:end], f0[start:end])

@@ -147,8 +147,8 @@ def copy(sample: Sample, tmp_path: Path) -> Sample:
     return Sample(tmp_path / "copy.zarr")
 
 
-@pytest.fixture(scope="session")
-def run() -> Callable[..., None]:
+@pytest.fixture(scope="session", name="extract")
+def extract_fixture() -> Callable[..., None]:
     """`extract` above."""
     return extract
 
@@ -160,7 +160,7 @@ def cell() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def corpus() -> dict[str, Piece]:
+def pieces() -> dict[str, Piece]:
     """The utterances of the sample, and the one that is gone."""
     return CORPUS
 

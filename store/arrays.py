@@ -1,0 +1,93 @@
+"""What lets any zarr v3 reader open a store: its zarr.json files, and how long each row is.
+
+They are derived from the ledger, made by zarr-python in memory, and written whole like everything else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from .errors import DamagedError, MissingError
+from .files import read_sealed, write_sealed, write_whole
+from .layout import Layout
+from .schema import INNER_FRAMES, MEL, UNIT, Column, Pack, PackSize
+
+
+def write_arrays(layout: Layout, columns: Iterable[Column], packs: list[Pack], size: PackSize) -> None:
+    """Write what has changed, and record the sha256 of all."""
+    files = describe(columns, packs, size)
+    for name, data in files.items():
+        path = layout.root / name
+        if not path.exists() or path.read_bytes() != data:
+            write_whole(path, data)
+    write_sealed(layout.arrays, {name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+
+
+def check_arrays(layout: Layout) -> list[str]:
+    """A sentence for each of these files that is not as it was written."""
+    findings = []
+    try:
+        recorded = read_sealed(layout.arrays)
+    except (MissingError, DamagedError) as error:
+        return [str(error)]
+    for name, sha256 in sorted(recorded.items()):
+        path = layout.root / name
+        if not path.is_file():
+            findings.append(f"{path} is gone")
+        elif hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            findings.append(f"{path} is damaged: its sha256 is not the one recorded")
+    return findings
+
+
+def describe(columns: Iterable[Column], packs: list[Pack], size: PackSize) -> dict[str, bytes]:
+    """The files by their path in the store. The same ledger gives the same bytes."""
+    import zarr
+    from zarr.codecs import Crc32cCodec
+    from zarr.storage import MemoryStore
+
+    files: dict[str, Any] = {}
+    memory = MemoryStore(files)
+    group = zarr.create_group(memory, zarr_format=3, attributes={"Conventions": "CF-1.12"})
+    group.create_group("ledger")  # so that zarr readers do not wonder what the folder is
+    for column in sorted(columns, key=lambda column: column.name):
+        group.create_array(
+            column.name,
+            shape=(len(packs) * size.of(column.axis), *column.frame_shape),
+            chunks=(INNER_FRAMES, *column.frame_shape),
+            shards=(size.of(column.axis), *column.frame_shape),
+            dtype=column.numpy_dtype,
+            compressors=[Crc32cCodec()],
+            fill_value=0,
+            dimension_names=[f"{column.axis}_frame", f"{column.name.replace('/', '_')}_bin"][
+                : 2 if column.width else 1
+            ],
+            attributes={"units": column.unit, "settings": _sorted(column.settings)},
+        )
+    for axis in (UNIT, MEL):
+        # CF contiguous ragged array: the length of every row, the unused rest of each pack as one more.
+        rows = [[row.place(axis)[1] for row in pack.rows] for pack in packs]
+        lengths = [length for pack in rows for length in [*pack, size.of(axis) - sum(pack)]]
+        note = "frames; each pack's last row is unused room"
+        array = group.create_array(
+            f"{axis}_row_size",
+            shape=(len(lengths),),
+            chunks=(max(1, len(lengths)),),
+            dtype=np.dtype("<i4"),
+            dimension_names=["row"],
+            attributes={"sample_dimension": f"{axis}_frame", "long_name": note},
+        )
+        array[:] = np.array(lengths, np.int32)
+    with warnings.catch_warnings():
+        # One file with all metadata opens faster, in xarray above all; zarr warns that the spec is not final.
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(memory, zarr_format=3)
+    return {name: buffer.to_bytes() for name, buffer in sorted(files.items())}
+
+
+def _sorted(value: Any) -> Any:
+    return {key: _sorted(value[key]) for key in sorted(value)} if isinstance(value, dict) else value

@@ -1,0 +1,424 @@
+"""Recordings made on the spot: what is read of them, how they are cut, and what is refused."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from svc.pipeline import audio, frames
+from svc.pipeline.audio import AudioError, SliceSettings, Span
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+Array = NDArray[np.float64]
+HALF_BIT = 1 / 32_768  # what 16 bits cannot tell
+
+
+def sine(hertz: float, count: int, rate: int, amplitude: float = 0.5) -> Array:
+    return amplitude * np.sin(2 * np.pi * hertz * np.arange(count) / rate)
+
+
+def noise(count: int, seed: int = 0, amplitude: float = 0.2) -> Array:
+    """Without a mean of its own: scan takes a constant offset away."""
+    wav = np.random.default_rng(seed).uniform(-amplitude, amplitude, count)
+    return wav - wav.mean()
+
+
+def save(path: Path, wav: Array, rate: int = 16_000, subtype: str | None = None) -> Path:
+    soundfile.write(path, wav, rate, subtype=subtype)
+    return path
+
+
+def whole(path: Path) -> NDArray[np.float32]:
+    recording = audio.scan(path)
+    return audio.read(recording, 0, recording.frames)[: recording.samples]
+
+
+# Resampling
+
+
+@pytest.mark.parametrize("to_rate", [16_000, 44_100])
+@pytest.mark.parametrize("from_rate", [8_000, 22_050, 44_100, 48_000, 96_000])
+def test_resampling_gives_the_same_tone_at_the_same_time(from_rate: int, to_rate: int) -> None:
+    """Away from the ends the result is the sine itself at the new rate: frequency, amplitude and phase."""
+    seconds, hertz = 1.0, 1234.5
+    wav = sine(hertz, int(seconds * from_rate), from_rate).astype(np.float32)
+    got = audio.resample(wav, from_rate, to_rate, to_rate)
+    assert got.shape == (to_rate,)
+    assert got.dtype == np.float32
+    inner = slice(to_rate // 10, -to_rate // 10)
+    np.testing.assert_allclose(got[inner], sine(hertz, to_rate, to_rate)[inner], atol=1e-3)
+
+
+def test_resampling_leaves_nothing_above_the_new_half_rate() -> None:
+    wav = sine(12_000, 48_000, 48_000).astype(np.float32)
+    got = audio.resample(wav, 48_000, 16_000, 16_000)
+    assert np.abs(got[1600:-1600]).max() < 1e-3
+
+
+@pytest.mark.parametrize("length", [10, 100, 137])
+def test_resample_cuts_or_pads_to_the_length_asked_for(length: int) -> None:
+    wav = noise(100).astype(np.float32)
+    got = audio.resample(wav, 16_000, 16_000, length)
+    assert got.shape == (length,)
+    np.testing.assert_array_equal(got, np.r_[wav, np.zeros(37, np.float32)][:length])
+
+
+# Mono
+
+
+def test_mono_is_the_mean_of_the_channels(tmp_path: Path) -> None:
+    left, right = noise(8000, 1), noise(8000, 2)
+    got = whole(save(tmp_path / "a.wav", np.stack([left, right], 1)))
+    np.testing.assert_allclose(got, (left + right) / 2, atol=2 * HALF_BIT)
+
+
+@pytest.mark.parametrize("sounding", [0, 1])
+def test_a_silent_channel_does_not_halve_the_other(tmp_path: Path, sounding: int) -> None:
+    wav = np.zeros((8000, 2))
+    wav[:, sounding] = noise(8000)
+    got = whole(save(tmp_path / "a.wav", wav))
+    np.testing.assert_allclose(got, wav[:, sounding], atol=2 * HALF_BIT)
+
+
+@pytest.mark.parametrize("balance", [1.0, 0.9])
+def test_channels_in_antiphase_do_not_cancel(tmp_path: Path, balance: float) -> None:
+    voice = noise(8000)
+    path = save(tmp_path / "a.flac", np.stack([voice, -balance * voice], 1))
+    np.testing.assert_allclose(whole(path), voice, atol=2 * HALF_BIT)
+    assert any("cancel" in note and "channel 1" in note for note in audio.scan(path).notes)
+
+
+def test_surround_is_the_mean_of_the_channels_that_sound(tmp_path: Path) -> None:
+    """5.1 with a voice in front left, right and centre; LFE and rear silent."""
+    wav = np.zeros((8000, 6))
+    wav[:, :3] = np.stack([noise(8000, seed) for seed in range(3)], 1)
+    got = whole(save(tmp_path / "a.wav", wav))
+    np.testing.assert_allclose(got, wav[:, :3].mean(1), atol=2 * HALF_BIT)
+
+
+# Mending
+
+
+def test_a_constant_offset_is_removed_and_told(tmp_path: Path) -> None:
+    tone = sine(440, 16_000, 16_000, 0.3)  # whole periods: its own mean is 0
+    path = save(tmp_path / "a.wav", tone + 0.25)
+    np.testing.assert_allclose(whole(path), tone, atol=2 * HALF_BIT)
+    assert any("+0.25" in note for note in audio.scan(path).notes)
+
+
+def test_few_broken_samples_are_silenced_and_told(tmp_path: Path) -> None:
+    wav = sine(440, 16_000, 16_000)
+    broken = wav.copy()
+    broken[[100, 5000, 9000]] = np.nan, np.inf, -np.inf
+    path = save(tmp_path / "a.wav", broken, subtype="FLOAT")
+    truth = np.where(np.isfinite(broken), wav, 0.0)
+    np.testing.assert_allclose(whole(path), truth, atol=1e-4)
+    assert any(note.startswith("3 samples were not numbers") for note in audio.scan(path).notes)
+
+
+def test_many_broken_samples_are_refused(tmp_path: Path) -> None:
+    wav = sine(440, 16_000, 16_000)
+    wav[:100] = np.nan
+    with pytest.raises(AudioError, match="100 of 16000 samples are not numbers"):
+        audio.scan(save(tmp_path / "a.wav", wav, subtype="FLOAT"))
+
+
+def test_over_full_scale_is_turned_down_and_told(tmp_path: Path) -> None:
+    wav = sine(441, 16_000, 16_000, 3.0)
+    peak = np.abs(wav).max()
+    path = save(tmp_path / "a.wav", wav, subtype="FLOAT")
+    np.testing.assert_allclose(whole(path), wav / peak, atol=1e-4)
+    assert any("+9.5 dBFS" in note for note in audio.scan(path).notes)
+
+
+def test_sound_within_full_scale_keeps_its_level(tmp_path: Path) -> None:
+    wav = sine(441, 16_000, 16_000, 0.999)
+    path = save(tmp_path / "a.wav", wav)
+    np.testing.assert_allclose(whole(path), wav, atol=2 * HALF_BIT)
+    assert audio.scan(path).notes == ()
+
+
+@pytest.mark.parametrize("gain", [0.4, 3.0])
+@pytest.mark.parametrize("rate", [8_000, 22_050, 48_000])
+def test_levels_are_the_rms_of_what_is_read_in_each_mel_frame(tmp_path: Path, rate: int, gain: float) -> None:
+    count = rate * 14 + 77  # over a block's 12 s, and not a whole number of frames
+    rng = np.random.default_rng(3)
+    wav = rng.uniform(-1, 1, (count, 2)) * (gain * np.linspace(0.1, 1, count) ** 2)[:, None]
+    recording = audio.scan(save(tmp_path / "a.wav", wav, rate, "FLOAT"))
+    assert recording.samples == count
+    assert recording.frames == math.ceil(Fraction(count * 44_100, rate * 512))
+    mono = audio.read(recording, 0, recording.frames).astype(np.float64)
+    for m in range(0, recording.frames, 7):
+        start, end = (frames.mel_frame_start(frame, rate) for frame in (m, m + 1))
+        truth = 10 * math.log10(np.mean(mono[start:end] ** 2))
+        assert recording.level_db[m] == pytest.approx(truth, abs=1e-2)
+
+
+# What is refused
+
+
+def test_a_tenth_of_a_second_is_enough_and_less_is_too_short(tmp_path: Path) -> None:
+    assert audio.scan(save(tmp_path / "a.wav", noise(1600))).samples == 1600
+    with pytest.raises(AudioError, match=r"too short: 99\.9 ms"):
+        audio.scan(save(tmp_path / "b.wav", noise(1599)))
+
+
+@pytest.mark.parametrize("wav", [np.zeros(16_000), np.full(16_000, 0.25), noise(16_000, amplitude=3e-5)])
+def test_silence_is_refused(tmp_path: Path, wav: Array) -> None:
+    with pytest.raises(AudioError, match="is silent"):
+        audio.scan(save(tmp_path / "a.wav", wav, subtype="FLOAT"))
+
+
+def test_a_moment_of_voice_in_long_silence_is_no_silence(tmp_path: Path) -> None:
+    wav = np.zeros(160_000)
+    wav[80_000:81_600] = noise(1600, amplitude=0.01)
+    assert audio.scan(save(tmp_path / "a.wav", wav)).level_db.max() == pytest.approx(-44.8, abs=1)
+
+
+def put(content: bytes) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes(content) and None
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("a.wav", put(b""), "empty .0 bytes."),
+        ("a.wav", put(b"I am no sound at all, but a line of text.\n" * 50), "no audio that libsndfile can read"),
+        ("a.flac", put(bytes(range(256)) * 40), "no audio that libsndfile can read"),
+        ("a.m4a", put(b"\0\0\0 ftypM4A " + bytes(500)), "AAC.*convert"),
+        ("a.wav", lambda path: save(path, np.zeros(0)), "no samples"),
+        ("a.wav", lambda path: None, "cannot be read: No such file"),
+        ("a.wav", lambda path: save(path, noise(16_000), 1000), "sample rate of 1000 Hz"),
+        ("a.wav", lambda path: save(path, np.tile(noise(3000)[:, None], 40)), "40 channels"),
+    ],
+    ids=["empty", "text", "bytes", "aac", "header", "missing", "rate", "channels"],
+)
+def test_what_is_no_recording_is_refused_with_a_reason(
+    tmp_path: Path, name: str, make: Callable[[Path], None], message: str
+) -> None:
+    path = tmp_path / name
+    make(path)
+    with pytest.raises(AudioError, match=message):
+        audio.scan(path)
+
+
+def test_a_flac_cut_short_is_refused_as_damaged(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.flac", noise(160_000))
+    path.write_bytes(path.read_bytes()[:100_000])
+    with pytest.raises(AudioError, match="is damaged"):
+        audio.scan(path)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.mp3", "a.ogg"])
+def test_a_header_that_claims_too_much_is_not_believed(tmp_path: Path, name: str) -> None:
+    """Half of the file is gone: its header still tells the old length, and what is left is used."""
+    rate, count = 16_000, 16_000 * 20
+    path = save(tmp_path / name, noise(count), rate)
+    before = whole(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    recording = audio.scan(path)
+    assert recording.samples == pytest.approx(count / 2, rel=0.1)
+    assert recording.frames == frames.mel_frames_covering(recording.samples, rate)
+    same = slice(0, recording.samples - 4000)  # a codec's last packet may differ
+    got = audio.read(recording, 0, recording.frames)
+    # Each was freed of a mean, over what there was of it.
+    np.testing.assert_allclose(got[same] - got[same].mean(), before[same] - before[same].mean(), atol=1e-6)
+    assert not audio.read(recording, recording.frames + 2, recording.frames + 9).any()
+
+
+def test_a_wav_header_that_claims_four_gigabytes_is_not_believed(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.wav", noise(16_000))
+    content = bytearray(path.read_bytes())
+    place = content.index(b"data") + 4
+    content[place : place + 4] = (0xFFFFFFF0).to_bytes(4, "little")
+    path.write_bytes(content)
+    assert audio.scan(path).samples == 16_000
+    np.testing.assert_allclose(whole(path), noise(16_000), atol=2 * HALF_BIT)
+
+
+# Reading spans
+
+
+@pytest.mark.parametrize("rate", [22_050, 48_000])
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3", "a.aiff", "a.caf"])
+def test_a_span_is_that_slice_of_the_whole(tmp_path: Path, name: str, rate: int) -> None:
+    """Sample for sample, over the borders of blocks (12 s) and beyond the end, where there are zeros."""
+    recording = audio.scan(save(tmp_path / name, np.stack([noise(rate * 15, 1), noise(rate * 15, 2)], 1), rate))
+    last = recording.frames
+    everything = np.zeros(frames.mel_frame_start(last + 20, rate), np.float32)
+    content = audio.read(recording, 0, last)
+    everything[: len(content)] = content
+    for start, end in [(0, 1), (7, 100), (1000, 1050), (500, last), (last - 1, last), (last - 3, last + 20)]:
+        first, stop = (frames.mel_frame_start(frame, rate) for frame in (start, end))
+        np.testing.assert_array_equal(audio.read(recording, start, end), everything[first:stop], err_msg=str(start))
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac"])
+def test_the_whole_is_what_was_written(tmp_path: Path, name: str) -> None:
+    wav = noise(44_100 * 13)
+    np.testing.assert_allclose(whole(save(tmp_path / name, wav, 44_100)), wav, atol=2 * HALF_BIT)
+
+
+@pytest.mark.parametrize(("name", "correlation"), [("a.ogg", 0.99), ("a.mp3", 0.99)])
+def test_lossy_files_are_read_at_their_own_time(tmp_path: Path, name: str, correlation: float) -> None:
+    """A codec's delay would show as a shift: a tone's phase is compared sample by sample."""
+    wav = sine(500, 44_100, 44_100) + sine(707, 44_100, 44_100, 0.2)
+    got = whole(save(tmp_path / name, wav, 44_100))
+    count = min(len(got), len(wav))
+    assert np.corrcoef(got[:count], wav[:count])[0, 1] > correlation
+
+
+def test_write_is_read_back(tmp_path: Path) -> None:
+    wav = noise(44_100, amplitude=0.9).astype(np.float32)
+    audio.write(tmp_path / "a.wav", wav)
+    info = soundfile.info(tmp_path / "a.wav")
+    assert (info.samplerate, info.frames, info.channels, info.subtype) == (44_100, 44_100, 1, "PCM_16")
+    np.testing.assert_allclose(whole(tmp_path / "a.wav"), wav, atol=2 * HALF_BIT)
+
+
+def test_file_hash_is_sha256_of_the_bytes_whatever_the_name(tmp_path: Path) -> None:
+    for name in ("a.wav", "b 노래.wav"):
+        (tmp_path / name).write_bytes(b"abc" * 99)
+        assert audio.file_hash(tmp_path / name) == hashlib.sha256(b"abc" * 99).hexdigest()
+    with pytest.raises(AudioError, match="cannot be read"):
+        audio.file_hash(tmp_path / "none.wav")
+
+
+# Cutting
+
+SECOND = 44_100 / 512  # mel frames
+
+
+def loudness_of(*pieces: tuple[float, int]) -> NDArray[np.float32]:
+    """(dBFS, frames) after one another."""
+    return np.concatenate([np.full(count, level, np.float32) for level, count in pieces])
+
+
+@st.composite
+def recordings(draw: st.DrawFn) -> NDArray[np.float32]:
+    pieces = draw(st.lists(st.tuples(st.floats(-100, 0), st.integers(1, 400)), min_size=1, max_size=12))
+    seed = draw(st.integers(0, 999))
+    level = loudness_of(*pieces)
+    return level + np.random.default_rng(seed).normal(0, draw(st.floats(0, 10)), len(level)).astype(np.float32)
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> SliceSettings:
+    gap = draw(st.floats(0.25, 1.5))
+    margin = draw(st.floats(0, (gap - 0.13) / 2))
+    return SliceSettings(draw(st.floats(1, 6)), draw(st.floats(-60, -20)), gap, margin)
+
+
+def runs(mask: NDArray[np.bool_]) -> list[int]:
+    """Lengths of the runs of True that lie between two False."""
+    edges = np.flatnonzero(~mask)
+    return (np.diff(edges) - 1).tolist()
+
+
+@unhurried
+@given(recordings(), rules())
+def test_slices_are_ordered_bounded_and_hold_all_that_is_loud(level: NDArray[np.float32], rule: SliceSettings) -> None:
+    assume(len(level) >= 9)  # what scan lets through
+    spans = audio.slice_at_silence(level, rule)
+    longest, gap = round(rule.max_seconds * SECOND), round(rule.max_gap_seconds * SECOND)
+    loud = level >= level.max() + rule.silence_db
+    covered = np.zeros(len(level), bool)
+    end = 0
+    for index, span in enumerate(spans):
+        assert 0 <= end <= span.start < span.end <= len(level)
+        assert 9 <= len(span) <= longest
+        assert not span.joined or (index > 0 and span.start == end)
+        covered[span.start : span.end] = True
+        end = span.end
+        if not span.joined and not (index + 1 < len(spans) and spans[index + 1].joined):
+            assert max(runs(~loud[span.start : span.end]), default=0) <= gap
+    assert covered[loud].all()
+
+
+@unhurried
+@given(recordings(), rules())
+def test_little_silence_is_kept(level: NDArray[np.float32], rule: SliceSettings) -> None:
+    """A frame further than the margin (or the shortest slice) from anything loud is in a slice only inside a gap."""
+    assume(len(level) >= 9)
+    loud = np.flatnonzero(level >= level.max() + rule.silence_db)
+    gap = round(rule.max_gap_seconds * SECOND)
+    margin = max(round(rule.margin_seconds * SECOND), 9)
+    kept = np.concatenate([np.arange(s.start, s.end) for s in audio.slice_at_silence(level, rule)])
+    for frame in kept.tolist():
+        after = np.searchsorted(loud, frame)
+        before = loud[after - 1] if after else -(10**9)
+        following = loud[after] if after < len(loud) else 10**9
+        near = min(frame - before, following - frame) <= margin
+        assert near or following - before - 1 <= gap
+
+
+def test_two_phrases_are_cut_at_the_silence_between_them_with_margins() -> None:
+    level = loudness_of((-90, 100), (-20, 200), (-90, 300), (-25, 150), (-90, 100))
+    margin = round(0.25 * SECOND)
+    truth = [Span(100 - margin, 300 + margin), Span(600 - margin, 750 + margin)]
+    assert audio.slice_at_silence(level, SliceSettings()) == truth
+
+
+def test_a_short_silence_does_not_cut() -> None:
+    level = loudness_of((-20, 200), (-90, 86), (-20, 200))
+    assert audio.slice_at_silence(level, SliceSettings()) == [Span(0, 486)]
+    level = loudness_of((-20, 200), (-90, 87), (-20, 200))
+    assert len(audio.slice_at_silence(level, SliceSettings())) == 2
+
+
+def test_a_click_gets_the_tenth_of_a_second_that_it_takes_to_be_encoded() -> None:
+    rule = SliceSettings(margin_seconds=0)
+    assert audio.slice_at_silence(loudness_of((-10, 1), (-90, 300)), rule) == [Span(0, 9)]
+    assert audio.slice_at_silence(loudness_of((-90, 300), (-10, 1)), rule) == [Span(292, 301)]
+    assert audio.slice_at_silence(loudness_of((-90, 100), (-10, 2), (-90, 100)), rule) == [Span(100, 109)]
+
+
+def test_silence_counts_from_the_loudest_moment() -> None:
+    """-55 dB is silence beside a shout of -10 dB, and speech in a quiet recording."""
+    quiet = (-55.0, 500)
+    assert audio.slice_at_silence(loudness_of((-10, 50), quiet), SliceSettings())[-1].end < 100
+    assert audio.slice_at_silence(loudness_of((-50, 50), quiet), SliceSettings()) == [Span(0, 550)]
+
+
+def test_a_long_note_is_cut_at_its_quietest_moment_and_joined() -> None:
+    level = loudness_of((-10, 1000), (-30, 9), (-10, 700))
+    assert audio.slice_at_silence(level, SliceSettings()) == [Span(0, 1004), Span(1004, 1709, joined=True)]
+
+
+def test_a_single_quiet_frame_is_no_place_to_cut_when_there_is_a_longer_one() -> None:
+    level = loudness_of((-10, 800), (-60, 1), (-10, 200), (-20, 12), (-10, 600))
+    cut = audio.slice_at_silence(level, SliceSettings())[0].end
+    assert 1001 <= cut < 1013
+
+
+def test_a_constant_tone_is_cut_into_pieces_no_longer_than_allowed() -> None:
+    spans = audio.slice_at_silence(loudness_of((-10, 5000)), SliceSettings(max_seconds=10))
+    assert [s.joined for s in spans] == [False] + [True] * (len(spans) - 1)
+    assert spans[0].start == 0
+    assert spans[-1].end == 5000
+    assert max(map(len, spans)) <= 861
+    assert min(map(len, spans)) >= 861 // 3
+
+
+@pytest.mark.parametrize(("seconds", "decibels"), [(0.5, -40), (31, -40), (15, -5), (15, -95)])
+def test_slice_settings_out_of_range_are_refused(seconds: float, decibels: float) -> None:
+    with pytest.raises(ValueError, match="must l"):
+        SliceSettings(seconds, decibels)
+
+
+def test_wide_margins_do_not_overlap_or_are_refused() -> None:
+    level = loudness_of((-10, 100), (-90, 60), (-10, 100))
+    try:
+        rule = SliceSettings(max_gap_seconds=0.5, margin_seconds=0.5)
+    except ValueError:
+        return
+    first, second = audio.slice_at_silence(level, rule)
+    assert first.end <= second.start
