@@ -31,19 +31,12 @@ class Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            if not _is_expected(error):
+            from .stages.errors import is_for_the_user
+
+            if not is_for_the_user(error):
                 raise
             click.echo(f"svc: {error}", err=True)
             sys.exit(WRONG)
-
-
-def _is_expected(error: Exception) -> bool:
-    from .pipeline.audio import AudioError
-    from .pipeline.content import EncoderError
-    from .stages.errors import UserError
-    from .store import StoreError
-
-    return isinstance(error, (UserError, StoreError, AudioError, EncoderError, OSError))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -85,9 +78,7 @@ def extract(
     Interrupted, or with new files, the same command computes what is missing.
     """
     with checked_settings():
-        from .pipeline.audio import SliceSettings
-        from .pipeline.pitch import PitchSettings
-        from .stages.settings import ExtractSettings, beside
+        from .stages.settings import ExtractSettings, PitchSettings, SliceSettings, beside
 
         settings = ExtractSettings(
             encoder,
@@ -203,9 +194,9 @@ def render(
         from .stages.settings import RenderSettings
 
         settings = RenderSettings(speaker, key, steps, method, seed, encoder, device)
-    from .pipeline.audio import AudioError
-    from .stages.render import Singer, place
+    from .stages.render import AudioError, Singer
     from .stages.run import Run, newest_run
+    from .stages.sound import place
 
     run = Run.open(model or newest_run())
     singer = Singer(run, settings)
@@ -236,8 +227,7 @@ def render(
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def inspect(path: Path, utterance: str | None, plot: Path | None, as_json: bool) -> None:
     """Say what is in a store or a run."""
-    from .stages.inspect import describe, describe_clip
-    from .store import open_store
+    from .stages.inspect import describe, describe_clip, open_store
 
     facts = describe(path)
     if (utterance or plot) and facts["kind"] != "store":
@@ -271,8 +261,8 @@ def verify(store: Path, as_json: bool) -> None:
     """Read every byte of a STORE against its receipts."""
     import dataclasses
 
-    from .store import open_store
-    from .store.verify import verify as run_verify
+    from .stages.inspect import open_store
+    from .stages.inspect import verify as run_verify
 
     opened = open_store(store)
     with Terminal().bar("verifying", len(opened.columns) * len({u.pack for u in opened.table}), "cell") as bar:

@@ -3,3 +3,12 @@
 
 class UserError(Exception):
     """The user's mistake, said in one clear message. Exit code 2."""
+
+
+def is_for_the_user(error: Exception) -> bool:
+    """Whether an error's message is meant for the user, and a traceback would only hide it."""
+    from ..pipeline.audio import AudioError
+    from ..pipeline.content import EncoderError
+    from ..store import StoreError
+
+    return isinstance(error, UserError | StoreError | AudioError | EncoderError | OSError)

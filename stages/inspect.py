@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ..store import Clip, Store, open_store
+from ..store.verify import verify
 from .errors import UserError
 from .run import Run
+
+__all__ = ["describe", "describe_clip", "open_store", "verify"]
 
 
 def describe(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..pipeline import mel as mels
 from ..pipeline.frames import mel_seconds
 from ..store.plot import draw_mel
 
@@ -20,6 +21,7 @@ EAST_ASIAN_FONTS = (
     "Yu Gothic",
     "Hiragino Sans",
 )
+COLUMNS = 4_000  # of a picture, at most
 Panel = tuple[str, NDArray[Any], NDArray[Any]]  # title, ln mel (M, bins), f0 in Hz (M,)
 
 
@@ -44,3 +46,22 @@ def _draw(path: Path, panels: tuple[Panel, ...], seconds: float | None) -> None:
         axes.set_title(title)
     axes.set_xlabel("seconds")
     figure.savefig(path, dpi=100, format="png")
+
+
+class Strip:
+    """A mel and its f0 for a picture: neighbouring frames are averaged so that any song fits its width."""
+
+    def __init__(self, count: int):
+        self.pool = max(1, -(-count // COLUMNS))
+        columns = -(-count // self.pool)
+        self.mel = np.full((columns, mels.N_MELS), np.log(mels.FLOOR), np.float32)
+        self.f0 = np.zeros(columns, np.float32)
+
+    def put(self, start: int, log_mel: NDArray[np.float32], f0: NDArray[np.float32]) -> None:
+        columns = np.arange(start, start + len(f0)) // self.pool
+        counts = np.bincount(columns - columns[0])
+        sums = np.add.reduceat(log_mel, np.r_[0, np.cumsum(counts)[:-1]], axis=0)
+        inside = slice(columns[0], columns[0] + len(counts))
+        self.mel[inside] = (sums / counts[:, None])[: len(self.mel) - columns[0]]
+        voiced = f0 > 0
+        self.f0[columns[voiced]] = f0[voiced]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
 from numpy.typing import NDArray
 
@@ -27,14 +26,15 @@ from ..store.columns import differences
 from ..store.files import write_whole
 from .errors import UserError
 from .features import Waveform
-from .picture import save_comparison
+from .picture import Strip, save_comparison
 from .progress import Progress
 from .run import Run, fork_generator
 from .settings import RenderSettings, pick_device
+from .sound import Sound, claim
+
+__all__ = ["AudioError", "RenderReport", "Singer"]
 
 CONTEXT = 22  # mel frames, 0.25 s, that slices cut in mid-sound share with their neighbours
-FADE = 882  # samples, 20 ms, over which sung regions rise from and fall to silence
-PICTURE_COLUMNS = 4_000
 
 
 @dataclass(frozen=True)
@@ -202,105 +202,6 @@ class Sung:
     source_f0: NDArray[np.float32]
 
 
-class Sound:
-    """The song as it grows: silence until sung, in a file beside the result, so that any length fits in memory."""
-
-    def __init__(self, path: Path, samples: int):
-        self.path, self.samples, self.written, self.peak = path, samples, 0, 0.0
-        self.aside = path.with_name(f".{path.name}.partial")
-        try:
-            self.file = soundfile.SoundFile(
-                self.aside, "w", frames.MEL_RATE, channels=1, format="RF64", subtype="FLOAT"
-            )
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise UserError(f"cannot write in {path.parent}: {error}; give another place with -o") from error
-
-    def put(self, start: int, wav: NDArray[np.float32]) -> None:
-        """Add samples at `start`, at or after the end of what is there; faded at both ends."""
-        wav = wav[: self.samples - start].copy()
-        fade = np.linspace(0, 1, min(FADE, len(wav) // 2), dtype=np.float32)
-        wav[: len(fade)] *= fade
-        wav[len(wav) - len(fade) :] *= fade[::-1]
-        self._silence(start)
-        self.file.write(wav)
-        self.written = start + len(wav)
-        self.peak = max(self.peak, float(np.abs(wav).max(initial=0.0)))
-
-    def finish(self) -> float:
-        """Fill up with silence, write the 16-bit WAV, turned down if it would clip; returns the gain used."""
-        self._silence(self.samples)
-        self.file.close()
-        gain = min(1.0, 0.99 / self.peak) if self.peak > 0 else 1.0
-        done = self.path.with_name(f".{self.path.name}.done")
-        try:
-            with soundfile.SoundFile(done, "w", frames.MEL_RATE, channels=1, format="WAV", subtype="PCM_16") as file:
-                for block in soundfile.blocks(self.aside, 1 << 20, dtype="float32"):
-                    file.write(block * np.float32(gain))
-            done.replace(self.path)
-        finally:
-            done.unlink(missing_ok=True)
-        self.discard()
-        return gain
-
-    def discard(self) -> None:
-        self.file.close()
-        self.aside.unlink(missing_ok=True)
-
-    def _silence(self, until: int) -> None:
-        while self.written < until:
-            count = min(1 << 20, until - self.written)
-            self.file.write(np.zeros(count, np.float32))
-            self.written += count
-
-
-class Strip:
-    """A mel and its f0 for a picture: neighbouring frames are averaged so that any song fits its width."""
-
-    def __init__(self, count: int):
-        self.pool = max(1, -(-count // PICTURE_COLUMNS))
-        columns = -(-count // self.pool)
-        self.mel = np.full((columns, mel.N_MELS), np.log(mel.FLOOR), np.float32)
-        self.f0 = np.zeros(columns, np.float32)
-
-    def put(self, start: int, log_mel: NDArray[np.float32], f0: NDArray[np.float32]) -> None:
-        columns = np.arange(start, start + len(f0)) // self.pool
-        counts = np.bincount(columns - columns[0])
-        sums = np.add.reduceat(log_mel, np.r_[0, np.cumsum(counts)[:-1]], axis=0)
-        inside = slice(columns[0], columns[0] + len(counts))
-        self.mel[inside] = (sums / counts[:, None])[: len(self.mel) - columns[0]]
-        voiced = f0 > 0
-        self.f0[columns[voiced]] = f0[voiced]
-
-
-def claim(out: Path, song: Path) -> None:
-    """Raises UserError where writing `out` would touch a file that svc did not make."""
-    if out.absolute() == song.absolute():
-        raise UserError(f"the result would overwrite the song {song}; give another place with -o")
-    if not out.parent.is_dir():
-        raise UserError(f"{out.parent} does not exist; make it, or give another place with -o")
-    if out.exists():
-        try:
-            ours = json.loads(out.with_suffix(".json").read_text("utf-8")).get("made") == "svc render"
-        except (OSError, ValueError, AttributeError):
-            ours = False
-        if not ours:
-            raise UserError(f"{out} exists and was not made by svc render; move it, or give another place with -o")
-
-
-def place(song: Path, speaker: str, out: Path | None, several: bool) -> Path:
-    """Where a song's result goes: `song.SPEAKER.wav` beside it or in the folder `out`, or the file `out`."""
-    safe = "".join("_" if letter in '/\\:*?"<>|' else letter for letter in speaker)
-    name = f"{song.stem}.{safe}.wav"
-    if out is None:
-        return song.parent / name
-    if out.is_dir() or several:
-        out.mkdir(parents=True, exist_ok=True)
-        return out / name
-    if out.suffix.lower() != ".wav":
-        raise UserError(f"{out} does not end in .wav; results are 16-bit WAV files")
-    return out
-
-
 def _regions(spans: list[Span]) -> Iterator[list[Span]]:
     """Runs of spans that follow each other in mid-sound."""
     region: list[Span] = []
@@ -323,6 +224,3 @@ def _load_encoder(run: Run, settings: RenderSettings, device: str) -> Content:
             f"Give the right one with --encoder, or extract and train anew with this one"
         )
     return content
-
-
-__all__ = ["AudioError", "RenderReport", "Singer", "claim", "place"]

@@ -8,6 +8,8 @@ from pathlib import Path
 from ..pipeline.audio import SliceSettings
 from ..pipeline.pitch import PitchSettings
 
+__all__ = ["PRESETS", "ExtractSettings", "PitchSettings", "RenderSettings", "SliceSettings", "TrainSettings"]
+
 
 @dataclass(frozen=True)
 class ExtractSettings:

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from ..pipeline.diffusion import Batch, Diffusion, Shape
-from ..pipeline.frames import seconds_to_mel_frames
-from ..pipeline.projection import SoftProjection
-from ..pipeline.sampling import sample
+from ..pipeline.diffusion import Shape
 from ..store import Store, open_store
 from ..store.columns import differences
 from . import checkpoint
-from .dataset import Corpus, Crops, gather_corpus, to_batch
+from .dataset import Corpus, gather_corpus
 from .errors import UserError
-from .picture import save_comparison
 from .progress import Progress
-from .run import VERSION, Run, fork_generator
+from .run import VERSION, Run
 from .settings import TrainSettings, pick_device, pick_precision
-from .units import train_units, unit_statistics
-
-VALIDATION_BATCHES = 8
-LISTEN_FRAMES = 600  # mel frames of a held-out utterance that are sampled to be looked at, 7 s
-LISTEN_STEPS = 20
+from .trainer import Trainer
+from .units import train_units
 
 
 @dataclass(frozen=True)
@@ -90,122 +75,6 @@ def train(
     best_step, best_loss = trainer.fit(progress)
     error = trainer.listen()
     return TrainReport(out, settings.steps, best_step, best_loss, error, accuracy, time.monotonic() - begun)
-
-
-class Trainer:
-    """The acoustic model's training: what a step does depends on the step and what was before, on nothing else."""
-
-    def __init__(self, run: Run, corpus: Corpus, settings: TrainSettings, unit_layer: int, device: str):
-        self.run, self.corpus, self.settings, self.device = run, corpus, settings, device
-        self.projection = run.load_units()[1].to(device)
-        frames = seconds_to_mel_frames(settings.crop_seconds)
-        self.crops = Crops(corpus.train, corpus.speakers, unit_layer, frames, settings.batch, settings.seed)
-        self.held_out = Crops(corpus.held_out, corpus.speakers, unit_layer, frames, settings.batch, settings.seed)
-        torch.manual_seed(settings.seed)
-        self.model = run.new_model()
-        _measure(self.model, corpus, unit_layer, run.load_units()[1])
-        self.model.to(device)
-        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=1e-2
-        )
-        self.step, self.best_step, self.best_loss = 0, 0, float("inf")
-        self.bf16 = run.facts["precision"] == "bf16"
-
-    def fit(self, progress: Progress) -> tuple[int, float]:
-        """Train to the last step asked for; returns the best step and its held-out loss."""
-        if self.run.last.exists():
-            self._resume()
-            progress.say(f"going on from step {self.step}" if self.step < self.settings.steps else "already trained")
-        settings = self.settings
-        with progress.bar("training", settings.steps, "step", done=self.step) as bar:
-            losses: list[float] = []
-            for arrays in self._batches():
-                losses.append(self._train_step(to_batch(arrays, self.projection, self.device)))
-                bar.advance()
-                if self.step % 10 == 0:
-                    bar.note(f"loss {np.mean(losses[-50:]):.4f}, held out {self.best_loss:.4f}")
-                if self.step % settings.validate_every == 0 or self.step == settings.steps:
-                    self._validate(float(np.mean(losses)))
-                    losses = []
-        return self.best_step, self.best_loss
-
-    def listen(self) -> float:
-        """Sample a held-out utterance, draw it beside the truth, and return the mean |difference| in ln magnitude."""
-        model, _ = self.run.load_best(self.device)
-        clip = self.corpus.held_out[0]
-        arrays = self.held_out.whole(clip, LISTEN_FRAMES)
-        batch = to_batch(arrays, self.projection, self.device)
-        mel = sample(model, batch, fork_generator(self.settings.seed, 9), LISTEN_STEPS)[0].cpu().numpy()
-        truth, f0 = arrays["mel"][0], arrays["f0"][0] * arrays["voiced"][0]
-        save_comparison(self.run.path / "held_out.png", (f"{clip.id}, as recorded", truth, f0), ("as sampled", mel, f0))
-        return float(np.abs(mel - truth).mean())
-
-    def _batches(self) -> Iterator[dict[str, Any]]:
-        """What the remaining steps see, read one step ahead."""
-        with ThreadPoolExecutor(1) as reader:
-            ahead = reader.submit(self.crops.batch, self.step)
-            for step in range(self.step, self.settings.steps):
-                arrays = ahead.result()
-                ahead = reader.submit(self.crops.batch, step + 1)
-                yield arrays
-
-    def _train_step(self, batch: Batch) -> float:
-        settings = self.settings
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate * min(1.0, (self.step + 1) / settings.warmup)
-        with self._precision():
-            loss = self.model.loss(batch, fork_generator(settings.seed, 3, self.step))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.step += 1
-        decay = min(settings.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for kept, new in zip(self.average.parameters(), self.model.parameters(), strict=True):
-                kept.lerp_(new, 1 - decay)
-        return loss.item()
-
-    @torch.no_grad()
-    def _validate(self, train_loss: float) -> None:
-        """The averaged model's loss on held-out crops, the same every time; then both checkpoints."""
-        total = 0.0
-        for number in range(VALIDATION_BATCHES):
-            batch = to_batch(self.held_out.batch(number), self.projection, self.device)
-            with self._precision():
-                total += self.average.loss(batch, fork_generator(self.settings.seed, 4, number)).item()
-        loss = total / VALIDATION_BATCHES
-        if loss < self.best_loss:
-            self.best_loss, self.best_step = loss, self.step
-            checkpoint.save(self.run.best, checkpoint.prefixed("ema", self.average), self._facts())
-        # Last of all: from here a killed run goes on, and finds the best one there already.
-        tensors: dict[str, Tensor] = {
-            **checkpoint.prefixed("model", self.model),
-            **checkpoint.prefixed("ema", self.average),
-            **checkpoint.optimizer_state(self.optimizer),
-        }
-        self._log({"step": self.step, "loss": round(train_loss, 5), "held_out": round(loss, 5)})
-        checkpoint.save(self.run.last, tensors, self._facts())
-
-    def _facts(self) -> dict[str, Any]:
-        return {"step": self.step, "best_step": self.best_step, "best_loss": self.best_loss}
-
-    def _resume(self) -> None:
-        tensors, facts = checkpoint.load(self.run.last)
-        checkpoint.restore("model", self.model, tensors)
-        checkpoint.restore("ema", self.average, tensors)
-        checkpoint.restore_optimizer(self.optimizer, tensors)
-        self.step, self.best_step, self.best_loss = facts["step"], facts["best_step"], facts["best_loss"]
-        _trim_log(self.run.log, self.step)
-
-    def _log(self, line: dict[str, Any]) -> None:
-        with self.run.log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-
-    def _precision(self) -> Any:
-        kind = torch.device(self.device).type
-        return torch.autocast(kind, torch.bfloat16) if self.bf16 else nullcontext()
 
 
 def _layers(store: Store) -> tuple[int, int]:
@@ -306,16 +175,6 @@ def _units(
     return report.accuracy
 
 
-def _measure(model: Diffusion, corpus: Corpus, unit_layer: int, projection: SoftProjection) -> None:
-    """The scale of mels and units, from the training clips."""
-    mels = np.concatenate([clip.mel for clip in corpus.train[:400]]).astype(np.float32)
-    model.mel_mean.copy_(torch.from_numpy(mels.mean(0)))
-    model.mel_scale.copy_(torch.from_numpy(mels.std(0)).clamp(min=0.1))
-    mean, scale = unit_statistics(corpus.train, unit_layer, projection)
-    model.condition.unit_mean.copy_(mean)
-    model.condition.unit_scale.copy_(scale)
-
-
 def _pitch_of(corpus: Corpus, speaker: str) -> dict[str, float | None]:
     """A speaker's range: the 5th, 50th and 95th percentile of voiced f0 in Hz."""
     voiced = np.concatenate([clip.f0[clip.f0 > 0] for clip in corpus.train if clip.speaker == speaker])
@@ -323,11 +182,3 @@ def _pitch_of(corpus: Corpus, speaker: str) -> dict[str, float | None]:
         return {"f0_low": None, "f0_median": None, "f0_high": None}
     low, middle, high = np.percentile(voiced, [5, 50, 95]).round(1).tolist()
     return {"f0_low": low, "f0_median": middle, "f0_high": high}
-
-
-def _trim_log(path: Path, step: int) -> None:
-    """Drop what a killed run logged after its last checkpoint: it will be logged again."""
-    if path.exists():
-        lines = [line for line in path.read_text("utf-8").splitlines() if line.startswith("{")]
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in kept), "utf-8")

@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "pipeline": {"pipeline"},
     "store": {"store"},
     "stages": {"pipeline", "store", "stages"},
-    "cli": {"pipeline", "store", "stages", "cli"},
+    "cli": {"stages", "cli"},
 }
 
 

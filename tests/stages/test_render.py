@@ -11,9 +11,11 @@ import torch
 from svc.pipeline import audio, frames
 from svc.pipeline.content import EncoderError
 from svc.stages.errors import UserError
-from svc.stages.render import CONTEXT, Singer, Sound, Strip, claim, place
+from svc.stages.picture import Strip
+from svc.stages.render import CONTEXT, Singer
 from svc.stages.run import Run, newest_run
 from svc.stages.settings import RenderSettings
+from svc.stages.sound import Sound, claim, place
 
 
 @pytest.fixture(scope="module")

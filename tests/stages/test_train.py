@@ -19,7 +19,8 @@ from svc.stages.errors import UserError
 from svc.stages.progress import Progress
 from svc.stages.run import Run
 from svc.stages.settings import PRESETS, TrainSettings
-from svc.stages.train import Trainer, train
+from svc.stages.train import train
+from svc.stages.trainer import Trainer
 from svc.store import open_store
 
 
