@@ -108,6 +108,13 @@ class Run:
         return model.to(device).eval().requires_grad_(False), int(facts["step"])
 
 
+def remove_leftovers(path: Path) -> None:
+    """Remove what a run that was killed while it wrote left half-written."""
+    for name in ("run.json", "units.safetensors", "last.safetensors", "best.safetensors"):
+        for left in path.glob(f".{name}.*.partial"):
+            left.unlink(missing_ok=True)
+
+
 def newest_run(folder: Path = Path("runs")) -> Path:
     """The run that was written to last. Raises UserError when there is none."""
     found = [path.parent for path in folder.glob("*/run.json")]

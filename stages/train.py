@@ -15,7 +15,7 @@ from . import checkpoint
 from .dataset import Corpus, gather_corpus
 from .errors import UserError
 from .progress import Progress
-from .run import VERSION, Run
+from .run import VERSION, Run, remove_leftovers
 from .settings import TrainSettings, pick_device, pick_precision
 from .trainer import Trainer
 from .units import train_units
@@ -124,6 +124,7 @@ def _open_run(
             )
         ),
     }
+    remove_leftovers(out)
     if not (out / "run.json").exists():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise UserError(f"{out} exists and is no run; give another --out")

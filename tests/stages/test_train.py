@@ -185,6 +185,13 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, store: Path, t
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_a_run_killed_in_its_first_write_is_begun_again(tmp_path: Path, store: Path, train_settings) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / ".run.json.123.partial").write_bytes(b"{")
+    train([store], tmp_path / "r", train_settings, only="units")
+    assert sorted(p.name for p in (tmp_path / "r").iterdir()) == ["run.json", "units.safetensors"]
+
+
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, run: Path) -> None:
     for data in (b"", b"\x80\x04garbage", (run / "best.safetensors").read_bytes()[:-10]):
         (tmp_path / "c.safetensors").write_bytes(data)
