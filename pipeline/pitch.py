@@ -81,3 +81,18 @@ def repair(f0: NDArray[np.float32]) -> NDArray[np.float32]:
         window = min(9, len(run) - (1 - len(run) % 2))
         out[run] = 2.0 ** savgol_filter(octaves, window, polyorder=2, mode="interp") if window > 3 else 2.0**octaves
     return out
+
+
+def coarse(f0: NDArray[np.float32], f0_min: float = 40.0, f0_max: float = 1100.0) -> NDArray[np.int64]:
+    """Diff-SVC's pitch bins, for its checkpoints: float (M,) Hz -> int64 (M,) in 1..255, 1 where unvoiced.
+
+    Evenly spaced in mel (prophesier/diff-svc, f0_to_coarse). A bin is 44 cents wide at 110 Hz: too coarse for singing,
+    which is why the models here take f0 as a number.
+    """
+
+    def mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+        return 1127 * np.log1p(hertz / 700)
+
+    low, high = mel(np.array([f0_min, f0_max]))
+    bins = (mel(f0.astype(np.float64)) - low) * 254 / (high - low) + 1
+    return np.rint(np.clip(bins, 1, 255)).astype(np.int64)

@@ -1,13 +1,14 @@
 """f0 of tones whose f0 is known at every instant, and what repair and continuous do to it."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from svc.pipeline.pitch import METHODS, PitchSettings, continuous, repair, track
+from svc.pipeline.pitch import METHODS, PitchSettings, coarse, continuous, repair, track
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 RATE, HOP = 44_100, 512
@@ -184,3 +185,8 @@ def test_repair_voices_nothing_that_was_not(values: list[float]) -> None:
     assert np.isfinite(got).all()
     assert (got >= 0).all()
     assert not got[f0 == 0].any()
+
+
+def test_coarse_bins_are_diff_svc_s(shared: Path) -> None:
+    case = np.load(shared / "fixtures" / "diff_svc" / "case.npz")
+    np.testing.assert_array_equal(coarse(case["f0_hz"]), case["f0_coarse"])
