@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -79,12 +79,12 @@ def extract(
         identity(settings.slices),
         waiting=lambda: progress.say(f"waiting: another svc extract is writing {store}"),
     ) as writer:
+        writer.check_columns(wanted.values())
         _plan(writer, survey, settings.slices, report, progress)
         writer.set_columns(wanted.values())
         _compute(writer, wanted, survey, content, layers, settings, report, progress)
-        utterances = writer.utterances()
-        report.utterances = len(utterances)
-        report.seconds = frames.mel_seconds(sum(u.end - u.start for u in utterances))
+        report.utterances = len(writer.utterances)
+        report.seconds = frames.mel_seconds(sum(u.end - u.start for u in writer.utterances))
         write_sealed(writer.layout.report, report.to_json())
     return report
 
@@ -142,7 +142,7 @@ def _plan(writer: Writer, survey: _Survey, slices: SliceSettings, report: Report
     for pack in writer.add(new):
         for number, row in enumerate(pack.rows):
             places[row.audio].append((pack, number))
-    utterances = [u for u in writer.utterances() if u.corpus not in survey.roots and u.audio not in survey.heard]
+    utterances = [u for u in writer.utterances if u.corpus not in survey.roots and u.audio not in survey.heard]
     for digest, item in survey.heard.items():
         spoken = places.get(digest, [])
         for number, (pack, row_number) in enumerate(spoken, 1):
@@ -155,6 +155,12 @@ def _plan(writer: Writer, survey: _Survey, slices: SliceSettings, report: Report
             )
     if not utterances:
         raise UserError("none of the recordings can be used:\n" + "\n".join(map(str, report.refused)))
+    twice = [name for name, count in Counter(u.id for u in utterances).items() if count > 1]
+    if twice:
+        raise UserError(
+            f"the store has a recording {twice[0]} of another corpus already; rename the speaker's folder, or give "
+            f"another --store"
+        )
     writer.set_utterances(sorted(utterances, key=lambda u: (u.speaker, u.id)))
 
 
@@ -178,7 +184,7 @@ def _compute(
     for column in wanted.values():
         for number in writer.missing(column):
             lacking[number].add(column.name)
-    utterances = writer.utterances()
+    utterances = writer.utterances
     elsewhere = {u.pack for u in utterances if u.audio not in survey.heard}
     if skipped := elsewhere & lacking.keys():
         progress.warn(

@@ -7,6 +7,7 @@ from typing import Any
 from .errors import DamagedError, MissingError, StoreError
 from .files import read_sealed, write_sealed
 from .layout import Layout
+from .packs import read_packs
 from .schema import FORMAT_VERSION, Pack, Utterance
 
 
@@ -23,29 +24,32 @@ def read_description(layout: Layout) -> dict[str, Any]:
     return description
 
 
-def read_utterances(layout: Layout) -> list[Utterance]:
-    """The corpus as it is now."""
+def read_corpus(layout: Layout) -> tuple[list[Pack], list[Utterance]]:
+    """The packs and the corpus as it is now.
+
+    Raises:
+        StoreError: nothing was ever committed.
+        DamagedError: the table or a pack is not what was written.
+    """
     try:
-        columns = read_sealed(layout.utterances)
+        value = read_sealed(layout.utterances)
     except MissingError as error:
         raise StoreError(f"{layout.root} holds no utterances yet; run `svc extract` again to fill it") from error
     try:
+        packs = read_packs(layout, value["packs"])
+        columns = value["table"]
         rows = zip(*(columns[name] for name in Utterance.__dataclass_fields__), strict=True)
-        return [Utterance(*row) for row in rows]
-    except (KeyError, ValueError) as error:
+        utterances = [Utterance(*row) for row in rows]
+        places = [packs[u.pack].rows[u.row] for u in utterances if u.pack >= 0 and u.row >= 0]
+    except (KeyError, IndexError, ValueError, TypeError) as error:
         raise DamagedError(f"{layout.utterances} is no utterance table that this version understands") from error
+    if len(places) != len(utterances):
+        raise DamagedError(f"{layout.utterances} names places before the first")
+    return packs, utterances
 
 
-def check_packs(layout: Layout, packs: list[Pack], utterances: list[Utterance]) -> None:
-    """Raises DamagedError when an utterance lies in a pack, or a row of it, that is not there."""
-    for u in utterances:
-        if u.pack >= len(packs):
-            raise DamagedError(f"{layout.pack(u.pack)} is gone, and with it {u.id}")
-        if u.row >= len(packs[u.pack].rows):
-            raise DamagedError(f"{layout.pack(u.pack)} has no row {u.row} for {u.id}")
-
-
-def write_utterances(layout: Layout, utterances: list[Utterance]) -> None:
-    """Say what the corpus is now. Columnar, and nothing that varies between runs: one corpus, the same bytes."""
+def write_corpus(layout: Layout, packs: list[Pack], utterances: list[Utterance]) -> None:
+    """Commit packs and say what the corpus is now. Columnar, and nothing that varies: one corpus, the same bytes."""
     names = list(Utterance.__dataclass_fields__)
-    write_sealed(layout.utterances, {name: [getattr(u, name) for u in utterances] for name in names})
+    table = {name: [getattr(u, name) for u in utterances] for name in names}
+    write_sealed(layout.utterances, {"packs": [pack.digest for pack in packs], "table": table})

@@ -1,11 +1,11 @@
-"""Which utterance lies in which pack. Packs are only ever added."""
+"""Which utterance lies in which pack. Packs are only ever added, and count once the corpus names them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .errors import DamagedError, StoreError
+from .errors import DamagedError, MissingError, StoreError
 from .files import read_sealed, write_sealed
 from .layout import Layout
 from .schema import Pack, PackSize, Row
@@ -61,21 +61,22 @@ def write_packs(layout: Layout, packs: Iterable[Pack]) -> None:
         write_sealed(layout.pack(pack.number), pack.to_json())
 
 
-def read_packs(layout: Layout) -> list[Pack]:
-    """All packs, in order.
+def read_packs(layout: Layout, digests: list[str]) -> list[Pack]:
+    """The packs that the corpus was committed with, in order. Files beyond them are of a run that was stopped.
 
     Raises:
-        DamagedError: one was changed, or one in the middle is gone.
+        DamagedError: one is gone, or is not what it was.
     """
     packs = []
-    for number, path in enumerate(sorted(layout.packs.glob("[0-9]*.json"))):
-        if path != layout.pack(number):
-            raise DamagedError(f"{layout.pack(number)} is gone, though later packs are there")
+    for number, expected in enumerate(digests):
+        path = layout.pack(number)
         try:
             pack = Pack.from_json(read_sealed(path))
+        except MissingError as error:
+            raise DamagedError(f"{path} is gone") from error
         except (KeyError, TypeError) as error:
             raise DamagedError(f"{path} is no pack that this version understands") from error
-        if pack.number != number:
-            raise DamagedError(f"{path} calls itself pack {pack.number}")
+        if pack.digest != expected:
+            raise DamagedError(f"{path} is not the pack that the corpus was written with")
         packs.append(pack)
     return packs

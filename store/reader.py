@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from .columns import read_columns
 from .errors import DamagedError, MissingError
 from .layout import Layout
-from .ledger import check_packs, read_description, read_utterances
-from .packs import read_packs
+from .ledger import read_corpus, read_description
 from .receipts import Receipt, read_receipt
 from .schema import MEL, UNIT, Column, PackSize, Row, Utterance
 from .shards import Shard
@@ -49,9 +48,8 @@ class Store:
         self.description = read_description(self.layout)
         self.size = PackSize(**self.description["size"])
         self.columns: dict[str, Column] = read_columns(self.layout)
-        self.packs = read_packs(self.layout)
-        self.table: list[Utterance] = read_utterances(self.layout)
-        check_packs(self.layout, self.packs, self.table)
+        self.table: list[Utterance]
+        self.packs, self.table = read_corpus(self.layout)
         self._shards: dict[tuple[str, int], tuple[Receipt, Shard]] = {}
 
     def __len__(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -19,8 +19,8 @@ from .columns import check_same, read_columns, write_column
 from .errors import DamagedError, MissingError, StoreError
 from .files import write_sealed, write_whole
 from .layout import Layout
-from .ledger import check_packs, read_description, read_utterances, write_utterances
-from .packs import Piece, fill, read_packs, write_packs
+from .ledger import read_corpus, read_description, write_corpus
+from .packs import Piece, fill, write_packs
 from .receipts import Receipt, read_receipt, write_receipt
 from .schema import FORMAT_VERSION, Column, Pack, PackSize, Utterance
 
@@ -31,16 +31,14 @@ class Writer:
     def __init__(self, layout: Layout, size: PackSize):
         self.layout = layout
         self.size = size
-        self.packs = read_packs(layout)
+        self.packs: list[Pack] = []
+        self.utterances: list[Utterance] = []  # the corpus as it is now
+        if layout.utterances.exists():
+            self.packs, self.utterances = read_corpus(layout)
         self.columns = read_columns(layout)
-        check_packs(layout, self.packs, self.utterances())
-
-    def utterances(self) -> list[Utterance]:
-        """The corpus as the last run left it."""
-        return read_utterances(self.layout) if self.layout.utterances.exists() else []
 
     def add(self, pieces: Iterable[Piece]) -> list[Pack]:
-        """Give utterances a place, in new packs."""
+        """Give utterances a place, in new packs, which count when `set_utterances` commits them."""
         packs = fill(pieces, self.size, first_number=len(self.packs))
         write_packs(self.layout, packs)
         self.packs += packs
@@ -48,14 +46,11 @@ class Writer:
 
     def set_utterances(self, utterances: list[Utterance]) -> None:
         """Say what the corpus is now."""
-        write_utterances(self.layout, utterances)
+        write_corpus(self.layout, self.packs, utterances)
+        self.utterances = utterances
 
-    def set_columns(self, columns: Iterable[Column]) -> None:
-        """Make room for columns, new or known, over all packs.
-
-        Raises:
-            SettingsError: a known column was made with other settings.
-        """
+    def check_columns(self, columns: Iterable[Column]) -> None:
+        """Raises SettingsError where a known column was made with other settings."""
         for column in columns:
             if known := self.columns.get(column.name):
                 check_same(
@@ -64,6 +59,14 @@ class Writer:
                     column.facts,
                     "Ask for the settings of the store, or write to another one with --store.",
                 )
+
+    def set_columns(self, columns: Collection[Column]) -> None:
+        """Make room for columns, new or known, over all packs.
+
+        Raises:
+            SettingsError: a known column was made with other settings.
+        """
+        self.check_columns(columns)
         for column in columns:
             if column != self.columns.get(column.name):
                 write_column(self.layout, column)
@@ -72,7 +75,7 @@ class Writer:
 
     def missing(self, column: Column) -> list[int]:
         """The packs whose cell in a column is not there, not whole, or lacks an utterance of today's corpus."""
-        wanted = {(u.pack, u.row) for u in self.utterances()}
+        wanted = {(u.pack, u.row) for u in self.utterances}
         used = {pack for pack, _ in wanted}
         numbers = []
         for pack in self.packs:

@@ -119,11 +119,15 @@ def test_another_corpus_in_the_same_store_leaves_the_first(tmp_path: Path, corpu
 def test_other_settings_are_refused_with_the_difference(
     tmp_path: Path, store: Path, corpus: Path, encoder: Path, change: dict, names: str
 ) -> None:
-    copy = tmp_path / "s.zarr"
+    copy, mine = tmp_path / "s.zarr", tmp_path / "choir"
     shutil.copytree(store, copy)
+    shutil.copytree(corpus, mine)
+    shutil.copy(mine / "alto" / "phrase_0.wav", mine / "alto" / "new.wav")
+    with (mine / "alto" / "new.wav").open("ab") as file:
+        file.write(b"\0\0")  # another file by one sample
     before = tree(copy)
     with pytest.raises(SettingsError, match=names):
-        extract([corpus], copy, ExtractSettings(encoder=str(encoder), **change))
+        extract([mine], copy, ExtractSettings(encoder=str(encoder), **change))
     assert tree(copy) == before
 
 
@@ -201,6 +205,47 @@ def test_killed_again_and_again_it_ends_as_if_never_killed(tmp_path: Path, encod
     assert process.returncode == 0
     assert kills >= 5
     assert tree(killed) == tree(tmp_path / "whole.zarr")
+
+
+def test_stopped_before_the_corpus_is_written_no_part_of_a_recording_is_lost(
+    tmp_path: Path, encoder: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recording's utterances may lie in several packs: all of them count, or none."""
+    from svc.store.schema import PackSize
+    from svc.store.writer import Writer
+
+    wavs = [soundfile.read(path, dtype="float32")[0] for path in sorted((corpus / "alto").iterdir())]
+    (tmp_path / "long").mkdir()
+    gap = np.zeros(2 * 44_100, np.float32)
+    audio.write(tmp_path / "long" / "a.wav", np.concatenate([part for wav in wavs for part in (wav, gap)]))
+    monkeypatch.setattr(PackSize, "for_corpus", classmethod(lambda cls, size: cls(unit=256, mel=512)))
+    settings = ExtractSettings(encoder=str(encoder))
+    extract([tmp_path / "long"], tmp_path / "whole.zarr", settings)
+    assert len(open_store(tmp_path / "whole.zarr").packs) > 2
+
+    def stopped(self: Writer, utterances: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Writer, "set_utterances", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            extract([tmp_path / "long"], tmp_path / "s.zarr", settings)
+    (tmp_path / "s.zarr" / "ledger" / "packs" / "000002.json").unlink()  # as if stopped among the packs
+    extract([tmp_path / "long"], tmp_path / "s.zarr", settings)
+    assert tree(tmp_path / "s.zarr") == tree(tmp_path / "whole.zarr")
+
+
+def test_two_corpora_with_the_same_names_are_not_mixed(tmp_path: Path, corpus: Path, encoder: Path) -> None:
+    settings = ExtractSettings(encoder=str(encoder))
+    extract([corpus / "alto"], tmp_path / "s.zarr", settings)
+    other = tmp_path / "other" / "alto"
+    other.mkdir(parents=True)
+    shutil.copy(corpus / "bass" / "phrase_0.wav", other)
+    before = tree(tmp_path / "s.zarr")
+    with pytest.raises(UserError, match="alto/phrase_0 of another corpus"):
+        extract([other], tmp_path / "s.zarr", settings)
+    assert open_store(tmp_path / "s.zarr").utterances.index.is_unique
+    assert {name: data for name, data in tree(tmp_path / "s.zarr").items() if name in before} == before
 
 
 def test_every_odd_file_is_used_or_refused_in_a_sentence(shared: Path, tmp_path: Path, encoder: Path) -> None:

@@ -74,7 +74,7 @@ def extract(
     with open_writer(root, SIZE, IDENTITY, waiting) as writer:
         known = {(row.audio, row.start) for pack in writer.packs for row in pack.rows}
         writer.add(piece for piece in corpus.values() if (piece.audio, piece.start) not in known)
-        utterances = {utterance.id: utterance for utterance in writer.utterances()}
+        utterances = {utterance.id: utterance for utterance in writer.utterances}
         for pack in writer.packs:
             for number, row in enumerate(pack.rows):
                 for name, piece in corpus.items():

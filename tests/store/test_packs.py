@@ -107,54 +107,52 @@ def written(tmp_path: Path) -> tuple[Layout, list[Pack]]:
     return layout, packs
 
 
+def digests(packs: list[Pack]) -> list[str]:
+    return [pack.digest for pack in packs]
+
+
 def test_packs_come_back(written: tuple[Layout, list[Pack]]) -> None:
     layout, packs = written
-    assert read_packs(layout) == packs
+    assert read_packs(layout, digests(packs)) == packs
+    assert read_packs(layout, digests(packs[:3])) == packs[:3]  # the rest are of a run that was stopped
 
 
 def test_no_packs_is_no_error(tmp_path: Path) -> None:
-    assert read_packs(Layout(tmp_path)) == []
+    assert read_packs(Layout(tmp_path), []) == []
 
 
-@pytest.mark.parametrize("number", [0, 1, 3])
-def test_missing_pack_before_the_last_is_noticed(written: tuple[Layout, list[Pack]], number: int) -> None:
-    layout, _ = written
+@pytest.mark.parametrize("number", [0, 1, 4])
+def test_missing_pack_is_noticed(written: tuple[Layout, list[Pack]], number: int) -> None:
+    layout, packs = written
     layout.pack(number).unlink()
     with pytest.raises(DamagedError, match=layout.pack(number).name):
-        read_packs(layout)
+        read_packs(layout, digests(packs))
 
 
 @pytest.mark.parametrize("number", range(5))
 def test_flipped_bit_in_a_pack_is_noticed(
     written: tuple[Layout, list[Pack]], number: int, flip: Callable[..., None]
 ) -> None:
-    layout, _ = written
+    layout, packs = written
     flip(layout.pack(number), np.random.default_rng(number))
     with pytest.raises(DamagedError, match=layout.pack(number).name):
-        read_packs(layout)
+        read_packs(layout, digests(packs))
 
 
 def test_exchanged_packs_are_noticed(written: tuple[Layout, list[Pack]]) -> None:
-    layout, _ = written
+    layout, packs = written
     layout.pack(1).rename(layout.packs / "aside")
     layout.pack(2).rename(layout.pack(1))
     (layout.packs / "aside").rename(layout.pack(2))
-    with pytest.raises(DamagedError, match="calls itself pack 2"):
-        read_packs(layout)
+    with pytest.raises(DamagedError, match="is not the pack"):
+        read_packs(layout, digests(packs))
 
 
 def test_pack_under_another_number_is_noticed(written: tuple[Layout, list[Pack]]) -> None:
-    layout, _ = written
+    layout, packs = written
     layout.pack(4).rename(layout.pack(7))
     with pytest.raises(DamagedError):
-        read_packs(layout)
-
-
-def test_copied_pack_is_noticed(written: tuple[Layout, list[Pack]]) -> None:
-    layout, _ = written
-    layout.pack(5).write_bytes(layout.pack(4).read_bytes())
-    with pytest.raises(DamagedError, match="calls itself pack 4"):
-        read_packs(layout)
+        read_packs(layout, digests(packs))
 
 
 def test_digest_tells_any_change_of_a_pack() -> None:

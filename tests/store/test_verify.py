@@ -126,7 +126,7 @@ def test_refused_utterances_are_told_with_their_reason(sample: Sample, tmp_path:
 def test_packs_that_hold_nothing_of_the_corpus_do_not_count(copy: Sample) -> None:
     copy.layout.shard(copy.columns[0], 1).unlink()
     with open_writer(copy.root, copy.size, copy.open().description["identity"]) as writer:
-        writer.set_utterances([utterance for utterance in writer.utterances() if utterance.pack != 1])
+        writer.set_utterances([utterance for utterance in writer.utterances if utterance.pack != 1])
     assert verify(copy.open()) == []
 
 

@@ -56,7 +56,7 @@ def test_cells_are_missing_until_they_are_put(sample: Sample, tmp_path: Path, ce
 def test_packs_that_hold_nothing_of_the_corpus_are_not_missing(sample: Sample, tmp_path: Path, extract: Run) -> None:
     extract(tmp_path / "a", columns=[])
     with open_writer(tmp_path / "a", SIZE, IDENTITY) as writer:
-        writer.set_utterances([u for u in writer.utterances() if u.pack != 1])
+        writer.set_utterances([u for u in writer.utterances if u.pack != 1])
         assert writer.missing(sample.columns[0]) == [0, 2]
         writer.set_utterances([])
         assert writer.missing(sample.columns[0]) == []
@@ -448,7 +448,7 @@ def test_refused_rows_are_recomputed_while_they_are_in_the_corpus(sample: Sample
     packs = sorted({store["bass/long"].utterance.pack, store["alto/take06"].utterance.pack})
     assert len(packs) == 2
     with open_writer(root, SIZE, IDENTITY) as writer:
-        everyone = writer.utterances()
+        everyone = writer.utterances
         assert [writer.missing(column) for column in sample.columns] == [packs] * 6
         writer.set_utterances([u for u in everyone if u.id != "bass/long"])
         assert [writer.missing(column) for column in sample.columns] == [packs[1:]] * 6
