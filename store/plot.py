@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,21 @@ def plot_features(
     hidden: tuple[str, NDArray[Any]] | None,
     path: str | Path | None = None,
 ) -> Any:
-    """The mel with f0 over it, loudness, and a hidden layer by name, on one time axis. A matplotlib Figure."""
+    """The mel with f0 over it, loudness, and a hidden layer by name, on one time axis.
+
+    A matplotlib Figure, which a notebook shows as it is.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 7), layout="constrained")
+    class Picture(Figure):
+        """Without pyplot, so that no state is left behind: then a figure must say itself how it is shown."""
+
+        def _repr_png_(self) -> bytes:
+            png = io.BytesIO()
+            self.savefig(png, format="png", dpi=80)
+            return png.getvalue()
+
+    figure = Picture(figsize=(11, 7), layout="constrained")
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[4, 1, 3])
     draw_mel(top, mel, f0, seconds)
     top.set_title(title)
