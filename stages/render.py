@@ -93,6 +93,7 @@ class Singer:
         spans = audio.slice_at_silence(recording.level_db, self.slices)
         total = frames.resampled_length(recording.samples, recording.sample_rate, frames.MEL_RATE)
         source, result = Strip(recording.frames), Strip(recording.frames)
+        asked = np.zeros(recording.frames, np.float32)
         cents: list[NDArray[np.float64]] = []
         sound = Sound(out, total)
         try:
@@ -100,6 +101,7 @@ class Singer:
                 for number, region in enumerate(_regions(spans)):
                     sung = self._sing(recording, region, number)
                     start = region[0].start
+                    asked[start : start + len(sung.f0)] = sung.f0
                     sound.put(start * frames.MEL_HOP, sung.wav)
                     source.put(start, sung.source_mel, sung.source_f0)
                     # dio is quick, and here only asked whether the vocoder sang what it was asked
@@ -129,7 +131,9 @@ class Singer:
             (f"{out.name} ({self.speaker}, {self.settings.key:+g} semitones)", result.mel, result.f0),
             seconds=recording.seconds,
         )
-        write_whole(out.with_suffix(".json"), (json.dumps(self._facts(report), indent=1, ensure_ascii=False)).encode())
+        write_whole(
+            out.with_suffix(".json"), (json.dumps(self._facts(report, asked), indent=1, ensure_ascii=False)).encode()
+        )
         return report
 
     def _sing(self, recording: Recording, region: list[Span], number: int) -> Sung:
@@ -175,7 +179,7 @@ class Singer:
         )
         return sample(self.model, batch, generator, self.settings.steps, self.method)[0].float().cpu().numpy()
 
-    def _facts(self, report: RenderReport) -> dict[str, Any]:
+    def _facts(self, report: RenderReport, asked: NDArray[np.float32]) -> dict[str, Any]:
         return {
             "svc": __version__,
             "made": "svc render",
@@ -187,7 +191,12 @@ class Singer:
             "vocoder": self.vocoder.name,
             "seconds": report.seconds,
             "took_seconds": report.took,
-            "f0": {"median_cents": report.median_cents, "within_50_cents": report.within_50_cents},
+            "f0": {
+                "median_cents": report.median_cents,
+                "within_50_cents": report.within_50_cents,
+                "asked_hz": " ".join(f"{hertz:.6g}" for hertz in asked.tolist()),
+                "asked_at": f"(m + 0.5) * {frames.MEL_HOP} / {frames.MEL_RATE} s",
+            },
             "notes": list(report.notes),
         }
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from svc.pipeline import audio, frames
+from svc.pipeline import audio, frames, pitch
 from svc.pipeline.content import EncoderError
 from svc.stages.errors import UserError
 from svc.stages.picture import Strip
@@ -33,6 +33,12 @@ def test_the_result_lasts_as_long_as_the_song_and_is_in_tune(singer: Singer, son
     assert facts["settings"] == {
         "speaker": "bass", "key": -12, "steps": 4, "method": "euler", "seed": 0, "encoder": None, "device": "auto"
     }  # fmt: skip
+    asked = np.array(facts["f0"]["asked_hz"].split(), float)
+    sung, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
+    measured = pitch.track(sung, pitch.PitchSettings("harvest"))[: len(asked)]
+    both = (measured > 0) & (asked[: len(measured)] > 0)
+    assert both.mean() > 0.5
+    assert np.mean(np.abs(1200 * np.log2(measured[both] / asked[: len(measured)][both])) <= 50) > 0.95
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "a.png", "a.wav"]
 
