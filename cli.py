@@ -204,7 +204,7 @@ def render(
     refused = 0
     for song in songs:
         try:
-            out = place(song, singer.speaker, output, several=len(songs) > 1)
+            out = place(song, singer.speaker, output, songs)
             report = singer.render(song, out, Terminal())
         except AudioError as error:
             refused += 1

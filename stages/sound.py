@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,13 +32,17 @@ def claim(out: Path, song: Path) -> None:
             raise UserError(f"{out} exists and was not made by svc render; move it, or give another place with -o")
 
 
-def place(song: Path, speaker: str, out: Path | None, several: bool) -> Path:
-    """Where a song's result goes: `song.SPEAKER.wav` beside it or in the folder `out`, or the file `out`."""
+def place(song: Path, speaker: str, out: Path | None, songs: Sequence[Path]) -> Path:
+    """Where a song's result goes: `song.SPEAKER.wav` beside it or in the folder `out`, or the file `out`.
+
+    Of several `songs` those whose names differ only in their ending keep it.
+    """
     safe = "".join("_" if letter in '/\\:*?"<>|' else letter for letter in speaker)
-    name = f"{song.stem}.{safe}.wav"
+    namesakes = [other for other in songs if other.stem == song.stem and (out or other.parent == song.parent)]
+    name = f"{song.name if len(namesakes) > 1 else song.stem}.{safe}.wav"
     if out is None:
         return song.parent / name
-    if out.is_dir() or several:
+    if out.is_dir() or len(songs) > 1:
         out.mkdir(parents=True, exist_ok=True)
         return out / name
     if out.suffix.lower() != ".wav":

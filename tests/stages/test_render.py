@@ -133,12 +133,14 @@ def test_a_failure_leaves_nothing_behind(singer: Singer, song: Path, tmp_path: P
 
 def test_where_results_go(tmp_path: Path) -> None:
     song = tmp_path / "my song.flac"
-    assert place(song, "a/b", None, False) == tmp_path / "my song.a_b.wav"
-    assert place(song, "a", tmp_path, False) == tmp_path / "my song.a.wav"
-    assert place(song, "a", tmp_path / "x.wav", False) == tmp_path / "x.wav"
-    assert place(song, "a", tmp_path / "new", True) == tmp_path / "new" / "my song.a.wav"
+    other = tmp_path / "my song.mp3"
+    assert place(song, "a/b", None, [song]) == tmp_path / "my song.a_b.wav"
+    assert place(song, "a", tmp_path, [song]) == tmp_path / "my song.a.wav"
+    assert place(song, "a", None, [song, other]) == tmp_path / "my song.flac.a.wav"
+    assert place(song, "a", tmp_path / "x.wav", [song]) == tmp_path / "x.wav"
+    assert place(song, "a", tmp_path / "new", [song, tmp_path / "b"]) == tmp_path / "new" / "my song.a.wav"
     with pytest.raises(UserError, match=r"end in \.wav"):
-        place(song, "a", tmp_path / "x.ogg", False)
+        place(song, "a", tmp_path / "x.ogg", [song])
 
 
 def test_the_newest_run_is_taken(tmp_path: Path, run: Path) -> None:
