@@ -212,11 +212,13 @@ def render(
             continue
         for note in report.notes:
             click.echo(f"  mended {printable(str(song))}: {note}")
-        click.echo(
-            f"{printable(str(report.wav))}: {report.seconds:.1f} s in {report.took:.1f} s; "
-            f"{report.within_50_cents:.1%} of voiced frames within 50 cents of the asked f0 "
+        in_tune = (
+            "nothing in it is voiced"
+            if report.within_50_cents is None
+            else f"{report.within_50_cents:.1%} of voiced frames within 50 cents of the asked f0 "
             f"(median {report.median_cents:.1f})"
         )
+        click.echo(f"{printable(str(report.wav))}: {report.seconds:.1f} s in {report.took:.1f} s; {in_tune}")
     sys.exit(DONE if not refused else WRONG if refused == len(songs) else REFUSED)
 
 

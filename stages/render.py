@@ -39,15 +39,15 @@ CONTEXT = 22  # mel frames, 0.25 s, that slices cut in mid-sound share with thei
 
 @dataclass(frozen=True)
 class RenderReport:
-    """What was sung. `within_50_cents` is of the frames that both the asked and the sung f0 call voiced."""
+    """What was sung. `within_50_cents` is of the frames that both the asked and the sung f0 call voiced, if any."""
 
     song: Path
     wav: Path
     speaker: str
     seconds: float
     took: float
-    median_cents: float
-    within_50_cents: float
+    median_cents: float | None
+    within_50_cents: float | None
     notes: tuple[str, ...]
 
 
@@ -121,8 +121,8 @@ class Singer:
             self.speaker,
             recording.seconds,
             round(time.monotonic() - begun, 2),
-            float(np.median(off)) if len(off) else float("nan"),
-            float(np.mean(off <= 50)) if len(off) else float("nan"),
+            float(np.median(off)) if len(off) else None,
+            float(np.mean(off <= 50)) if len(off) else None,
             recording.notes + ((f"turned down by {-20 * np.log10(gain):.1f} dB to fit",) if gain < 1 else ()),
         )
         save_comparison(

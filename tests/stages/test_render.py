@@ -124,6 +124,15 @@ def test_what_svc_did_not_make_is_not_overwritten(singer: Singer, song: Path, tm
         claim(tmp_path / "no" / "a.wav", song)
 
 
+def test_a_song_without_a_voice_has_no_figures_of_one(singer: Singer, tmp_path: Path) -> None:
+    noise = 0.1 * np.random.default_rng(0).standard_normal(44_100).astype(np.float32)
+    audio.write(tmp_path / "hiss.wav", noise)
+    report = singer.render(tmp_path / "hiss.wav", tmp_path / "a.wav")
+    facts = json.loads((tmp_path / "a.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert facts["f0"]["within_50_cents"] == report.within_50_cents
+    assert soundfile.info(tmp_path / "a.wav").frames == 44_100
+
+
 def test_a_failure_leaves_nothing_behind(singer: Singer, song: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(singer, "vocoder", lambda mel, f0: 1 / 0)
     with pytest.raises(ZeroDivisionError):
