@@ -74,7 +74,7 @@ def train(
     trainer = Trainer(run, corpus, settings, unit_layer, device)
     best_step, best_loss = trainer.fit(progress)
     error = trainer.listen()
-    return TrainReport(out, settings.steps, best_step, best_loss, error, accuracy, time.monotonic() - begun)
+    return TrainReport(out, trainer.step, best_step, best_loss, error, accuracy, time.monotonic() - begun)
 
 
 def _layers(store: Store) -> tuple[int, int]:

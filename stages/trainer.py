@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -20,6 +21,7 @@ from ..pipeline.projection import SoftProjection
 from ..pipeline.sampling import sample
 from . import checkpoint
 from .dataset import Corpus, Crops, to_batch
+from .errors import UserError
 from .picture import save_comparison
 from .progress import Progress
 from .run import Run, fork_generator
@@ -55,7 +57,8 @@ class Trainer:
         """Train to the last step asked for; returns the best step and its held-out loss."""
         if self.run.last.exists():
             self._resume()
-            progress.say(f"going on from step {self.step}" if self.step < self.settings.steps else "already trained")
+            more = self.step < self.settings.steps
+            progress.say(f"going on from step {self.step}" if more else f"trained to step {self.step} already")
         settings = self.settings
         with progress.bar("training", settings.steps, "step", done=self.step) as bar:
             losses: list[float] = []
@@ -63,7 +66,8 @@ class Trainer:
                 losses.append(self._train_step(to_batch(arrays, self.projection, self.device)))
                 bar.advance()
                 if self.step % 10 == 0:
-                    bar.note(f"loss {np.mean(losses[-50:]):.4f}, held out {self.best_loss:.4f}")
+                    held_out = f", held out {self.best_loss:.4f}" if self.best_step else ""
+                    bar.note(f"loss {np.mean(losses[-50:]):.4f}{held_out}")
                 if self.step % settings.validate_every == 0 or self.step == settings.steps:
                     self._validate(float(np.mean(losses)))
                     losses = []
@@ -115,6 +119,11 @@ class Trainer:
             with self._precision():
                 total += self.average.loss(batch, fork_generator(self.settings.seed, 4, number)).item()
         loss = total / VALIDATION_BATCHES
+        if not math.isfinite(loss):
+            raise UserError(
+                f"training came apart before step {self.step}: the loss is {loss}. What was saved before is untouched in "
+                f"{self.run.path}; train anew with another --seed, or a smaller --preset"
+            )
         if loss < self.best_loss:
             self.best_loss, self.best_step = loss, self.step
             checkpoint.save(self.run.best, checkpoint.prefixed("ema", self.average), self._facts())

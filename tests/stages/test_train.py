@@ -185,6 +185,26 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, store: Path, t
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_a_training_that_comes_apart_says_so_and_keeps_what_was_good(
+    tmp_path: Path, store: Path, run: Path, train_settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "r"
+    shutil.copytree(run, copy)
+    good = (copy / "last.safetensors").read_bytes(), (copy / "best.safetensors").read_bytes()
+    real = Trainer._train_step
+
+    def diverging(self: Trainer, batch: object) -> float:
+        loss = real(self, batch)
+        with torch.no_grad():
+            self.average.denoiser.output.weight.fill_(torch.nan)
+        return loss
+
+    monkeypatch.setattr(Trainer, "_train_step", diverging)
+    with pytest.raises(UserError, match="came apart before step 80"):
+        train([store], copy, dataclasses.replace(train_settings, steps=80))
+    assert ((copy / "last.safetensors").read_bytes(), (copy / "best.safetensors").read_bytes()) == good
+
+
 def test_a_run_killed_in_its_first_write_is_begun_again(tmp_path: Path, store: Path, train_settings) -> None:
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / ".run.json.123.partial").write_bytes(b"{")
