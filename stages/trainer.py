@@ -121,7 +121,7 @@ class Trainer:
         loss = total / VALIDATION_BATCHES
         if not math.isfinite(loss):
             raise UserError(
-                f"training came apart before step {self.step}: the loss is {loss}. What was saved before is untouched in "
+                f"training came apart before step {self.step}: the loss is {loss}. What was saved is untouched in "
                 f"{self.run.path}; train anew with another --seed, or a smaller --preset"
             )
         if loss < self.best_loss:
