@@ -183,11 +183,16 @@ def _check_ours(layout: Layout) -> None:
     """Raises StoreError where the folder is something else than a store, or one that was hardly begun."""
     if not layout.root.exists() or layout.description.exists():
         return
-    if layout.packs.exists() or layout.columns.exists():
-        raise DamagedError(f"{layout.description} is gone, though the rest of the store is there")
     begun = {layout.ledger, layout.lock}
-    if not layout.root.is_dir() or any(
+    filled = layout.packs.exists() or layout.columns.exists()
+    foreign = not layout.root.is_dir() or any(
         path not in begun and not path.name.startswith(f".{layout.description.name}.")
         for path in layout.root.rglob("*")
-    ):
+    )
+    # The description comes first of all; it is asked for once more, as another writer may have made it meanwhile.
+    if layout.description.exists():
+        return
+    if filled:
+        raise DamagedError(f"{layout.description} is gone, though the rest of the store is there")
+    if foreign:
         raise StoreError(f"{layout.root} exists and is no unit store; give another --store")
