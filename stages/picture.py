@@ -61,7 +61,6 @@ class Strip:
         columns = np.arange(start, start + len(f0)) // self.pool
         counts = np.bincount(columns - columns[0])
         sums = np.add.reduceat(log_mel, np.r_[0, np.cumsum(counts)[:-1]], axis=0)
-        inside = slice(columns[0], columns[0] + len(counts))
-        self.mel[inside] = (sums / counts[:, None])[: len(self.mel) - columns[0]]
+        self.mel[columns[0] : columns[-1] + 1] = sums / counts[:, None]
         voiced = f0 > 0
         self.f0[columns[voiced]] = f0[voiced]

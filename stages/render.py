@@ -226,10 +226,9 @@ def _regions(spans: list[Span]) -> Iterator[list[Span]]:
 def _load_encoder(run: Run, settings: RenderSettings, device: str) -> Content:
     """The encoder that the run's store was made with, or an equal one. Raises UserError for another."""
     content = Content.load(settings.encoder or run.facts["encoder_origin"], device)
-    if changed := differences(run.facts["encoder"], content.describe()):
-        listing = "\n".join(f"  {name}: {was} in the run, {found} found" for name, was, found in changed)
+    if changed := differences(run.facts["encoder"], content.describe(), "in the run", "found"):
         raise UserError(
-            f"the encoder {content.name} is not the one that {run.path} was trained on:\n{listing}\n"
+            f"the encoder {content.name} is not the one that {run.path} was trained on:\n{changed}\n"
             f"Give the right one with --encoder, or extract and train anew with this one"
         )
     return content

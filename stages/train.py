@@ -140,9 +140,8 @@ def _open_run(
     old, new = ({**f["settings"], "precision": f["precision"], "steps": 0} for f in (run.facts, facts))
     if settings.precision == "auto":  # a run keeps the precision that it began with
         new["precision"] = old["precision"]
-    if changed := differences(old, new):
-        listing = "\n".join(f"  {name}: {was} in the run, {asked} asked for" for name, was, asked in changed)
-        raise UserError(f"{out} was begun with other settings:\n{listing}\nGive the same ones, or another --out")
+    if changed := differences(old, new, "in the run", "asked for"):
+        raise UserError(f"{out} was begun with other settings:\n{changed}\nGive the same ones, or another --out")
     if run.facts["settings"]["steps"] != settings.steps:
         progress.say(f"the run's length was {run.facts['settings']['steps']} steps and is now {settings.steps}")
         run.facts["settings"]["steps"] = settings.steps

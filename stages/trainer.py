@@ -38,13 +38,14 @@ class Trainer:
 
     def __init__(self, run: Run, corpus: Corpus, settings: TrainSettings, unit_layer: int, device: str):
         self.run, self.corpus, self.settings, self.device = run, corpus, settings, device
-        self.projection = run.load_units()[1].to(device)
+        projection = run.load_units()[1]
         frames = seconds_to_mel_frames(settings.crop_seconds)
         self.crops = Crops(corpus.train, corpus.speakers, unit_layer, frames, settings.batch, settings.seed)
         self.held_out = Crops(corpus.held_out, corpus.speakers, unit_layer, frames, settings.batch, settings.seed)
         torch.manual_seed(settings.seed)
         self.model = run.new_model()
-        _measure(self.model, corpus, unit_layer, run.load_units()[1])
+        _measure(self.model, corpus, unit_layer, projection)
+        self.projection = projection.to(device)
         self.model.to(device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(

@@ -75,7 +75,6 @@ def _cluster(clips: list[Clip], layer: int, settings: TrainSettings, progress: P
     means = MiniBatchKMeans(codes, random_state=settings.seed, n_init=1, batch_size=4096, reassignment_ratio=0.01)
     chunk = max(4096, 10 * codes)
     waiting: list[NDArray[np.float32]] = []
-    seen = 0
     with progress.bar("codes", 3 * total, "frame") as bar, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for epoch in range(3):

@@ -34,21 +34,22 @@ _NOTHING = "nothing"  # where a setting is absent on one side
 
 def check_same(what: str, stored: dict[str, Any], asked: dict[str, Any], remedy: str) -> None:
     """Raises SettingsError, naming every setting that differs, unless the two are the same."""
-    if canonical(stored) == canonical(asked):
-        return
-    lines = [
-        f"  {name}: {_show(old)} in the store, {_show(new)} asked for" for name, old, new in differences(stored, asked)
-    ]
-    raise SettingsError("\n".join([f"{what} was made with other settings:", *lines, remedy]))
+    if changed := differences(stored, asked, "in the store", "asked for"):
+        raise SettingsError(f"{what} was made with other settings:\n{changed}\n{remedy}")
 
 
-def differences(stored: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
+def differences(one: dict[str, Any], other: dict[str, Any], here: str, there: str) -> str:
+    """A line for each setting that differs, such as `  method: harvest in the store, dio asked for`; empty if none."""
+    return "\n".join(f"  {name}: {_show(a)} {here}, {_show(b)} {there}" for name, a, b in _changes(one, other))
+
+
+def _changes(stored: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
     """(dotted name, stored value, asked value) of every setting that differs."""
     found: list[tuple[str, Any, Any]] = []
     for key in sorted(stored.keys() | asked.keys()):
         old, new = stored.get(key, _NOTHING), asked.get(key, _NOTHING)
         if isinstance(old, dict) and isinstance(new, dict):
-            found += differences(old, new, f"{prefix}{key}.")
+            found += _changes(old, new, f"{prefix}{key}.")
         elif _NOTHING in (old, new) or canonical(old) != canonical(new):
             found.append((prefix + key, old, new))
     return found

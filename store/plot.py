@@ -41,16 +41,7 @@ def plot_features(
     middle.set_ylabel("loudness\ndBFS")
     if hidden is not None:
         name, states = hidden[0], hidden[1].astype(np.float32)
-        bottom.imshow(
-            ((states - states.mean(0)) / (states.std(0) + 1e-6)).T,
-            aspect="auto",
-            origin="lower",
-            extent=(0, seconds, 0, states.shape[1]),
-            cmap="RdBu_r",
-            vmin=-2.5,
-            vmax=2.5,
-            interpolation="nearest",
-        )
+        _image(bottom, (states - states.mean(0)) / (states.std(0) + 1e-6), seconds, "RdBu_r", (-2.5, 2.5))
         bottom.set_ylabel(f"{name}\n(normalised)")
     bottom.set_xlabel("seconds")
     if path is not None:
@@ -60,22 +51,29 @@ def plot_features(
 
 def draw_mel(axes: Any, mel: Any, f0: Any, seconds: float) -> None:
     """A log mel (frames, bins) on an axis in seconds, with f0 in Hz over it on an axis of its own."""
-    axes.imshow(
-        np.asarray(mel, np.float32).T,
-        aspect="auto",
-        origin="lower",
-        extent=(0, seconds, 0, mel.shape[1]),
-        cmap="magma",
-        vmin=-9,
-        vmax=2,
-        interpolation="nearest",
-    )
+    _image(axes, np.asarray(mel, np.float32), seconds, "magma", (-9, 2))
     axes.set_ylabel("mel bin")
     pitch = axes.twinx()
     pitch.plot(_centres(f0, seconds), np.where(np.asarray(f0) > 0, f0, np.nan), color="cyan", linewidth=1.2)
     pitch.set_yscale("log")
     pitch.set_ylim(50, 1200)
     pitch.set_ylabel("f0, Hz")
+
+
+def _image(axes: Any, values: NDArray[Any], seconds: float, colours: str, limits: tuple[float, float]) -> None:
+    """Draw (frames, bins) with time to the right and bins upwards."""
+    extent = (0, seconds, 0, values.shape[1])
+    low, high = limits
+    axes.imshow(
+        values.T,
+        aspect="auto",
+        origin="lower",
+        extent=extent,
+        cmap=colours,
+        vmin=low,
+        vmax=high,
+        interpolation="nearest",
+    )
 
 
 def _centres(values: Any, seconds: float) -> NDArray[np.float64]:

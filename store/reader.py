@@ -111,7 +111,7 @@ class Store:
         read = delayed(self.read, pure=False, traverse=False)
         pieces = [
             dask.array.from_delayed(
-                read(name, clip.row_of, clip.utterance.pack),
+                read(name, clip.utterance.row, clip.utterance.pack),
                 shape=(clip.row.place(column.axis)[1], *column.frame_shape),
                 dtype=column.numpy_dtype,
             )
@@ -188,11 +188,6 @@ class Clip:
     @property
     def speaker(self) -> str:
         return self.utterance.speaker
-
-    @property
-    def row_of(self) -> int:
-        """Its row in its pack."""
-        return self.utterance.row
 
     @property
     def seconds(self) -> float:

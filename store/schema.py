@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,7 @@ class Pack:
     def from_json(cls, value: dict[str, Any]) -> Pack:
         return cls(value["number"], tuple(Row(**row) for row in value["rows"]))
 
-    @property
+    @cached_property
     def digest(self) -> str:
         return digest(self.to_json())
 

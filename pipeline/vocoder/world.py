@@ -101,9 +101,8 @@ class World:
 
 def _pieces(f0: NDArray[np.float32]) -> list[tuple[int, int]]:
     """Frames [start, stop) that are sung at once: some 20 s each, cut where the next OVERLAP frames are unvoiced."""
-    quiet = (
-        np.convolve(f0 > 0, np.ones(OVERLAP), "full")[OVERLAP - 1 :] == 0
-    )  # at i: none of i .. i + OVERLAP - 1 voiced
+    # quiet[i]: none of the frames i .. i + OVERLAP - 1 is voiced
+    quiet = np.convolve(f0 > 0, np.ones(OVERLAP), "full")[OVERLAP - 1 :] == 0
     cuts = [0]
     for frame in np.flatnonzero(quiet).tolist():
         if frame - cuts[-1] >= PIECE and len(f0) - frame > OVERLAP:

@@ -96,7 +96,7 @@ def test_clips_come_in_the_order_of_the_corpus(sample: Sample, pieces: dict[str,
     assert len(store) == len(ids) == 20
     assert [clip.id for clip in store] == [store[number].id for number in range(20)] == ids
     assert store[-1].id == ids[-1]
-    places = [(clip.utterance.pack, clip.row_of) for clip in store]
+    places = [(clip.utterance.pack, clip.utterance.row) for clip in store]
     assert places != sorted(places)
     with pytest.raises(IndexError):
         store[20]

@@ -181,7 +181,7 @@ def test_stopped_at_any_write_and_run_again_is_the_uninterrupted_store(
             store = open_store(root)
             for clip in store:
                 for column in store.columns.values():
-                    if store.has(column.name, clip.row_of, clip.utterance.pack):
+                    if store.has(column.name, clip.utterance.row, clip.utterance.pack):
                         assert np.array_equal(clip.read(column.name), sample.truth(column, clip.row))
         extract(root, **arguments)
         again = tree(root)
