@@ -8,32 +8,15 @@ over time, counts only the clip's own frames.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import socket
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .encoders import Encoder, EncoderError, load_encoder
 from .frames import CONTENT_HOP, CONTENT_PAD, CONTENT_RATE, unit_frames
-
-HUB_NAMES = {
-    "en": "facebook/hubert-base-ls960",
-    "en-large": "facebook/hubert-large-ll60k",
-    "ko": "team-lucid/hubert-base-korean",
-    "ja": "rinna/japanese-hubert-base",
-    "zh": "TencentGameMate/chinese-hubert-base",
-    "contentvec": "lengyue233/content-vec-best",
-}
-
-
-class EncoderError(ValueError):
-    """An encoder cannot be loaded, or is not what was expected. The message says what to do."""
 
 
 class MaskedGroupNorm(nn.Module):
@@ -64,10 +47,10 @@ class Content(nn.Module):
     `hidden_size` the width of a hidden state and `layers` how many transformer layers there are.
     """
 
-    def __init__(self, model: Any, name: str, normalize: bool):
+    def __init__(self, encoder: Encoder):
         super().__init__()
-        self.name = name
-        self.normalize = normalize
+        model = encoder.model
+        self.name, self.origin, self.normalize = encoder.name, encoder.origin, encoder.normalize
         self.fingerprint = weights_hash(model)
         self.hidden_size = int(model.config.hidden_size)
         self.layers = int(model.config.num_hidden_layers)
@@ -77,47 +60,10 @@ class Content(nn.Module):
             first = model.feature_extractor.conv_layers[0]
             first.layer_norm = self.group_norm = MaskedGroupNorm(first.layer_norm)
 
-    @property
-    def origin(self) -> str:
-        """Where to find it again, from any folder: a hub id, or an absolute path."""
-        return str(Path(self.name).absolute()) if Path(self.name).is_dir() else HUB_NAMES.get(self.name, self.name)
-
     @classmethod
     def load(cls, name: str, device: str | torch.device = "cpu") -> Content:
-        """Load by short name (`HUB_NAMES`), hub id or folder.
-
-        Raises:
-            EncoderError: it is not there, incomplete, or no HuBERT with a 20 ms hop.
-        """
-        from transformers import HubertConfig, HubertModel
-        from transformers.utils import logging
-
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-        source = HUB_NAMES.get(name, name)
-        if name not in HUB_NAMES and looks_like_path(name) and not (Path(name) / "config.json").is_file():
-            raise EncoderError(
-                f"no encoder in {name}: expected a folder with config.json and model.safetensors, as a hub download "
-                f"or save_pretrained makes it; or give a name ({', '.join(HUB_NAMES)}) or a hub id"
-            )
-        try:
-            offline = Path(source).is_dir() or not _hub_is_reachable()
-            config_dict, _ = HubertConfig.get_config_dict(source, local_files_only=offline)
-            if config_dict.get("model_type") != "hubert":
-                raise EncoderError(f"{name} is a {config_dict.get('model_type')!r} model; a 'hubert' model is needed")
-            loaded: Any = HubertModel.from_pretrained(
-                source, output_loading_info=True, dtype=torch.float32, local_files_only=offline
-            )
-        except EncoderError:
-            raise
-        except Exception as error:
-            raise EncoderError(_why_missing(name, source, error)) from error
-        model, info = loaded
-        if missing := [key for key in info["missing_keys"] if key != "masked_spec_embed"]:
-            raise EncoderError(f"the weights of {name} lack {len(missing)} tensors, {missing[0]} among them")
-        if _hop(model.config) != CONTENT_HOP:
-            raise EncoderError(f"{name} makes a frame every {_hop(model.config)} samples; {CONTENT_HOP} are expected")
-        return cls(model, name, _normalizes(source, offline)).to(device)
+        """The encoder of that short name, hub id or path. Raises EncoderError as `load_encoder` does."""
+        return cls(load_encoder(name)).to(device)
 
     def hidden(self, wavs: Tensor, lengths: Tensor, layers: Sequence[int]) -> dict[int, Tensor]:
         """Hidden states of a batch of clips.
@@ -185,52 +131,3 @@ def weights_hash(model: nn.Module) -> str:
         header = f"{array.dtype}{tuple(array.shape)}".encode()
         digests.append(hashlib.sha256(header + array.numpy().tobytes()).digest())
     return hashlib.sha256(b"".join(digests)).hexdigest()
-
-
-def looks_like_path(name: str) -> bool:
-    """Whether an encoder's name means a folder rather than a hub id such as `facebook/hubert-base-ls960`."""
-    return os.path.sep * 2 in name or name.startswith((".", "/", "~")) or name.count("/") != 1 or Path(name).exists()
-
-
-def _hop(config: Any) -> int:
-    hop = 1
-    for stride in config.conv_stride:
-        hop *= stride
-    return hop
-
-
-def _hub_is_reachable() -> bool:
-    """Asked first, because without a network the hub's client tries again for half a minute before it says so."""
-    from huggingface_hub.constants import ENDPOINT
-
-    try:
-        socket.getaddrinfo(urlsplit(ENDPOINT).hostname, None)
-    except OSError:
-        return False
-    return True
-
-
-def _normalizes(source: str, offline: bool) -> bool:
-    """Whether the model was trained on clips of zero mean and unit variance: its preprocessor's do_normalize."""
-    from transformers.utils.hub import cached_file
-
-    found = cached_file(
-        source,
-        "preprocessor_config.json",
-        local_files_only=offline,
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-    )
-    return bool(json.loads(Path(found).read_text("utf-8")).get("do_normalize", True)) if found else True
-
-
-def _why_missing(name: str, source: str, error: Exception) -> str:
-    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    if Path(source).exists():
-        return f"the encoder in {name} cannot be loaded: {reason}"
-    called = source if name == source else f"{name!r} ({source})"
-    return (
-        f"encoder {called} is not on this machine and could not be downloaded: {reason}\n"
-        f"Where there is internet, fetch it with `hf download {source} --local-dir ENCODER`, "
-        f"copy that folder here and give its path: --encoder ENCODER"
-    )

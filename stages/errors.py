@@ -8,7 +8,7 @@ class UserError(Exception):
 def is_for_the_user(error: Exception) -> bool:
     """Whether an error's message is meant for the user, and a traceback would only hide it."""
     from ..pipeline.audio import AudioError
-    from ..pipeline.content import EncoderError
+    from ..pipeline.encoders import EncoderError
     from ..store import StoreError
 
     return isinstance(error, UserError | StoreError | AudioError | EncoderError | OSError)

@@ -8,8 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
-from svc.pipeline import content as content_module
-from svc.pipeline.content import HUB_NAMES, Content, EncoderError, looks_like_path, weights_hash
+from svc.pipeline import encoders as encoders_module
+from svc.pipeline.content import Content, weights_hash
+from svc.pipeline.encoders import HUB_NAMES, EncoderError, looks_like_path
 from torch import Tensor
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
@@ -222,7 +223,7 @@ def test_an_encoder_with_another_hop_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_hub_name_without_a_network_says_how_to_fetch_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content_module, "_hub_is_reachable", lambda: False)
+    monkeypatch.setattr(encoders_module, "_hub_is_reachable", lambda: False)
     with pytest.raises(EncoderError, match="hf download nobody/no-such-hubert"):
         Content.load("nobody/no-such-hubert")
 

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 from svc.pipeline import audio, frames, pitch
-from svc.pipeline.content import EncoderError
+from svc.pipeline.encoders import EncoderError
 from svc.stages.errors import UserError
 from svc.stages.picture import Strip
 from svc.stages.render import CONTEXT, Singer
