@@ -1,8 +1,8 @@
 """Recordings: decoded in bounded blocks, mixed to mono, sliced at silence, resampled, written.
 
-A recording is read twice at most: `scan` streams through it and learns its length, how to mix it to mono and
-how loud each mel frame is; `read` brings one span of it. Neither holds more than a few seconds beyond what it
-returns, whatever a file's header claims.
+`scan` streams through a recording and learns its length, how to mix it to mono and how loud each mel frame is; a
+`Reader` brings spans of it. Neither holds more than a few seconds beyond what it returns, whatever a file's header
+claims.
 """
 
 from __future__ import annotations
@@ -57,8 +57,12 @@ class Mixdown:
     gain: float = 1.0
 
     def __call__(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        mono = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0) @ np.asarray(self.weights, np.float32)
-        return ((mono - np.float32(self.offset)) * np.float32(self.gain)).astype(np.float32)
+        # Channel after channel, not as a matrix product, whose rounding may depend on where a block begins.
+        clean = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
+        mono = np.zeros(len(block), np.float32)
+        for channel, weight in enumerate(self.weights):
+            mono += clean[:, channel] * np.float32(weight)
+        return (mono - np.float32(self.offset)) * np.float32(self.gain)
 
 
 @dataclass(frozen=True)
@@ -170,26 +174,66 @@ def scan(path: Path) -> Recording:
     return Recording(path, samples, rate, mixdown, level, tuple(notes + mix_notes))
 
 
-def read(recording: Recording, start: int, end: int) -> NDArray[np.float32]:
-    """Mono samples of mel frames [start, end) at the recording's own rate; zeros where it has none.
+class Reader:
+    """Spans of one recording, cheapest when asked for in order: then a file is decoded once, however long."""
 
-    Returns float32 (mel_frame_start(end) - mel_frame_start(start),).
-    """
-    first, last = (mel_frame_start(frame, recording.sample_rate) for frame in (start, end))
-    out = np.zeros(last - first, np.float32)
-    position = 0
-    with _open(recording.path) as file:
-        # Seeking is exact to the sample where samples are stored plainly; lossy formats are read from the start.
-        if first > 0 and file.format not in ("OGG", "MP3", "MPEG") and file.seekable():
-            position = file.seek(min(first, file.frames))
-        for block in _blocks(file, recording.path):
-            low, high = max(first, position), min(last, position + len(block))
-            if low < high:
-                out[low - first : high - first] = recording.mixdown(block[low - position : high - position])
-            position += len(block)
-            if position >= last:
-                break
-    return out
+    def __init__(self, recording: Recording):
+        self.recording = recording
+        self._begin()
+
+    def _begin(self) -> None:
+        self._file = _open(self.recording.path)
+        self._position = 0  # samples handed out or skipped
+        self._left: NDArray[np.float32] = np.zeros(0, np.float32)  # mono, decoded beyond the last span
+        self._blocks = _blocks(self._file, self.recording.path)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self, start: int, end: int) -> NDArray[np.float32]:
+        """Mono samples of mel frames [start, end) at the recording's own rate; zeros where it has none.
+
+        Returns float32 (mel_frame_start(end) - mel_frame_start(start),). Raises AudioError where it cannot be decoded.
+        """
+        first, last = (mel_frame_start(frame, self.recording.sample_rate) for frame in (start, end))
+        self._go_to(first)
+        out = np.zeros(last - first, np.float32)
+        while self._position < last:
+            if len(self._left) == 0:
+                block = next(self._blocks, None)
+                if block is None:
+                    break
+                self._left = self.recording.mixdown(block)
+            taken = self._left[: last - self._position]
+            low = min(max(0, first - self._position), len(taken))
+            out[self._position + low - first : self._position + len(taken) - first] = taken[low:]
+            self._position += len(taken)
+            self._left = self._left[len(taken) :]
+        return out
+
+    def _go_to(self, sample: int) -> None:
+        """Bring `sample` ahead, near: by seeking where that is exact, which it is where samples are stored plainly."""
+        if self._position <= sample < self._position + max(len(self._left), 1):
+            return
+        exact = self._file.format not in ("OGG", "MP3", "MPEG") and self._file.seekable()
+        if sample < self._position:
+            self.close()
+            self._begin()
+        if exact and sample > 0:
+            self._position = self._file.seek(min(sample, self._file.frames))
+            self._left = self._left[:0]
+
+
+def read(recording: Recording, start: int, end: int) -> NDArray[np.float32]:
+    """Mono samples of mel frames [start, end), as `Reader.read` gives them."""
+    with Reader(recording) as reader:
+        return reader.read(start, end)
 
 
 def resample(mono: NDArray[np.float32], from_rate: int, to_rate: int, length: int) -> NDArray[np.float32]:
