@@ -12,7 +12,11 @@ from urllib.parse import urlsplit
 
 import torch
 
+from .checkpoint_files import describe, read_checkpoint_file, reason
+from .fairseq import is_fairseq, read_fairseq
 from .frames import CONTENT_HOP
+from .hubert_soft import is_hubert_soft, read_hubert_soft
+from .projection import SoftHead
 
 HUB_NAMES = {
     "en": "facebook/hubert-base-ls960",
@@ -22,6 +26,19 @@ HUB_NAMES = {
     "zh": "TencentGameMate/chinese-hubert-base",
     "contentvec": "lengyue233/content-vec-best",
 }
+
+# The release files of bshall/hubert; what follows the last hyphen of a name begins the file's sha256.
+RELEASES = {
+    "hubert-soft": "https://github.com/bshall/hubert/releases/download/v0.1/hubert-soft-0d54a1f4.pt",
+    "hubert-discrete": "https://github.com/bshall/hubert/releases/download/v0.1/hubert-discrete-e9416457.pt",
+}
+
+FILE_ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
+IN_A_FOLDER = ("config.json", "model.safetensors", "pytorch_model.bin")  # as save_pretrained names them
+EXPECTED = (
+    "expected a folder with config.json and model.safetensors, as a hub download or save_pretrained makes it, "
+    "or a .pt file of HuBERT or ContentVec from fairseq, or of HuBERT-soft from bshall/hubert"
+)
 
 
 class EncoderError(ValueError):
@@ -34,32 +51,84 @@ class Encoder:
 
     `model` is a transformers `HubertModel` in float32 on the CPU, whatever it was read from. `normalize` says that its
     input must have zero mean and unit variance. `name` is how the user called it, `origin` where to find it again from
-    any folder: a hub id, or an absolute path.
+    any folder: a hub id, a release's short name, or an absolute path. `head` is the soft projection that came with it.
     """
 
     model: Any
     normalize: bool
     name: str
     origin: str
+    head: SoftHead | None = None
 
 
 def load_encoder(name: str) -> Encoder:
-    """Load by short name (`HUB_NAMES`), hub id or folder.
+    """Load by short name (`HUB_NAMES`, `RELEASES`), hub id, folder or file.
 
     Raises:
         EncoderError: it is not there, incomplete, or no HuBERT with a 20 ms hop.
     """
-    from transformers import HubertConfig, HubertModel
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    source = HUB_NAMES.get(name, name)
-    if name not in HUB_NAMES and looks_like_path(name) and not (Path(name) / "config.json").is_file():
+    if name in RELEASES:
+        encoder = _from_file(_released(name), name, name)
+    elif name in HUB_NAMES or not looks_like_path(name):
+        source = HUB_NAMES.get(name, name)
+        encoder = _from_transformers(source, name, source)
+    else:
+        encoder = _from_path(Path(name).expanduser().absolute(), name)
+    if _hop(encoder.model.config) != CONTENT_HOP:
         raise EncoderError(
-            f"no encoder in {name}: expected a folder with config.json and model.safetensors, as a hub download "
-            f"or save_pretrained makes it; or give a name ({', '.join(HUB_NAMES)}) or a hub id"
+            f"{name} makes a frame every {_hop(encoder.model.config)} samples; {CONTENT_HOP} are expected"
         )
+    return encoder
+
+
+def looks_like_path(name: str) -> bool:
+    """Whether an encoder's name means a folder or file rather than a hub id such as `facebook/hubert-base-ls960`."""
+    return (
+        os.path.sep * 2 in name
+        or name.startswith((".", "/", "~"))
+        or name.endswith(FILE_ENDINGS)
+        or name.count("/") != 1
+        or Path(name).exists()
+    )
+
+
+def _from_path(path: Path, name: str) -> Encoder:
+    folder = path.parent if path.is_file() and path.name in IN_A_FOLDER else path
+    if (folder / "config.json").is_file():
+        return _from_transformers(str(folder), name, str(folder))
+    if path.is_file():
+        return _from_file(path, name, str(path))
+    names = ", ".join([*HUB_NAMES, *RELEASES])
+    raise EncoderError(f"no encoder in {name}: {EXPECTED}; or give a name ({names}) or a hub id")
+
+
+def _from_file(path: Path, name: str, origin: str) -> Encoder:
+    if path.suffix in (".safetensors", ".json"):
+        raise EncoderError(
+            f"{name} alone does not tell what model it is of: give the folder that has both model.safetensors and "
+            f"config.json, as a hub download or save_pretrained makes it"
+        )
+    try:
+        found = read_checkpoint_file(path)
+        if is_fairseq(found):
+            model, normalize = read_fairseq(found)
+            return Encoder(model, normalize, name, origin)
+        if is_hubert_soft(found):
+            model, head = read_hubert_soft(found)
+            return Encoder(model, False, name, origin, head)
+    except Exception as error:
+        raise EncoderError(f"the encoder in {name} cannot be loaded: {reason(error)}") from error
+    raise EncoderError(f"no encoder in {name}: {EXPECTED}; found {describe(found)}")
+
+
+def _from_transformers(source: str, name: str, origin: str) -> Encoder:
+    """From a folder, or the hub."""
+    from transformers import HubertConfig, HubertModel
+
     try:
         offline = Path(source).is_dir() or not _hub_is_reachable()
         config_dict, _ = HubertConfig.get_config_dict(source, local_files_only=offline)
@@ -75,15 +144,31 @@ def load_encoder(name: str) -> Encoder:
     model, info = loaded
     if missing := [key for key in info["missing_keys"] if key != "masked_spec_embed"]:
         raise EncoderError(f"the weights of {name} lack {len(missing)} tensors, {missing[0]} among them")
-    if _hop(model.config) != CONTENT_HOP:
-        raise EncoderError(f"{name} makes a frame every {_hop(model.config)} samples; {CONTENT_HOP} are expected")
-    origin = str(Path(name).absolute()) if Path(name).is_dir() else source
+    if info["missing_keys"]:
+        # Never used but in training; random values would give the same encoder another fingerprint at each loading.
+        model.masked_spec_embed.data.zero_()
     return Encoder(model, _normalizes(source, offline), name, origin)
 
 
-def looks_like_path(name: str) -> bool:
-    """Whether an encoder's name means a folder rather than a hub id such as `facebook/hubert-base-ls960`."""
-    return os.path.sep * 2 in name or name.startswith((".", "/", "~")) or name.count("/") != 1 or Path(name).exists()
+def _released(name: str) -> Path:
+    """The release file of that short name, downloaded once into PyTorch's hub cache."""
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    url = RELEASES[name]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
+    if path.is_file():
+        return path
+    try:
+        if HF_HUB_OFFLINE:
+            raise ConnectionError("HF_HUB_OFFLINE is set")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=path.stem.rsplit("-", 1)[1], progress=False)
+    except Exception as error:
+        raise EncoderError(
+            f"encoder {name!r} is not on this machine and could not be downloaded: {reason(error)}\n"
+            f"Where there is internet, fetch {url}, copy that file here and give its path: --encoder {path.name}"
+        ) from error
+    return path
 
 
 def _hop(config: Any) -> int:
@@ -119,12 +204,11 @@ def _normalizes(source: str, offline: bool) -> bool:
 
 
 def _why_missing(name: str, source: str, error: Exception) -> str:
-    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
     if Path(source).exists():
-        return f"the encoder in {name} cannot be loaded: {reason}"
+        return f"the encoder in {name} cannot be loaded: {reason(error)}"
     called = source if name == source else f"{name!r} ({source})"
     return (
-        f"encoder {called} is not on this machine and could not be downloaded: {reason}\n"
+        f"encoder {called} is not on this machine and could not be downloaded: {reason(error)}\n"
         f"Where there is internet, fetch it with `hf download {source} --local-dir ENCODER`, "
         f"copy that folder here and give its path: --encoder ENCODER"
     )

@@ -49,6 +49,51 @@ class SoftProjection(nn.Module):
         return F.normalize(units, dim=-1) @ F.normalize(self.label_embedding.weight, dim=-1).T / TEMPERATURE
 
 
+class SoftHead(nn.Module):
+    """A soft projection that came with its encoder, frozen: both outputs of the paper from a last hidden state."""
+
+    def __init__(self, projection: SoftProjection):
+        super().__init__()
+        self.projection = projection.eval().requires_grad_(False)
+
+    @classmethod
+    def of(cls, weight: Tensor, bias: Tensor, label_embedding: Tensor) -> SoftHead:
+        """From the tensors of a checkpoint, whose shapes tell its sizes.
+
+        Args:
+            weight: float (unit_dim, hidden).
+            bias: float (unit_dim,).
+            label_embedding: float (codes, unit_dim).
+
+        Raises:
+            ValueError: they do not fit one another.
+        """
+        if weight.dim() != 2 or bias.shape != weight.shape[:1] or label_embedding.shape[1:] != bias.shape:
+            shapes = ", ".join(str(tuple(tensor.shape)) for tensor in (weight, bias, label_embedding))
+            raise ValueError(f"expected a head of (unit_dim, hidden), (unit_dim,), (codes, unit_dim); found {shapes}")
+        projection = SoftProjection(weight.shape[1], weight.shape[0], label_embedding.shape[0])
+        state = {"proj.weight": weight, "proj.bias": bias, "label_embedding.weight": label_embedding}
+        projection.load_state_dict(state)
+        return cls(projection)
+
+    @property
+    def unit_dim(self) -> int:
+        return self.projection.proj.out_features
+
+    @property
+    def codes(self) -> int:
+        return self.projection.label_embedding.num_embeddings
+
+    def units(self, hidden: Tensor) -> Tensor:
+        """Soft units: (..., hidden) -> (..., unit_dim)."""
+        units: Tensor = self.projection(hidden)
+        return units
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Cosine similarity of the units to every code, over the temperature: (..., hidden) -> (..., codes)."""
+        return self.projection.logits(self.units(hidden))
+
+
 def soft_loss(projection: SoftProjection, hidden: Tensor, codes: Tensor) -> Tensor:
     """Cross-entropy of the codes (N,) given hidden states (N, hidden): the softmax of "soft" is in here alone."""
     return F.cross_entropy(projection.logits(projection(hidden)), codes)

@@ -57,7 +57,7 @@ def gather_corpus(stores: list[Store], progress: Progress) -> Corpus:
             theirs = other.columns.get(name)
             if theirs is None or theirs.made_by != column.made_by:
                 raise UserError(
-                    f"{other.layout.root} has no column {name} made as in {first.layout.root}; "
+                    f"{other.location} has no column {name} made as in {first.location}; "
                     f"stores that are trained on together must be extracted with the same settings"
                 )
     by_speaker: dict[str, list[Clip]] = defaultdict(list)
@@ -72,7 +72,7 @@ def gather_corpus(stores: list[Store], progress: Progress) -> Corpus:
         progress.warn(f"{unusable} utterances lack columns and are left out; run `svc extract` again to complete them")
     if not by_speaker:
         raise UserError(
-            f"{', '.join(str(s.layout.root) for s in stores)} holds no complete utterance to train on; "
+            f"{', '.join(s.location for s in stores)} holds no complete utterance to train on; "
             f"run `svc extract` again, and look at what it refused"
         )
     train: list[Clip] = []

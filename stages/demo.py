@@ -87,14 +87,14 @@ def make_material(corpus: Path, song: Path, progress: Progress) -> None:
             bar.advance()
 
 
-def make_untrained_encoder(folder: Path) -> None:
+def make_untrained_encoder(folder: Path, seed: int = 0) -> None:
     """A small HubertModel with random weights, saved as a hub download would be: for plumbing, not for words."""
     from transformers import HubertConfig, HubertModel
     from transformers.utils.logging import disable_progress_bar
 
     if (folder / "config.json").exists():
         return
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = HubertConfig(
         hidden_size=256,
         num_hidden_layers=4,

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..pipeline import audio, frames, mel, pitch
 from ..pipeline.audio import Recording, SliceSettings
-from ..pipeline.content import Content
+from ..pipeline.content import Content, weights_hash
 from ..pipeline.pitch import PitchSettings
 from ..store.schema import MEL, UNIT, Column
 
 ALGORITHM = 1  # raise when the same settings would give other values
+SOFT = "soft"  # the units of an encoder that comes with a soft head
 SIGNAL = ("mel", "loudness", "mel2ph")  # what the waveform alone tells, cheaply
 
 
@@ -30,48 +32,77 @@ def identity(slices: SliceSettings) -> dict[str, Any]:
     }
 
 
-def columns(content: Content, layers: Iterable[int], pitch_settings: PitchSettings) -> dict[str, Column]:
-    """The columns of a store, with everything that decides their values."""
+def content_columns(
+    encoder: dict[str, Any], origin: str, precision: str, layers: Iterable[int], head: dict[str, Any] | None
+) -> list[Column]:
+    """The encoder's columns: its hidden layers, and its units where it has a soft head.
+
+    `encoder` is what `Content.describe` says, `head` what `describe_head` does.
+    """
+    made_by = {"encoder": encoder, "precision": precision, "algorithm": ALGORITHM}
     table = [
-        Column(
-            f"hidden/{layer}",
-            UNIT,
-            "float16",
-            content.hidden_size,
-            "1",
-            {"encoder": content.describe(), "layer": layer, "algorithm": ALGORITHM},
-            origin=content.origin,
-        )
+        Column(f"hidden/{layer}", UNIT, "float16", encoder["hidden_size"], "1", {**made_by, "layer": layer}, origin)
         for layer in layers
     ]
+    if head is not None:
+        table.append(Column(SOFT, UNIT, "float16", head["width"], "1", {**made_by, "head": head}, origin))
+    return table
+
+
+def describe_head(content: Content) -> dict[str, Any] | None:
+    """What a store keeps of an encoder's soft head, if it has one."""
+    if content.head is None:
+        return None
+    return {"kind": "hubert-soft", "sha256": weights_hash(content.head), "width": content.head.unit_dim}
+
+
+def signal_columns(pitch_settings: PitchSettings) -> list[Column]:
+    """The columns that need no encoder."""
     signal = {**mel.SETTINGS, "algorithm": ALGORITHM}
     time = {"rule": "true time: floor(centre / 20 ms) + 1", "padding": frames.CONTENT_PAD, "algorithm": ALGORITHM}
     loudness = {"window": mel.N_FFT, "hop": frames.MEL_HOP, "floor": mel.LOUDNESS_FLOOR_DB, "algorithm": ALGORITHM}
     f0 = {**asdict(pitch_settings), "at": "mel centres", "unvoiced": 0, "algorithm": ALGORITHM}
-    table += [
+    return [
         Column("mel", MEL, "float16", mel.N_MELS, "ln magnitude", signal),
         Column("loudness", MEL, "float32", 0, "dBFS", loudness),
         Column("mel2ph", MEL, "int32", 0, "1-based unit frame", time),
         Column("f0", MEL, "float32", 0, "Hz", f0),
     ]
-    return {column.name: column for column in table}
 
 
 class Waveform:
-    """One utterance's samples at both rates that features are made of."""
+    """One utterance's samples, at the rates that features are made of.
 
-    def __init__(self, recording: Recording, start: int, end: int):
-        self.mel_frames = end - start
-        mono = audio.read(recording, start, end)
-        rate = recording.sample_rate
-        self.at_mel_rate = audio.resample(mono, rate, frames.MEL_RATE, self.mel_frames * frames.MEL_HOP)
-        samples = frames.content_samples(self.mel_frames)
-        self.at_content_rate = audio.resample(mono, rate, frames.CONTENT_RATE, samples)
-        self.unit_frames = frames.unit_frames(samples)
+    `mono` is float32 at `sample_rate`, from the start of a mel frame to the end of one; `rates` are those to keep.
+    """
+
+    def __init__(
+        self,
+        mono: NDArray[np.float32],
+        sample_rate: int,
+        mel_frames: int,
+        rates: Iterable[int] = (frames.MEL_RATE, frames.CONTENT_RATE),
+    ):
+        self.mel_frames = mel_frames
+        samples = {
+            frames.MEL_RATE: mel_frames * frames.MEL_HOP,
+            frames.CONTENT_RATE: frames.content_samples(mel_frames),
+        }
+        self.unit_frames = frames.unit_frames(samples[frames.CONTENT_RATE])
+        self._at = {rate: audio.resample(mono, sample_rate, rate, samples[rate]) for rate in rates}
+
+    @classmethod
+    def read(cls, recording: Recording, start: int, end: int) -> Waveform:
+        """Mel frames [start, end) of a recording."""
+        return cls(audio.read(recording, start, end), recording.sample_rate, end - start)
+
+    def at(self, rate: int) -> NDArray[np.float32]:
+        """float32 (samples,) at 44.1 or 16 kHz."""
+        return self._at[rate]
 
     def signal(self) -> dict[str, NDArray[Any]]:
         """mel, loudness and mel2ph, as stored."""
-        wav = torch.from_numpy(self.at_mel_rate)
+        wav = torch.from_numpy(self.at(frames.MEL_RATE))
         return {
             "mel": mel.log_mel(wav).numpy().astype(np.float16),
             "loudness": mel.loudness(wav).numpy(),
@@ -79,13 +110,32 @@ class Waveform:
         }
 
     def f0(self, settings: PitchSettings) -> NDArray[np.float32]:
-        return pitch.track(self.at_mel_rate, settings)
+        return pitch.track(self.at(frames.MEL_RATE), settings)
 
     def hidden(self, content: Content, layers: Iterable[int]) -> dict[str, NDArray[np.float16]]:
         """Hidden states by column name, as stored. Raises ArithmeticError when one does not fit float16."""
-        states = content.encode(torch.from_numpy(self.at_content_rate), tuple(layers))
-        stored = {f"hidden/{layer}": state.cpu().numpy().astype(np.float16) for layer, state in states.items()}
-        for name, value in stored.items():
-            if not np.isfinite(value).all():
-                raise ArithmeticError(f"{name} is not finite, or beyond float16")
-        return stored
+        states = content.encode(torch.from_numpy(self.at(frames.CONTENT_RATE)), tuple(layers))
+        return of_content(content, states, {f"hidden/{layer}" for layer in layers})
+
+
+def is_content(name: str) -> bool:
+    """Whether a column is the encoder's."""
+    return name == SOFT or name.startswith("hidden/")
+
+
+def of_content(
+    content: Content, states: Mapping[int, Tensor], names: Collection[str]
+) -> dict[str, NDArray[np.float16]]:
+    """What one clip's hidden states give for the columns `names`, as stored: float16 (unit frames, width).
+
+    Raises:
+        ArithmeticError: a value is not finite, or beyond float16.
+    """
+    kept = {f"hidden/{layer}": state for layer, state in states.items()}
+    if SOFT in names and content.head is not None:
+        kept[SOFT] = content.head.units(states[content.layers])
+    values = {name: kept[name].cpu().numpy().astype(np.float16) for name in names}
+    for name, value in values.items():
+        if not np.isfinite(value).all():
+            raise ArithmeticError(f"{name} is not finite, or beyond float16")
+    return values

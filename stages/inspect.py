@@ -6,22 +6,25 @@ from pathlib import Path
 from typing import Any
 
 from ..store import Clip, Store, open_store
+from ..store.compact import compact
+from ..store.folder import open_folder
 from ..store.verify import verify
 from .errors import UserError
 from .run import Run
 
-__all__ = ["describe", "describe_clip", "open_store", "verify"]
+__all__ = ["compact", "describe", "describe_clip", "open_store", "verify"]
 
 
-def describe(path: Path) -> dict[str, Any]:
+def describe(location: str | Path) -> dict[str, Any]:
     """What a store or a run is, as JSON would have it. Raises UserError when it is neither."""
-    if (path / "ledger").is_dir():
-        return describe_store(open_store(path))
+    if open_folder(location).files("ledger"):
+        return describe_store(open_store(location))
+    path = Path(location)
     if (path / "run.json").exists():
         return describe_run(Run.open(path))
     if not path.exists():
-        raise UserError(f"{path} does not exist; give a store (corpus.zarr) or a run (runs/NAME)")
-    raise UserError(f"{path} is neither a store (it has no ledger/) nor a run (it has no run.json)")
+        raise UserError(f"{location} does not exist; give a store (corpus.zarr) or a run (runs/NAME)")
+    raise UserError(f"{location} is neither a store (it has no ledger/) nor a run (it has no run.json)")
 
 
 def describe_store(store: Store) -> dict[str, Any]:
@@ -38,7 +41,7 @@ def describe_store(store: Store) -> dict[str, Any]:
     }
     return {
         "kind": "store",
-        "path": str(store.layout.root),
+        "path": store.location,
         "utterances": len(store),
         "incomplete": incomplete,
         "speakers": speakers,

@@ -140,7 +140,7 @@ class Singer:
         """One region: slices that follow each other without silence, sampled each by itself, sung as one."""
         first, last = region[0].start, region[-1].end
         windows = [(span.start - CONTEXT * span.joined, span.end + CONTEXT * (span.end < last)) for span in region]
-        waves = [Waveform(recording, start, end) for start, end in windows]
+        waves = [Waveform.read(recording, start, end) for start, end in windows]
         signals = [wave.signal() for wave in waves]
         f0 = np.zeros(last - first, np.float32)
         source = np.zeros((last - first, mel.N_MELS), np.float32)

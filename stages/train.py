@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class TrainReport:
 
 
 def train(
-    stores: list[Path],
+    stores: Sequence[str | Path],
     out: Path,
     settings: TrainSettings,
     device: str = "auto",
@@ -45,7 +46,7 @@ def train(
     """Train a run on stores, or go on with one that was interrupted or that is to have more steps.
 
     Args:
-        stores: folders of unit stores made with the same settings.
+        stores: paths or URLs of unit stores made with the same settings.
         out: the run's folder.
         settings: what to learn.
         device: where.
@@ -81,7 +82,7 @@ def _layers(store: Store) -> tuple[int, int]:
     """The layer that is clustered and the one that units come from: the lowest and the highest stored."""
     layers = sorted(int(name.split("/")[1]) for name in store.columns if name.startswith("hidden/"))
     if not layers:
-        raise UserError(f"{store.layout.root} has no hidden states; run `svc extract` on it first")
+        raise UserError(f"{store.location} has no hidden states; run `svc extract` on it first")
     return layers[0], layers[-1]
 
 
@@ -102,7 +103,7 @@ def _open_run(
         "version": VERSION,
         "settings": asdict(settings),
         "precision": pick_precision(settings.precision, device),
-        "stores": [str(store.layout.root.absolute()) for store in stores],
+        "stores": [store.location for store in stores],
         "data": corpus.digest,
         "held_out": [clip.id for clip in corpus.held_out],
         "speakers": speakers,

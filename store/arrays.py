@@ -13,34 +13,34 @@ from typing import Any
 import numpy as np
 
 from .errors import DamagedError, MissingError
-from .files import read_sealed, write_sealed, write_whole
 from .layout import Layout
 from .schema import INNER_FRAMES, MEL, UNIT, Column, Pack, PackSize
+from .sealed import read_sealed, write_sealed
 
 
 def write_arrays(layout: Layout, columns: Iterable[Column], packs: list[Pack], size: PackSize) -> None:
     """Write what has changed, and record the sha256 of all."""
     files = describe(columns, packs, size)
+    present = layout.folder.read_all(files)
     for name, data in files.items():
-        path = layout.root / name
-        if not path.exists() or path.read_bytes() != data:
-            write_whole(path, data)
-    write_sealed(layout.arrays, {name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+        if present.get(name) != data:
+            layout.folder.write(name, data)
+    write_sealed(layout.folder, layout.arrays, {name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
 
 
 def check_arrays(layout: Layout) -> list[str]:
     """A sentence for each of these files that is not as it was written."""
     findings = []
     try:
-        recorded = read_sealed(layout.arrays)
+        recorded = read_sealed(layout.folder, layout.arrays)
     except (MissingError, DamagedError) as error:
         return [str(error)]
     for name, sha256 in sorted(recorded.items()):
-        path = layout.root / name
-        if not path.is_file():
-            findings.append(f"{path} is gone")
-        elif hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            findings.append(f"{path} is damaged: its sha256 is not the one recorded")
+        try:
+            if layout.folder.sha256(name) != sha256:
+                findings.append(f"{layout.folder.where(name)} is damaged: its sha256 is not the one recorded")
+        except MissingError:
+            findings.append(f"{layout.folder.where(name)} is gone")
     return findings
 
 

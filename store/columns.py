@@ -6,25 +6,28 @@ from dataclasses import asdict
 from typing import Any
 
 from .errors import DamagedError, SettingsError
-from .files import canonical, read_sealed, write_sealed
+from .files import canonical, unseal
 from .layout import Layout
 from .schema import Column
+from .sealed import write_sealed
 
 
 def write_column(layout: Layout, column: Column) -> None:
-    write_sealed(layout.column(column.name), asdict(column))
+    write_sealed(layout.folder, layout.column(column.name), asdict(column))
 
 
 def read_columns(layout: Layout) -> dict[str, Column]:
     """All columns by name."""
     columns = {}
-    for path in sorted(layout.columns.rglob("*.json")):
+    names = [name for name in layout.folder.files(layout.columns) if name.endswith(".json")]
+    for name, data in layout.folder.read_all(names).items():
+        where = layout.folder.where(name)
         try:
-            column = Column(**read_sealed(path))
+            column = Column(**unseal(data, where))
         except (TypeError, ValueError) as error:
-            raise DamagedError(f"{path} is no column that this version understands") from error
-        if path != layout.column(column.name):
-            raise DamagedError(f"{path} calls itself column {column.name}")
+            raise DamagedError(f"{where} is no column that this version understands") from error
+        if name != layout.column(column.name):
+            raise DamagedError(f"{where} calls itself column {column.name}")
         columns[column.name] = column
     return columns
 

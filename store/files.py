@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written aside, synced, renamed; and JSON that notices when it was changed."""
+"""Local files that are whole or absent, and JSON that notices when it was changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .errors import DamagedError, MissingError
+from .errors import DamagedError
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -48,28 +48,19 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
-def write_sealed(path: Path, value: dict[str, Any]) -> None:
-    """Write a JSON object with its own digest inside, whole or not at all."""
-    write_whole(path, canonical({**value, "seal": digest(value)}) + b"\n")
+def seal(value: dict[str, Any]) -> bytes:
+    """A JSON object with its own digest inside."""
+    return canonical({**value, "seal": digest(value)}) + b"\n"
 
 
-def read_sealed(path: Path) -> dict[str, Any]:
-    """Read what `write_sealed` wrote.
-
-    Raises:
-        MissingError: there is no such file.
-        DamagedError: it is not, byte for byte, what was written.
-    """
-    try:
-        data = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise MissingError(f"{path} does not exist") from error
+def unseal(data: bytes, where: str) -> dict[str, Any]:
+    """What `seal` was given. Raises DamagedError when `data`, read from `where`, is not byte for byte what it made."""
     try:
         value = json.loads(data)
-        seal = value.pop("seal")
-        whole = seal == digest(value) and data == canonical({**value, "seal": seal}) + b"\n"
+        found = value.pop("seal")
+        whole = found == digest(value) and data == canonical({**value, "seal": found}) + b"\n"
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DamagedError(f"{path} is damaged: it is not the JSON that was written") from error
+        raise DamagedError(f"{where} is damaged: it is not the JSON that was written") from error
     if not whole:
-        raise DamagedError(f"{path} is damaged: its content does not match its seal")
+        raise DamagedError(f"{where} is damaged: its content does not match its seal")
     return dict(value)

@@ -10,37 +10,47 @@ corpus.zarr/
     ledger/utterances.json       the corpus as it is now
     ledger/arrays.json           the sha256 of each zarr.json
     ledger/receipts/hidden/12/000003.json    the cell is whole: its size, sha256 and what made it
+    ledger/report.json           what the last run did
+    ledger/lock                  who may write
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from .folder import Folder, open_folder
+from .local import LocalFolder
 from .schema import Column
 
 
 class Layout:
-    """The paths inside one store."""
+    """A store's folder, and the names in it."""
 
-    def __init__(self, root: Path):
-        self.root = root
-        self.ledger = root / "ledger"
-        self.description = self.ledger / "store.json"
-        self.packs = self.ledger / "packs"
-        self.columns = self.ledger / "columns"
-        self.utterances = self.ledger / "utterances.json"
-        self.arrays = self.ledger / "arrays.json"
-        self.report = self.ledger / "report.json"
-        self.lock = self.ledger / "lock"
+    description = "ledger/store.json"
+    packs = "ledger/packs"
+    columns = "ledger/columns"
+    utterances = "ledger/utterances.json"
+    arrays = "ledger/arrays.json"
+    lock = "ledger/lock"
+    report = "ledger/report.json"
 
-    def pack(self, number: int) -> Path:
-        return self.packs / f"{number:06d}.json"
+    def __init__(self, location: str | Path | Folder):
+        self.folder = open_folder(location)
 
-    def column(self, name: str) -> Path:
-        return self.columns / f"{name}.json"
+    @property
+    def root(self) -> Any:
+        """The location as it was given: a Path on this machine, else a URL. For messages."""
+        return self.folder.root if isinstance(self.folder, LocalFolder) else self.folder.location
 
-    def receipt(self, column: str, pack: int) -> Path:
-        return self.ledger / "receipts" / column / f"{pack:06d}.json"
+    def pack(self, number: int) -> str:
+        return f"{self.packs}/{number:06d}.json"
 
-    def shard(self, column: Column, pack: int) -> Path:
-        return self.root / column.name / "c" / str(pack) / ("0" if column.width else "")
+    def column(self, name: str) -> str:
+        return f"{self.columns}/{name}.json"
+
+    def receipt(self, column: str, pack: int) -> str:
+        return f"ledger/receipts/{column}/{pack:06d}.json"
+
+    def shard(self, column: Column, pack: int) -> str:
+        return f"{column.name}/c/{pack:d}" + ("/0" if column.width else "")

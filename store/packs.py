@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .errors import DamagedError, MissingError, StoreError
-from .files import read_sealed, write_sealed
+from .errors import DamagedError, StoreError
+from .files import unseal
 from .layout import Layout
 from .schema import Pack, PackSize, Row
+from .sealed import write_sealed
 
 
 @dataclass(frozen=True)
@@ -58,25 +59,32 @@ def fill(pieces: Iterable[Piece], size: PackSize, first_number: int) -> list[Pac
 
 def write_packs(layout: Layout, packs: Iterable[Pack]) -> None:
     for pack in packs:
-        write_sealed(layout.pack(pack.number), pack.to_json())
+        write_sealed(layout.folder, layout.pack(pack.number), pack.to_json())
 
 
-def read_packs(layout: Layout, digests: list[str]) -> list[Pack]:
+def read_packs(layout: Layout, digests: list[str | None]) -> list[Pack]:
     """The packs that the corpus was committed with, in order. Files beyond them are of a run that was stopped.
+
+    A pack without a digest was retired by `compact`: its number and its place in the arrays stay, its rows are gone.
 
     Raises:
         DamagedError: one is gone, or is not what it was.
     """
+    names = {number: layout.pack(number) for number, digest in enumerate(digests) if digest is not None}
+    data = layout.folder.read_all(names.values())
     packs = []
     for number, expected in enumerate(digests):
-        path = layout.pack(number)
+        if expected is None:
+            packs.append(Pack(number, ()))
+            continue
+        where = layout.folder.where(names[number])
+        if names[number] not in data:
+            raise DamagedError(f"{where} is gone")
         try:
-            pack = Pack.from_json(read_sealed(path))
-        except MissingError as error:
-            raise DamagedError(f"{path} is gone") from error
+            pack = Pack.from_json(unseal(data[names[number]], where))
         except (KeyError, TypeError) as error:
-            raise DamagedError(f"{path} is no pack that this version understands") from error
-        if pack.digest != expected:
-            raise DamagedError(f"{path} is not the pack that the corpus was written with")
+            raise DamagedError(f"{where} is no pack that this version understands") from error
+        if pack.number != number or pack.digest != expected:
+            raise DamagedError(f"{where} is not the pack that the corpus was written with")
         packs.append(pack)
     return packs

@@ -19,38 +19,42 @@ from numpy.typing import NDArray
 
 from .columns import read_columns
 from .errors import DamagedError, MissingError
+from .folder import Folder
 from .layout import Layout
 from .ledger import read_corpus, read_description
-from .receipts import Receipt, read_receipt
+from .receipts import Receipt, read_receipt, read_receipts
 from .schema import MEL, UNIT, Column, PackSize, Row, Utterance
 from .shards import Shard
+
+OPEN_SHARDS = 16_384  # at once; Linux maps at most 65,530 files into a process
 
 if TYPE_CHECKING:
     import dask.array
     import pandas
 
 
-def open_store(path: str | Path) -> Store:
-    """Open a store for reading.
+def open_store(location: str | Path | Folder) -> Store:
+    """Open a store for reading, from a folder or a URL such as `s3://bucket/voices.zarr`.
 
     Raises:
         StoreError: there is none, or it is of another version.
         DamagedError: what it says of itself was changed.
     """
-    return Store(Path(path))
+    return Store(location)
 
 
 class Store:
     """A unit store, open for reading. Iterating gives the corpus's clips in order."""
 
-    def __init__(self, root: Path):
-        self.layout = Layout(root)
+    def __init__(self, location: str | Path | Folder):
+        self.layout = Layout(location)
         self.description = read_description(self.layout)
         self.size = PackSize(**self.description["size"])
         self.columns: dict[str, Column] = read_columns(self.layout)
         self.table: list[Utterance]
         self.packs, self.table = read_corpus(self.layout)
         self._shards: dict[tuple[str, int], tuple[Receipt, Shard]] = {}
+        self._present: dict[str, dict[int, Receipt | MissingError | DamagedError]] = {}
 
     def __len__(self) -> int:
         return len(self.table)
@@ -62,7 +66,9 @@ class Store:
         """A clip by number, by id (`SPEAKER/name`), or by the end of an id where only one ends so."""
         if isinstance(key, int):
             return Clip(self, self.table[key])
-        found = [u for u in self.table if u.id == key] or [u for u in self.table if u.id.endswith("/" + key)]
+        if key in self._by_id:
+            return Clip(self, self._by_id[key])
+        found = [u for u in self.table if u.id.endswith("/" + key)]
         if len(found) == 1:
             return Clip(self, found[0])
         if found:
@@ -72,7 +78,16 @@ class Store:
 
     def __getstate__(self) -> dict[str, Any]:
         # Never carry memory maps into another process: it opens its own.
-        return {**self.__dict__, "_shards": {}}
+        return {**self.__dict__, "_shards": {}, "_present": {}}
+
+    @property
+    def location(self) -> str:
+        """What `open_store` finds it by from anywhere: an absolute path, or a URL."""
+        return self.layout.folder.location
+
+    @cached_property
+    def _by_id(self) -> dict[str, Utterance]:
+        return {utterance.id: utterance for utterance in self.table}
 
     @property
     def speakers(self) -> list[str]:
@@ -103,22 +118,25 @@ class Store:
         Raises:
             MissingError: there is no such column; when computed, also for a cell that is not there.
         """
+        import uuid
+
         import dask.array
-        from dask.delayed import delayed
 
         column = self.column(name)
-        # Named at random: names that follow from the content would hash the whole store for every clip.
-        read = delayed(self.read, pure=False, traverse=False)
-        pieces = [
-            dask.array.from_delayed(
-                read(name, clip.utterance.row, clip.utterance.pack),
-                shape=(clip.row.place(column.axis)[1], *column.frame_shape),
-                dtype=column.numpy_dtype,
-            )
-            for clip in self
-        ]
-        empty = dask.array.zeros((0, *column.frame_shape), dtype=column.numpy_dtype)
-        return dask.array.concatenate(pieces) if pieces else empty
+        if not self.table:
+            return dask.array.zeros((0, *column.frame_shape), dtype=column.numpy_dtype)
+        lengths = tuple(clip.row.place(column.axis)[1] for clip in self)
+        # The graph by hand, with the store in it once: dask's own way takes ten times as long for a large corpus.
+        # Named at random, as a name that follows from the content would have to hash the store.
+        whole, store = f"{name}-{uuid.uuid4().hex}", f"store-{uuid.uuid4().hex}"
+        rest = (0,) * len(column.frame_shape)
+        graph: dict[Any, Any] = {
+            (whole, number, *rest): (Store.read, store, name, utterance.row, utterance.pack)
+            for number, utterance in enumerate(self.table)
+        }
+        graph[store] = self
+        chunks = (lengths, *((width,) for width in column.frame_shape))
+        return dask.array.Array(graph, whole, chunks, dtype=column.numpy_dtype)
 
     def column(self, name: str) -> Column:
         if name not in self.columns:
@@ -127,7 +145,7 @@ class Store:
 
     def receipt(self, name: str, pack: int) -> Receipt:
         """The receipt of a cell. Raises MissingError or DamagedError when the cell cannot be trusted."""
-        return self._cell(name, pack)[0]
+        return read_receipt(self.layout, self.column(name), self.packs[pack])
 
     def read(self, name: str, row: int, pack: int, start: int = 0, stop: int | None = None) -> NDArray[Any]:
         """Frames [start, stop) of one row of a pack in a column, copied from its shard."""
@@ -142,23 +160,40 @@ class Store:
         return shard.read(offset + start, offset + stop)
 
     def has(self, name: str, row: int, pack: int) -> bool:
-        """Whether a row has values in a column."""
-        try:
-            return str(row) not in self.receipt(name, pack).refused
-        except (MissingError, DamagedError):
-            return False
+        """Whether a row has values in a column.
+
+        It answers for the moment when it is first asked of a column, and looks at all of its cells then.
+        """
+        if name not in self._present:
+            used = sorted({utterance.pack for utterance in self.table})
+            self._present[name] = read_receipts(self.layout, self.column(name), [self.packs[n] for n in used])
+        receipt = self._present[name].get(pack)
+        return isinstance(receipt, Receipt) and str(row) not in receipt.refused
 
     def _cell(self, name: str, pack: int) -> tuple[Receipt, Shard]:
         if (name, pack) not in self._shards:
             column = self.column(name)
+            shard_name = self.layout.shard(column, pack)
+            folder = self.layout.folder
             try:
                 receipt = read_receipt(self.layout, column, self.packs[pack])
+                shard = Shard(
+                    folder.view(shard_name),
+                    folder.where(shard_name),
+                    column.numpy_dtype,
+                    column.frame_shape,
+                    self.size.of(column.axis),
+                )
+                # Writers take a receipt away before they change its shard: if it is still there, they belong together.
+                if read_receipt(self.layout, column, self.packs[pack]) != receipt:
+                    raise MissingError(f"{folder.where(shard_name)} was written anew meanwhile")
             except MissingError as error:
                 raise MissingError(
-                    f"column {name} of pack {pack} is not in {self.layout.root} yet; run `svc extract` again"
+                    f"column {name} of pack {pack} is not in {self.layout.root}; run `svc extract` again if it was "
+                    f"never finished, or open the store again if it has been changed since"
                 ) from error
-            path = self.layout.shard(column, pack)
-            shard = Shard(path, column.numpy_dtype, column.frame_shape, self.size.of(column.axis))
+            if len(self._shards) >= OPEN_SHARDS:
+                self._shards.pop(next(iter(self._shards)))
             self._shards[name, pack] = receipt, shard
         return self._shards[name, pack]
 

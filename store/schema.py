@@ -14,6 +14,8 @@ from .files import digest
 FORMAT_VERSION = 1
 INNER_FRAMES = 128  # frames of an inner chunk: what is checksummed, and read, at once
 
+LARGE_CORPUS_SECONDS = 4 * 3600
+
 DTYPES = ("float16", "float32", "int32")
 MAX_WIDTH = 65_536
 
@@ -28,9 +30,9 @@ class PackSize:
     mel: int
 
     @classmethod
-    def for_corpus(cls, file_bytes: int) -> PackSize:
-        """22-minute packs for corpora over 4 GiB of files, 2.7-minute ones otherwise: small cells finish sooner."""
-        units = 65_536 if file_bytes > 4 * 2**30 else 8_192
+    def for_seconds(cls, seconds: float) -> PackSize:
+        """22-minute packs for corpora over 4 hours, 2.7-minute ones otherwise: small cells finish sooner."""
+        units = 65_536 if seconds > LARGE_CORPUS_SECONDS else 8_192
         # As many mel frames (44100 / 512 a second) as the unit frames (50 a second) last, in whole inner chunks.
         return cls(unit=units, mel=-(-units * 441 * 2 // 512 // INNER_FRAMES) * INNER_FRAMES)
 
@@ -121,6 +123,9 @@ class Pack:
     @cached_property
     def digest(self) -> str:
         return digest(self.to_json())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"number": self.number, "rows": self.rows}  # without the digest, which takes a moment to make again
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,11 @@
 """A zarr v3 shard, as bytes: uncompressed inner chunks, each with its crc32c, and an index behind them.
 
 Byte for byte what zarr-python writes for codecs [bytes, crc32c] inside sharding_indexed (zarr v3 spec, sharding
-codec 1.0), assembled in one buffer and read through a memory map. Chunks past the last used frame are absent.
+codec 1.0), assembled in one buffer and read in parts. Chunks past the last used frame are absent.
 """
 
 from __future__ import annotations
 
-import mmap
-from pathlib import Path
 from typing import Any
 
 import google_crc32c
@@ -15,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DamagedError
+from .folder import View
 from .schema import INNER_FRAMES
 
 CRC_BYTES = 4
@@ -39,58 +38,56 @@ def encode(frames: NDArray[Any], shard_frames: int) -> bytes:
 
 
 class Shard:
-    """A shard on disk, memory-mapped. Every inner chunk's checksum is verified before its first frame is handed out."""
+    """A shard, read through a view of its file.
 
-    def __init__(self, path: Path, dtype: np.dtype[Any], frame_shape: tuple[int, ...], shard_frames: int):
-        self.path = path
-        if path.stat().st_size == 0:
-            raise DamagedError(f"{path} is damaged: it is empty")
-        with path.open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    Every inner chunk's checksum is verified before its first frame is handed out; once, where the view is of memory.
+    """
+
+    def __init__(self, view: View, where: str, dtype: np.dtype[Any], frame_shape: tuple[int, ...], shard_frames: int):
+        self.where = where
+        self._view, self._dtype, self._frame_shape = view, dtype, frame_shape
         slots = shard_frames // INNER_FRAMES
-        index_bytes = slots * 16
-        if len(self._map) < index_bytes + CRC_BYTES:
-            raise DamagedError(f"{path} is damaged: {len(self._map)} bytes are less than its index takes")
-        tail = self._map[-(index_bytes + CRC_BYTES) :]
+        index_bytes, length = slots * 16, len(view)
+        if length < index_bytes + CRC_BYTES:
+            raise DamagedError(f"{where} is damaged: {length} bytes are less than its index takes")
+        tail = bytes(view[length - index_bytes - CRC_BYTES : length])
         if _crc(tail[:-CRC_BYTES]) != tail[-CRC_BYTES:]:
-            raise DamagedError(f"{path} is damaged: its index does not match its checksum")
+            raise DamagedError(f"{where} is damaged: its index does not match its checksum")
         index = np.frombuffer(tail, "<u8", slots * 2).reshape(slots, 2)
-        size = int(np.prod(frame_shape, dtype=np.int64)) * INNER_FRAMES * dtype.itemsize
+        self._frame_strides = np.empty((1, *frame_shape), dtype).strides
+        self._chunk_bytes = self._frame_strides[0] * INNER_FRAMES + CRC_BYTES
         present = int((index[:, 0] != ABSENT).sum())
         expected = np.full_like(index, ABSENT)
-        expected[:present, 0] = np.arange(present) * (size + CRC_BYTES)
-        expected[:present, 1] = size + CRC_BYTES
-        if not np.array_equal(index, expected) or len(self._map) != present * (size + CRC_BYTES) + len(tail):
-            raise DamagedError(f"{path} is damaged: its index does not describe its chunks")
+        expected[:present, 0] = np.arange(present) * self._chunk_bytes
+        expected[:present, 1] = self._chunk_bytes
+        if not np.array_equal(index, expected) or length != present * self._chunk_bytes + len(tail):
+            raise DamagedError(f"{where} is damaged: its index does not describe its chunks")
         self.frames = present * INNER_FRAMES
-        self._size = size
-        strides = np.ndarray((INNER_FRAMES, *frame_shape), dtype).strides
-        self._chunks: NDArray[Any] = np.ndarray(
-            (present, INNER_FRAMES, *frame_shape),
-            dtype,
-            buffer=self._map,
-            strides=(size + CRC_BYTES, *strides),
-        )
         self._verified = np.zeros(present, bool)
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """A copy of frames [start, stop). Raises DamagedError for a chunk that does not match its checksum."""
         if not 0 <= start <= stop <= self.frames:
-            raise DamagedError(f"{self.path} is damaged: frames {start} to {stop} asked for, {self.frames} held")
+            raise DamagedError(f"{self.where} is damaged: frames {start} to {stop} asked for, {self.frames} held")
         first, last = start // INNER_FRAMES, -(-stop // INNER_FRAMES)
+        size = self._chunk_bytes
+        data = self._view[first * size : last * size] if last > first else b""
         for number in range(first, last):
             if not self._verified[number]:
-                self._verify(number)
-        chunks = self._chunks[first:last]
-        flat = chunks.reshape(-1, *chunks.shape[2:])
+                self._verify(number, bytes(data[(number - first) * size : (number - first + 1) * size]))
+        chunks: NDArray[Any] = np.ndarray(
+            (max(0, last - first), INNER_FRAMES, *self._frame_shape),
+            self._dtype,
+            buffer=data,
+            strides=(size, *self._frame_strides),
+        )
+        flat = chunks.reshape(-1, *self._frame_shape)
         return np.array(flat[start - first * INNER_FRAMES : stop - first * INNER_FRAMES])
 
-    def _verify(self, number: int) -> None:
-        at = number * (self._size + CRC_BYTES)
-        data = self._map[at : at + self._size + CRC_BYTES]
+    def _verify(self, number: int, data: bytes) -> None:
         if _crc(data[:-CRC_BYTES]) != data[-CRC_BYTES:]:
-            raise DamagedError(f"{self.path} is damaged: inner chunk {number} does not match its checksum")
-        self._verified[number] = True
+            raise DamagedError(f"{self.where} is damaged: inner chunk {number} does not match its checksum")
+        self._verified[number] = isinstance(self._view, memoryview)  # what is fetched anew is verified anew
 
 
 def _crc(data: bytes) -> bytes:

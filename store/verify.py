@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,12 +25,14 @@ class Finding:
 
 def verify(store: Store, progress: Callable[[int, int], None] = lambda done, total: None) -> list[Finding]:
     """Check all cells of today's corpus: receipt, size and sha256. An empty list means that all is well."""
-    used = sorted({u.pack for u in store.table})
-    cells = [(column, store.packs[number]) for column in store.columns.values() for number in used]
+    ids: dict[int, dict[int, str]] = defaultdict(dict)
+    for utterance in store.table:
+        ids[utterance.pack][utterance.row] = utterance.id
+    cells = [(column, store.packs[number]) for column in store.columns.values() for number in sorted(ids)]
     findings = []
     for done, (column, pack) in enumerate(cells):
         progress(done, len(cells))
-        names = {u.row: u.id for u in store.table if u.pack == pack.number}
+        names = ids[pack.number]
         try:
             receipt = read_receipt(store.layout, column, pack)
             check_sha256(store.layout, column, pack, receipt)

@@ -2,57 +2,60 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import filelock
-import numpy as np
-from numpy.typing import NDArray
-
-from . import shards
 from .arrays import write_arrays
+from .cells import missing_cells
 from .columns import check_same, read_columns, write_column
-from .errors import DamagedError, MissingError, StoreError
-from .files import write_sealed, write_whole
+from .errors import DamagedError, StoreError
+from .folder import Folder
 from .layout import Layout
 from .ledger import read_corpus, read_description, write_corpus
 from .packs import Piece, fill, write_packs
-from .receipts import Receipt, read_receipt, write_receipt
+from .receipts import Receipt, write_receipt
 from .schema import FORMAT_VERSION, Column, Pack, PackSize, Utterance
+from .sealed import write_sealed
 
 
 class Writer:
-    """The one owner of a store, for as long as `open_writer` lasts."""
+    """The one owner of a store, for as long as `open_writer` lasts.
 
-    def __init__(self, layout: Layout, size: PackSize):
+    Whatever it writes, it first makes sure that it still is: StoreError when the lock was lost.
+    """
+
+    def __init__(self, layout: Layout, size: PackSize, held: Callable[[], None] = lambda: None):
         self.layout = layout
         self.size = size
-        self.packs: list[Pack] = []
+        self._held = held
+        self.packs: list[Pack] = []  # by number; retired ones are empty
         self.utterances: list[Utterance] = []  # the corpus as it is now
-        if layout.utterances.exists():
+        if layout.folder.size(layout.utterances) is not None:
             self.packs, self.utterances = read_corpus(layout)
         self.columns = read_columns(layout)
 
     def add(self, pieces: Iterable[Piece]) -> list[Pack]:
         """Give utterances a place, in new packs, which count when `set_utterances` commits them."""
         packs = fill(pieces, self.size, first_number=len(self.packs))
+        self._held()
         write_packs(self.layout, packs)
         self.packs += packs
         return packs
 
     def set_utterances(self, utterances: list[Utterance]) -> None:
         """Say what the corpus is now."""
+        self._held()
         write_corpus(self.layout, self.packs, utterances)
         self.utterances = utterances
 
-    def check_columns(self, columns: Iterable[Column]) -> None:
-        """Raises SettingsError where a known column was made with other settings."""
+    def check_columns(self, columns: Iterable[Column], replace: Set[str] = frozenset()) -> None:
+        """Raises SettingsError where a known column was made with other settings, and is not to be replaced."""
         for column in columns:
-            if known := self.columns.get(column.name):
+            if (known := self.columns.get(column.name)) and column.name not in replace:
                 check_same(
                     f"column {column.name} of {self.layout.root}",
                     known.facts,
@@ -60,83 +63,91 @@ class Writer:
                     "Ask for the settings of the store, or write to another one with --store.",
                 )
 
-    def set_columns(self, columns: Collection[Column]) -> None:
+    def set_columns(self, columns: Collection[Column], replace: Set[str] = frozenset()) -> None:
         """Make room for columns, new or known, over all packs.
 
+        Of those in `replace` the settings may differ: then all cells of the old ones are removed before the new
+        description is written, so that whoever reads in between, with svc or with zarr, never sees both.
+
         Raises:
-            SettingsError: a known column was made with other settings.
+            SettingsError: a known column was made with other settings, and is not to be replaced.
         """
-        self.check_columns(columns)
+        self.check_columns(columns, replace)
+        self._held()
         for column in columns:
-            if column != self.columns.get(column.name):
+            known = self.columns.get(column.name)
+            if known is not None and known.made_by != column.made_by:
+                remove_cells(self.layout, [known], range(len(self.packs)))
+            if column != known:
                 write_column(self.layout, column)
             self.columns[column.name] = column
         write_arrays(self.layout, self.columns.values(), self.packs, self.size)
 
     def missing(self, column: Column) -> list[int]:
         """The packs whose cell in a column is not there, not whole, or lacks an utterance of today's corpus."""
-        wanted = {(u.pack, u.row) for u in self.utterances}
-        used = {pack for pack, _ in wanted}
-        numbers = []
-        for pack in self.packs:
-            if pack.number not in used:
-                continue
-            try:
-                receipt = read_receipt(self.layout, column, pack)
-            except (MissingError, DamagedError):
-                numbers.append(pack.number)
-                continue
-            if any((pack.number, int(row)) in wanted for row in receipt.refused):
-                numbers.append(pack.number)
-        return numbers
+        return missing_cells(self.layout.folder, column, self.packs, self.utterances)
 
-    def put(
-        self,
-        column: Column,
-        pack: Pack,
-        values: Mapping[int, NDArray[Any]],
-        refused: Mapping[int, str],
-        made_with: dict[str, str],
-    ) -> None:
-        """Write one cell: the values of each row of a pack, (frames, ...) in the column's dtype, or why it has none."""
-        assert values.keys() | refused.keys() == set(range(len(pack.rows)))
-        ends = [sum(row.place(column.axis)) for row in pack.rows]
-        frames = np.zeros((max(ends), *column.frame_shape), column.numpy_dtype)
-        for number, value in values.items():
-            offset, length = pack.rows[number].place(column.axis)
-            if value.shape != (length, *column.frame_shape) or value.dtype != column.numpy_dtype:
-                raise StoreError(
-                    f"{column.name}, pack {pack.number}, row {number}: {value.dtype} {value.shape} came, "
-                    f"{column.dtype} {(length, *column.frame_shape)} was expected"
-                )
-            if column.numpy_dtype.kind == "f" and not np.isfinite(value).all():
-                raise StoreError(f"{column.name}, pack {pack.number}, row {number}: values are not all finite")
-            frames[offset : offset + length] = value
-        data = shards.encode(frames, self.size.of(column.axis))
-        write_whole(self.layout.shard(column, pack.number), data)
-        write_receipt(
-            self.layout,
-            Receipt(
-                column.name,
-                pack.number,
-                pack.digest,
-                column.made_by,
-                len(data),
-                hashlib.sha256(data).hexdigest(),
-                {str(row): reason for row, reason in sorted(refused.items())},
-                made_with,
-            ),
-        )
+    def accept(self, receipt: Receipt) -> None:
+        """Make a cell count that `write_cell` wrote.
+
+        Raises:
+            StoreError: it is of a column or pack that the store has not, or its shard is not what was written.
+        """
+        cell = f"column {receipt.column} of pack {receipt.pack} in {self.layout.root}"
+        column = self.columns.get(receipt.column)
+        pack = self.packs[receipt.pack] if 0 <= receipt.pack < len(self.packs) else None
+        if column is None or pack is None or not pack.rows:
+            raise StoreError(f"{cell} was computed, but the store has no such column or pack")
+        if (receipt.made_by, receipt.pack_digest) != (column.made_by, pack.digest):
+            raise StoreError(f"{cell} was computed with other settings or for other utterances than the store's")
+        size = self.layout.folder.size(self.layout.shard(column, pack.number))
+        if size != receipt.size:
+            raise StoreError(
+                f"{cell} was computed, but its shard has {size or 0} bytes where {receipt.size} were written; "
+                f"do all workers write to the same place?"
+            )
+        self._held()
+        write_receipt(self.layout, receipt)
+
+    def sweep(self) -> None:
+        """Remove what is left of packs that do not count: retired ones, and those of a run that was stopped."""
+        folder = self.layout.folder
+        counted = {self.layout.pack(pack.number) for pack in self.packs if pack.rows}
+        left = [name for name in folder.files(self.layout.packs) if name not in counted]
+        numbers = sorted(int(found[1]) for name in left if (found := re.search(r"/(\d{6,})\.json$", name)))
+        if not numbers:
+            return
+        self._held()
+        if numbers[0] < len(self.packs):
+            # Whoever retired a pack may not have come to say so to other zarr readers.
+            write_arrays(self.layout, self.columns.values(), self.packs, self.size)
+        remove_cells(self.layout, self.columns.values(), numbers)
+        folder.remove(self.layout.pack(number) for number in numbers)  # last, as they show that there is work left
+
+    def write_report(self, report: dict[str, Any]) -> None:
+        """Keep what a run did, as JSON, in the ledger."""
+        self._held()
+        write_sealed(self.layout.folder, self.layout.report, report)
+
+
+def remove_cells(layout: Layout, columns: Iterable[Column], packs: Collection[int]) -> None:
+    """Remove cells, their receipts first: what is read until then is whole, and after that it is missing."""
+    columns = list(columns)
+    layout.folder.remove(layout.receipt(column.name, pack) for column in columns for pack in packs)
+    layout.folder.remove(layout.shard(column, pack) for column in columns for pack in packs)
 
 
 @contextmanager
 def open_writer(
-    root: Path, size: PackSize, identity: dict[str, Any], waiting: Callable[[], None] = lambda: None
+    location: str | Path | Folder,
+    size: PackSize,
+    identity: dict[str, Any],
+    waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[Writer]:
     """Open a store for writing, making it if there is none; one writer at a time, the next one waits.
 
     Args:
-        root: the store's folder.
+        location: the store's folder, or the URL of one.
         size: room in a pack, if the store is new; an old one keeps its own.
         identity: what holds for the whole store (how recordings are sliced, frame rates).
         waiting: called once if another writer has the store.
@@ -145,54 +156,46 @@ def open_writer(
         StoreError: the folder is something else, or a store of another version.
         SettingsError: the store has another identity.
     """
-    layout = Layout(root)
+    layout = Layout(location)
+    folder = layout.folder
     _check_ours(layout)
-    layout.ledger.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(layout.lock)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        waiting()
-        lock.acquire()
-    try:
-        for left in root.rglob(".*.partial"):
-            left.unlink(missing_ok=True)
-        if not layout.description.exists():
-            write_sealed(
-                layout.description,
-                {
-                    "format": "svc unit store",
-                    "version": FORMAT_VERSION,
-                    "size": asdict(size),
-                    "identity": identity,
-                },
-            )
+    with folder.lock(layout.lock, waiting) as held:
+        folder.tidy()
+        if folder.size(layout.description) is None:
+            made: dict[str, Any] = {
+                "format": "svc unit store",
+                "version": FORMAT_VERSION,
+                "size": asdict(size),
+                "identity": identity,
+            }
+            write_sealed(folder, layout.description, made)
         description = read_description(layout)
         check_same(
-            f"store {root}",
+            f"store {layout.root}",
             description["identity"],
             identity,
             "Ask for the settings of the store, or give another --store.",
         )
-        yield Writer(layout, PackSize(**description["size"]))
-    finally:
-        lock.release()
+        writer = Writer(layout, PackSize(**description["size"]), held)
+        if writer.packs:
+            writer.sweep()
+        yield writer
 
 
 def _check_ours(layout: Layout) -> None:
     """Raises StoreError where the folder is something else than a store, or one that was hardly begun."""
-    if not layout.root.exists() or layout.description.exists():
+    folder = layout.folder
+    if folder.size(layout.description) is not None:
         return
-    begun = {layout.ledger, layout.lock}
-    filled = layout.packs.exists() or layout.columns.exists()
-    foreign = not layout.root.is_dir() or any(
-        path not in begun and not path.name.startswith(f".{layout.description.name}.")
-        for path in layout.root.rglob("*")
-    )
+    foreign = any(name != "ledger" for name in folder.entries())
+    filled = False
+    for name in folder.files("ledger"):
+        filled |= name.startswith((f"{layout.packs}/", f"{layout.columns}/"))
+        foreign |= name != layout.lock and not name.startswith("ledger/.store.json.")
     # The description comes first of all; it is asked for once more, as another writer may have made it meanwhile.
-    if layout.description.exists():
+    if folder.size(layout.description) is not None:
         return
     if filled:
-        raise DamagedError(f"{layout.description} is gone, though the rest of the store is there")
+        raise DamagedError(f"{folder.where(layout.description)} is gone, though the rest of the store is there")
     if foreign:
         raise StoreError(f"{layout.root} exists and is no unit store; give another --store")

@@ -14,12 +14,13 @@ import soundfile
 import torch
 from svc.pipeline import audio, frames
 from svc.pipeline.content import Content
-from svc.pipeline.pitch import PitchSettings
 from svc.stages.errors import UserError
-from svc.stages.extract import default_layers, extract
+from svc.stages.extract import extract
 from svc.stages.settings import ExtractSettings
+from svc.stages.wanted import default_layers
 from svc.store import SettingsError, open_store
 from svc.store.verify import verify
+from svc.store.writer import Writer
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -109,13 +110,7 @@ def test_another_corpus_in_the_same_store_leaves_the_first(tmp_path: Path, corpu
     assert open_store(tmp_path / "s.zarr").speakers == ["alto", "bass"]
 
 
-@pytest.mark.parametrize(
-    ("change", "names"),
-    [
-        ({"pitch": PitchSettings("dio")}, "method"),
-        ({"slices": audio.SliceSettings(silence_db=-50)}, "silence_db"),
-    ],
-)
+@pytest.mark.parametrize(("change", "names"), [({"precision": "bf16"}, "precision"), ({"slice_db": -50}, "silence_db")])
 def test_other_settings_are_refused_with_the_difference(
     tmp_path: Path, store: Path, corpus: Path, encoder: Path, change: dict, names: str
 ) -> None:
@@ -135,22 +130,24 @@ def test_a_clip_that_fails_costs_only_itself(
     tmp_path: Path, corpus: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The encoder overflows on one clip: it is refused by name, the rest is whole, and the next run tries it again."""
-    real = Content.encode
-    calls = []
+    real = Content.encode_batch
+    longest = []
 
-    def failing(self: Content, wav: torch.Tensor, layers: list[int]) -> dict[int, torch.Tensor]:
-        states = real(self, wav, layers)
-        calls.append(len(wav))
-        return {k: v * torch.inf if len(calls) == 3 else v for k, v in states.items()}
+    def failing(self: Content, wavs: list[torch.Tensor], layers: list[int]) -> list[dict[int, torch.Tensor]]:
+        batch = real(self, wavs, layers)
+        if not longest:
+            longest.append(len(wavs[0]))
+            batch[0] = {k: v * torch.inf for k, v in batch[0].items()}
+        return batch
 
     settings = ExtractSettings(encoder=str(encoder))
-    monkeypatch.setattr(Content, "encode", failing)
+    monkeypatch.setattr(Content, "encode_batch", failing)
     report = extract([corpus], tmp_path / "s.zarr", settings)
     assert len(report.refused) == 1
     assert "not finite" in report.refused[0].reason
     incomplete = [clip for clip in open_store(tmp_path / "s.zarr") if clip.missing()]
     assert [clip.id for clip in incomplete] == [report.refused[0].path]
-    monkeypatch.setattr(Content, "encode", real)
+    monkeypatch.setattr(Content, "encode_batch", real)
     extract([corpus], tmp_path / "s.zarr", settings)
     assert all(not clip.missing() for clip in open_store(tmp_path / "s.zarr"))
 
@@ -177,7 +174,7 @@ def test_killed_again_and_again_it_ends_as_if_never_killed(tmp_path: Path, encod
             audio.write(target, np.roll(wav, copy * 1000), rate)
     code = (
         "import sys; from pathlib import Path; from svc.store.schema import PackSize;"
-        "PackSize.for_corpus = classmethod(lambda cls, size: cls(unit=512, mel=896));"
+        "PackSize.for_seconds = classmethod(lambda cls, seconds: cls(unit=512, mel=896));"
         "from svc.stages.extract import extract; from svc.stages.settings import ExtractSettings;"
         "extract([Path(sys.argv[1])], Path(sys.argv[2]), ExtractSettings(encoder=sys.argv[3]))"
     )
@@ -218,7 +215,7 @@ def test_stopped_before_the_corpus_is_written_no_part_of_a_recording_is_lost(
     (tmp_path / "long").mkdir()
     gap = np.zeros(2 * 44_100, np.float32)
     audio.write(tmp_path / "long" / "a.wav", np.concatenate([part for wav in wavs for part in (wav, gap)]))
-    monkeypatch.setattr(PackSize, "for_corpus", classmethod(lambda cls, size: cls(unit=256, mel=512)))
+    monkeypatch.setattr(PackSize, "for_seconds", classmethod(lambda cls, seconds: cls(unit=256, mel=512)))
     settings = ExtractSettings(encoder=str(encoder))
     extract([tmp_path / "long"], tmp_path / "whole.zarr", settings)
     assert len(open_store(tmp_path / "whole.zarr").packs) > 2
@@ -271,6 +268,138 @@ def test_a_corpus_of_nothing_but_bad_files_says_so(tmp_path: Path, encoder: Path
     (tmp_path / "c" / "a.wav").write_bytes(b"no audio")
     with pytest.raises(UserError, match=r"none of the recordings(.|\n)*a\.wav"):
         extract([tmp_path / "c"], tmp_path / "s.zarr", ExtractSettings(encoder=str(encoder)))
+
+
+def counted(report) -> dict[str, int]:
+    return {name: count for name, count in report.cells.items() if count}
+
+
+def test_another_layer_is_one_more_column(tmp_path: Path, store: Path, corpus: Path) -> None:
+    """What is left out stays as the store has it, the encoder too."""
+    copy = tmp_path / "s.zarr"
+    shutil.copytree(store, copy)
+    before = tree(copy)
+    report = extract([corpus], copy, ExtractSettings(layers=(3,)))
+    assert counted(report) == {"hidden/3": 1}
+    assert all(tree(copy)[name] == data for name, data in before.items() if "/c/" in name or "receipts" in name)
+    content = Content.load(open_store(copy).columns["hidden/4"].origin)
+    clip = open_store(copy)[0]
+    assert clip.hidden(3).shape == (clip.row.unit_frames, content.hidden_size)
+    again = extract([corpus], copy, ExtractSettings())
+    assert counted(again) == {}
+    assert again.cells_present == 7
+
+
+def test_another_f0_replaces_its_column_and_needs_no_encoder(tmp_path: Path, corpus: Path, encoder: Path) -> None:
+    shutil.copytree(encoder, tmp_path / "hubert")
+    path = tmp_path / "s.zarr"
+    extract([corpus], path, ExtractSettings(encoder=str(tmp_path / "hubert"), f0="harvest"))
+    shutil.rmtree(tmp_path / "hubert")
+    before = tree(path)
+    old = open_store(path)[0].f0
+    report = extract([corpus], path, ExtractSettings(f0="dio"))
+    assert counted(report) == {"f0": 1}
+    changed = {name for name, data in tree(path).items() if before.get(name) != data}
+    assert {name for name in changed if "/c/" in name} == {"f0/c/0"}
+    assert open_store(path).columns["f0"].settings["method"] == "dio"
+    assert not np.array_equal(open_store(path)[0].f0, old)
+    assert verify(open_store(path)) == []
+    assert counted(extract([corpus], path, ExtractSettings())) == {}  # dio is now the store's
+    assert counted(extract([corpus], path, ExtractSettings(f0="harvest"))) == {"f0": 1}
+    assert np.array_equal(open_store(path)[0].f0, old)
+
+
+def test_new_recordings_get_every_column_that_the_store_has(tmp_path: Path, corpus: Path, encoder: Path) -> None:
+    mine, path = tmp_path / "mine", tmp_path / "s.zarr"
+    shutil.copytree(corpus / "alto", mine)
+    extract([mine], path, ExtractSettings(encoder=str(encoder), layers=(1,), f0="dio"))
+    shutil.copy(corpus / "bass" / "phrase_0.wav", mine / "new.wav")
+    report = extract([mine], path, ExtractSettings())
+    assert report.changes.added == ("mine/new",)
+    assert set(counted(report)) == {"hidden/1", "mel", "loudness", "mel2ph", "f0"}
+    assert all(not clip.missing() for clip in open_store(path))
+
+
+def test_a_dry_run_tells_and_writes_nothing(tmp_path: Path, corpus: Path, encoder: Path) -> None:
+    mine, path = tmp_path / "mine", tmp_path / "s.zarr"
+    shutil.copytree(corpus, mine)
+    settings = ExtractSettings(encoder=str(encoder))
+    foreseen = extract([mine], path, settings, dry_run=True)
+    assert not path.exists()
+    done = extract([mine], path, settings)
+    assert (foreseen.cells, foreseen.utterances, foreseen.changes) == (done.cells, done.utterances, done.changes)
+    (mine / "bass" / "phrase_0.wav").rename(mine / "bass" / "again.wav")
+    (mine / "bass" / "phrase_1.wav").unlink()
+    with (mine / "alto" / "phrase_0.wav").open("ab") as file:
+        file.write(b"\0\0")
+    shutil.copy(mine / "alto" / "phrase_1.wav", mine / "alto" / "phrase_9.wav")  # a twin
+    wav, rate = soundfile.read(mine / "alto" / "phrase_2.wav", dtype="float32")
+    audio.write(mine / "alto" / "new.wav", wav[::-1], rate)
+    before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+    foreseen = extract([mine], path, ExtractSettings(f0="dio"), dry_run=True)
+    assert {p: p.read_bytes() for p in path.rglob("*") if p.is_file()} == before
+    changes = foreseen.changes
+    assert (changes.added, changes.changed, changes.renamed) == (("alto/new",), ("alto/phrase_0",), ("bass/again",))
+    assert changes.removed == ("bass/phrase_1.wav",)
+    assert foreseen.cells["f0"] == 2
+    assert foreseen.cells["mel"] == 1
+    done = extract([mine], path, ExtractSettings(f0="dio"))
+    assert (counted(foreseen), foreseen.utterances, changes) == (counted(done), done.utterances, done.changes)
+
+
+def test_a_file_that_changes_while_it_is_extracted_is_named_and_done_next_time(
+    tmp_path: Path, corpus: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, path = tmp_path / "mine", tmp_path / "s.zarr"
+    shutil.copytree(corpus / "alto", mine)
+    real = Writer.set_columns
+
+    def meanwhile(self: Writer, *args: object) -> None:
+        real(self, *args)
+        wav, rate = soundfile.read(mine / "phrase_1.wav", dtype="float32")
+        audio.write(mine / "phrase_1.wav", wav[::-1], rate)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Writer, "set_columns", meanwhile)
+        report = extract([mine], path, ExtractSettings(encoder=str(encoder)))
+    assert [(r.path, r.reason) for r in report.refused] == [
+        ("mine/phrase_1", "changed while it was being extracted; run again")
+    ]
+    report = extract([mine], path, ExtractSettings())
+    assert report.changes.changed == ("mine/phrase_1",)
+    assert not report.refused
+    assert all(not clip.missing() for clip in open_store(path))
+    assert len(open_store(path)) == 5
+
+
+def test_another_encoder_at_the_same_place_is_refused(tmp_path: Path, corpus: Path, encoder: Path) -> None:
+    """The store knows its encoder, so that it need not be loaded; what is loaded at last must be the same."""
+    from svc.stages.demo import make_untrained_encoder
+
+    mine, path = tmp_path / "mine", tmp_path / "s.zarr"
+    shutil.copytree(corpus / "alto", mine)
+    shutil.copytree(encoder, tmp_path / "hubert")
+    extract([mine], path, ExtractSettings(encoder=str(tmp_path / "hubert")))
+    shutil.rmtree(tmp_path / "hubert")
+    make_untrained_encoder(tmp_path / "hubert", seed=1)
+    assert counted(extract([mine], path, ExtractSettings())) == {}
+    shutil.copy(corpus / "bass" / "phrase_0.wav", mine / "new.wav")
+    with pytest.raises(UserError, match=r"sha256: \w+\.\.\. in the store, \w+\.\.\. found"):
+        extract([mine], path, ExtractSettings())
+    with pytest.raises(SettingsError, match="sha256"):
+        extract([mine], path, ExtractSettings(encoder=str(tmp_path / "hubert")))
+
+
+def test_korean_and_japanese_recordings(shared: Path, tmp_path: Path, encoder: Path) -> None:
+    corpora = [shared / "audio" / "corpus" / name for name in ("ko_m_zeroth104", "ja_m_atr503")]
+    report = extract(corpora, tmp_path / "s.zarr", ExtractSettings(encoder=str(encoder), f0="dio"))
+    assert not report.refused
+    store = open_store(tmp_path / "s.zarr")
+    assert store.speakers == ["ja_m_atr503", "ko_m_zeroth104"]
+    assert report.seconds > 60
+    for clip in store:
+        assert np.isfinite(clip.hidden(4)).all()
+        assert 0.1 < (clip.f0 > 0).mean() < 1
 
 
 def test_default_layers() -> None:

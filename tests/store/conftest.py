@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import shutil
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from svc.store import Store, open_store
+from svc.store.cells import write_cell
+from svc.store.folder import Folder, open_folder
 from svc.store.layout import Layout
+from svc.store.lock import Pace
 from svc.store.packs import Piece
+from svc.store.remote import RemoteFolder
 from svc.store.schema import MEL, UNIT, Column, Pack, PackSize, Row, Utterance
 from svc.store.writer import Writer, open_writer
 
@@ -60,7 +67,7 @@ def truth(column: Column, row: Row) -> NDArray[Any]:
 
 
 def extract(
-    root: Path,
+    root: Path | Folder,
     corpus: Mapping[str, Piece] = CORPUS,
     columns: Sequence[Column] = COLUMNS,
     refused: Mapping[str, str] | None = None,
@@ -107,14 +114,76 @@ def extract(
 def put(writer: Writer, column: Column, pack: Pack, refused: Mapping[int, str]) -> None:
     """One cell, as it should be."""
     values = {number: truth(column, row) for number, row in enumerate(pack.rows) if number not in refused}
-    writer.put(column, pack, values, refused, {"svc": "test"})
+    folder, made_with = writer.layout.folder, {"svc": "test"}
+    writer.accept(write_cell(folder, writer.size, column, pack, values, refused, made_with))
+
+
+class File:
+    """One file of a store that is not on disk, with as much of Path as the tests need."""
+
+    def __init__(self, folder: Folder, path: str):
+        self.folder, self.path = folder, path
+        self.name = path.rpartition("/")[2]
+
+    def __str__(self) -> str:
+        return self.folder.where(self.path)
+
+    def __truediv__(self, name: str) -> File:
+        return File(self.folder, f"{self.path}/{name}".lstrip("/"))
+
+    def with_name(self, name: str) -> File:
+        return File(self.folder, self.path.removesuffix(self.name) + name)
+
+    def read_bytes(self) -> bytes:
+        return self.folder.read(self.path)
+
+    def write_bytes(self, data: bytes) -> None:
+        self.folder.write(self.path, data)
+
+    def unlink(self) -> None:
+        assert self.is_file()
+        self.folder.remove([self.path])
+
+    def rename(self, other: File) -> None:
+        other.write_bytes(self.read_bytes())
+        self.unlink()
+
+    def is_file(self) -> bool:
+        return self.folder.size(self.path) is not None
+
+    def stat(self) -> SimpleNamespace:
+        return SimpleNamespace(st_size=self.folder.size(self.path))
+
+    def mkdir(self) -> None:
+        (self / "inside").write_bytes(b"")
+
+    def rmdir(self) -> None:
+        (self / "inside").unlink()
+
+    def iterdir(self) -> list[File]:
+        return [File(self.folder, name) for name in self.folder.files(self.path)]
+
+    def rglob(self, _: str) -> list[File]:
+        return self.iterdir()
+
+
+class Paths:
+    """The files of a store as `Layout` names them."""
+
+    def __init__(self, root: Path | RemoteFolder):
+        self.layout = Layout(root)
+        self.root: Any = root if isinstance(root, Path) else File(root, "")
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.layout, name)
+        return (lambda *which: self.root / found(*which)) if callable(found) else self.root / found
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A store on disk, and what is known of it without reading it."""
+    """A store, and what is known of it without reading it."""
 
-    root: Path
+    root: Path | RemoteFolder
     columns: tuple[Column, ...] = COLUMNS
     size: PackSize = SIZE
 
@@ -125,6 +194,10 @@ class Sample:
     def layout(self) -> Layout:
         return Layout(self.root)
 
+    @property
+    def at(self) -> Paths:
+        return Paths(self.root)
+
     def cells(self) -> list[tuple[Column, int]]:
         return [(column, pack) for column in self.columns for pack in range(3)]
 
@@ -132,19 +205,132 @@ class Sample:
         return truth(column, row)
 
 
-@pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
+QUICK = Pace(beat=0.05, stale=0.5, look=0.02, settle=0.0)
+
+
+@pytest.fixture(scope="session", params=["local", "memory"])
+def sample(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sample:
     """A complete store of three packs, the last one not full. Only for reading."""
-    root = tmp_path_factory.mktemp("sample") / "a.zarr"
+    memory = request.param == "memory"
+    root = RemoteFolder("memory://sample/a.zarr", QUICK) if memory else tmp_path_factory.mktemp("sample") / "a.zarr"
     extract(root, removed=[GONE])
     return Sample(root)
 
 
 @pytest.fixture
-def copy(sample: Sample, tmp_path: Path) -> Sample:
+def copy(sample: Sample, tmp_path: Path) -> Iterator[Sample]:
     """The same, to be changed."""
-    shutil.copytree(sample.root, tmp_path / "copy.zarr")
-    return Sample(tmp_path / "copy.zarr")
+    if isinstance(sample.root, Path):
+        shutil.copytree(sample.root, tmp_path / "copy.zarr")
+        yield Sample(tmp_path / "copy.zarr")
+        return
+    folder = RemoteFolder(f"memory:/{tmp_path}/copy.zarr", QUICK)
+    for name, data in sample.root.read_all(sample.root.files("")).items():
+        folder.write(name, data)
+    yield Sample(folder)
+    folder.remove(folder.files(""))
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """The URL of a bucket on an S3 server of our own, which the environment leads to."""
+    pytest.importorskip("s3fs", reason="S3 needs s3fs: pip install 's3fs'")
+    server = pytest.importorskip("moto.server", reason="an S3 to test with needs moto: pip install 'moto[server]'")
+    import boto3
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    running.start()
+    with pytest.MonkeyPatch.context() as patched:
+        host, port = running.get_host_and_port()
+        patched.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patched.setenv(name, "testing")
+        patched.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        boto3.client("s3").create_bucket(Bucket="bucket")
+        yield "s3://bucket"
+    running.stop()
+
+
+@pytest.fixture(params=["local", "memory", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Folder]:
+    """Somewhere a store may be made, on each kind of place."""
+    if request.param == "local":
+        yield open_folder(tmp_path / "a.zarr")
+        return
+    base = request.getfixturevalue("bucket") if request.param == "s3" else "memory:/"
+    folder = RemoteFolder(f"{base}{tmp_path}/a.zarr", QUICK)
+    yield folder
+    folder.remove(folder.files(""))
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Callable[[], RemoteFolder]]:
+    """Makes folders in memory, as many as asked for."""
+    made: list[RemoteFolder] = []
+
+    def make() -> RemoteFolder:
+        made.append(RemoteFolder(f"memory:/{tmp_path}/{len(made)}.zarr", QUICK))
+        return made[-1]
+
+    yield make
+    for folder in made:
+        folder.remove(folder.files(""))
+
+
+class Faulty(Folder):
+    """A folder in which the write or removal number `call` fails, and all after it: the machine is off."""
+
+    def __init__(self, inner: Folder, call: int):
+        self.inner, self.left = inner, call
+
+    def _count(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise OSError(errno.EIO, "input/output error")
+
+    def write(self, name: str, data: bytes) -> None:
+        self._count()
+        self.inner.write(name, data)
+
+    def remove(self, names: Iterable[str]) -> None:
+        for name in list(names):
+            self._count()
+            self.inner.remove([name])
+
+    @property
+    def location(self) -> str:
+        return self.inner.location
+
+    def where(self, name: str = "") -> str:
+        return self.inner.where(name)
+
+    def read(self, name: str) -> bytes:
+        return self.inner.read(name)
+
+    def size(self, name: str) -> int | None:
+        return self.inner.size(name)
+
+    def files(self, prefix: str) -> dict[str, int]:
+        return self.inner.files(prefix)
+
+    def entries(self) -> list[str]:
+        return self.inner.entries()
+
+    def view(self, name: str) -> Any:
+        return self.inner.view(name)
+
+    def lock(self, name: str, waiting: Callable[[], None]) -> Any:
+        return self.inner.lock(name, waiting)
+
+    def tidy(self) -> None:
+        self.inner.tidy()
+
+
+@pytest.fixture(scope="session")
+def faulty() -> type[Faulty]:
+    """`Faulty` above."""
+    return Faulty
 
 
 @pytest.fixture(scope="session", name="extract")
@@ -166,12 +352,12 @@ def pieces() -> dict[str, Piece]:
 
 
 @pytest.fixture(scope="session")
-def tree() -> Callable[[Path], dict[str, bytes]]:
+def tree() -> Callable[[Path | Folder], dict[str, bytes]]:
     """Every file of a folder and what it holds, except for the lock, which holds nothing that counts."""
 
-    def read(root: Path) -> dict[str, bytes]:
-        found = {str(path.relative_to(root)): path for path in sorted(root.rglob("*")) if path.is_file()}
-        return {name: path.read_bytes() for name, path in found.items() if name != "ledger/lock"}
+    def read(root: Path | Folder) -> dict[str, bytes]:
+        folder = open_folder(root)
+        return folder.read_all(name for name in folder.files("") if name != "ledger/lock")
 
     return read
 
@@ -180,7 +366,7 @@ def tree() -> Callable[[Path], dict[str, bytes]]:
 def flip() -> Callable[..., None]:
     """Flips one bit of a file, at random unless told where."""
 
-    def change(path: Path, rng: np.random.Generator, at: int | None = None) -> None:
+    def change(path: Any, rng: np.random.Generator, at: int | None = None) -> None:
         data = bytearray(path.read_bytes())
         data[int(rng.integers(len(data))) if at is None else at] ^= 1 << int(rng.integers(8))
         path.write_bytes(bytes(data))

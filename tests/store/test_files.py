@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from svc.store import DamagedError, MissingError
-from svc.store.files import canonical, digest, read_sealed, write_sealed, write_whole
+from svc.store import DamagedError, MissingError, sealed
+from svc.store.files import canonical, digest, write_whole
+from svc.store.local import LocalFolder
 
 VALUE: dict[str, Any] = {
     "rate": 86.1328125,
@@ -23,6 +24,14 @@ VALUE: dict[str, Any] = {
     "l": [1, -2],
     "ü": "ß",
 }
+
+
+def write_sealed(path: Path, value: dict[str, Any]) -> None:
+    sealed.write_sealed(LocalFolder(path.parent), path.name, value)
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    return sealed.read_sealed(LocalFolder(path.parent), path.name)
 
 
 @contextmanager

@@ -90,10 +90,10 @@ def test_piece_longer_than_a_pack_raises(unit: int, mel: int) -> None:
         fill([piece(0, 1, 1), piece(1, unit, mel)], SIZE, 0)
 
 
-@pytest.mark.parametrize("file_bytes", [0, 4 * 2**30, 4 * 2**30 + 1, 10**15])
-def test_packs_for_a_corpus_hold_whole_inner_chunks_and_as_much_mel_as_units(file_bytes: int) -> None:
-    size = PackSize.for_corpus(file_bytes)
-    assert size.unit == (65_536 if file_bytes > 4 * 2**30 else 8_192)
+@pytest.mark.parametrize("seconds", [0, 4 * 3600, 4 * 3600 + 1, 1e12])
+def test_packs_for_a_corpus_hold_whole_inner_chunks_and_as_much_mel_as_units(seconds: float) -> None:
+    size = PackSize.for_seconds(seconds)
+    assert size.unit == (65_536 if seconds > 4 * 3600 else 8_192)
     assert size.unit % 128 == size.mel % 128 == 0
     assert 0 <= size.mel / (44100 / 512) - size.unit / 50 < 128 / (44100 / 512)
 
@@ -124,8 +124,8 @@ def test_no_packs_is_no_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [0, 1, 4])
 def test_missing_pack_is_noticed(written: tuple[Layout, list[Pack]], number: int) -> None:
     layout, packs = written
-    layout.pack(number).unlink()
-    with pytest.raises(DamagedError, match=layout.pack(number).name):
+    (layout.root / layout.pack(number)).unlink()
+    with pytest.raises(DamagedError, match=layout.pack(number)):
         read_packs(layout, digests(packs))
 
 
@@ -134,23 +134,24 @@ def test_flipped_bit_in_a_pack_is_noticed(
     written: tuple[Layout, list[Pack]], number: int, flip: Callable[..., None]
 ) -> None:
     layout, packs = written
-    flip(layout.pack(number), np.random.default_rng(number))
-    with pytest.raises(DamagedError, match=layout.pack(number).name):
+    flip(layout.root / layout.pack(number), np.random.default_rng(number))
+    with pytest.raises(DamagedError, match=layout.pack(number)):
         read_packs(layout, digests(packs))
 
 
 def test_exchanged_packs_are_noticed(written: tuple[Layout, list[Pack]]) -> None:
     layout, packs = written
-    layout.pack(1).rename(layout.packs / "aside")
-    layout.pack(2).rename(layout.pack(1))
-    (layout.packs / "aside").rename(layout.pack(2))
+    one, two = (layout.root / layout.pack(number) for number in (1, 2))
+    one.rename(one.with_name("aside"))
+    two.rename(one)
+    one.with_name("aside").rename(two)
     with pytest.raises(DamagedError, match="is not the pack"):
         read_packs(layout, digests(packs))
 
 
 def test_pack_under_another_number_is_noticed(written: tuple[Layout, list[Pack]]) -> None:
     layout, packs = written
-    layout.pack(4).rename(layout.pack(7))
+    (layout.root / layout.pack(4)).rename(layout.root / layout.pack(7))
     with pytest.raises(DamagedError):
         read_packs(layout, digests(packs))
 

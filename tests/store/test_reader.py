@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from svc.store import DamagedError, MissingError, Store, StoreError, open_store
 from svc.store.columns import write_column
-from svc.store.files import write_sealed
+from svc.store.files import seal
 from svc.store.packs import Piece
 from svc.store.receipts import write_receipt
 from svc.store.writer import open_writer
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Run = Callable[..., None]
 
+ON_DISK = pytest.mark.parametrize("sample", ["local"], indirect=True)
+
 
 def code(text: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -34,6 +36,7 @@ def code(text: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+@ON_DISK
 def test_importing_and_opening_loads_neither_torch_nor_zarr(sample: Sample) -> None:
     done = code(
         """
@@ -187,8 +190,8 @@ def test_utterance_table(sample: Sample, pieces: dict[str, Piece]) -> None:
 
 
 def test_table_says_what_is_not_complete(copy: Sample) -> None:
-    copy.layout.receipt("f0", 1).unlink()
-    copy.layout.shard(copy.columns[2], 2).unlink()
+    copy.at.receipt("f0", 1).unlink()
+    copy.at.shard(copy.columns[2], 2).unlink()
     store = copy.open()
     for clip in store:
         lacking = {0: [], 1: ["f0"], 2: ["mel"]}[clip.utterance.pack]
@@ -215,7 +218,7 @@ def test_array_is_all_clips_one_after_another(sample: Sample, name: str) -> None
 
 def test_array_is_lazy_and_raises_only_for_what_it_needs(copy: Sample) -> None:
     f0 = copy.columns[3]
-    copy.layout.receipt("f0", 2).unlink()
+    copy.at.receipt("f0", 2).unlink()
     array = copy.open().array("f0")
     store = copy.open()
     first = store[0]
@@ -269,7 +272,7 @@ def without(path: Path) -> Iterator[None]:
 @pytest.mark.parametrize("what", ["receipt", "shard"])
 def test_each_lost_file_raises_for_its_cell_and_no_other(copy: Sample, what: str) -> None:
     for lost, pack in copy.cells():
-        path = copy.layout.receipt(lost.name, pack) if what == "receipt" else copy.layout.shard(lost, pack)
+        path = copy.at.receipt(lost.name, pack) if what == "receipt" else copy.at.shard(lost, pack)
         with without(path):
             for clip in copy.open():
                 for column in copy.columns:
@@ -284,7 +287,7 @@ def test_each_lost_file_raises_for_its_cell_and_no_other(copy: Sample, what: str
 @pytest.mark.parametrize("harm", ["empty", "half", "minus one", "plus one", "zeros", "folder"])
 def test_shards_that_are_not_whole_raise(copy: Sample, harm: str) -> None:
     for column, pack in copy.cells():
-        path = copy.layout.shard(column, pack)
+        path = copy.at.shard(column, pack)
         data = path.read_bytes()
         if harm == "folder":
             path.unlink()
@@ -310,7 +313,7 @@ def test_flipped_bits_in_shards_never_read_as_values(copy: Sample, flip: Run) ->
     rng = np.random.default_rng(11)
     refused = 0
     for column, pack in copy.cells():
-        path = copy.layout.shard(column, pack)
+        path = copy.at.shard(column, pack)
         data = path.read_bytes()
         flip(path, rng)
         for clip in copy.open():
@@ -325,8 +328,8 @@ def test_flipped_bits_in_shards_never_read_as_values(copy: Sample, flip: Run) ->
 
 def test_flipped_bits_in_the_ledger_are_noticed_when_opening(copy: Sample, flip: Run) -> None:
     rng = np.random.default_rng(12)
-    layout = copy.layout
-    paths = [layout.description, layout.utterances, *layout.packs.iterdir(), *layout.columns.rglob("*.json")]
+    at = copy.at
+    paths = [at.description, at.utterances, *at.packs.iterdir(), *at.columns.rglob("*.json")]
     assert len(paths) == 2 + 3 + 6
     for path in paths:
         data = path.read_bytes()
@@ -340,7 +343,7 @@ def test_flipped_bits_in_the_ledger_are_noticed_when_opening(copy: Sample, flip:
 def test_flipped_bits_in_receipts_are_noticed(copy: Sample, flip: Run) -> None:
     rng = np.random.default_rng(13)
     for column, pack in copy.cells():
-        path = copy.layout.receipt(column.name, pack)
+        path = copy.at.receipt(column.name, pack)
         data = path.read_bytes()
         for _ in range(5):
             flip(path, rng)
@@ -352,8 +355,8 @@ def test_flipped_bits_in_receipts_are_noticed(copy: Sample, flip: Run) -> None:
 def test_shard_and_receipt_of_another_column_are_not_read(copy: Sample) -> None:
     """Copied together they are whole, and the same shape; but they are not what was asked for."""
     one, other = copy.columns[:2]
-    copy.layout.shard(one, 0).write_bytes(copy.layout.shard(other, 0).read_bytes())
-    copy.layout.receipt(one.name, 0).write_bytes(copy.layout.receipt(other.name, 0).read_bytes())
+    copy.at.shard(one, 0).write_bytes(copy.at.shard(other, 0).read_bytes())
+    copy.at.receipt(one.name, 0).write_bytes(copy.at.receipt(other.name, 0).read_bytes())
     with pytest.raises(StoreError):
         copy.open().read(one.name, 0, 0)
 
@@ -366,20 +369,20 @@ def test_shard_and_receipt_of_other_settings_are_not_read(copy: Sample) -> None:
 
 
 def test_lost_column_raises(copy: Sample) -> None:
-    copy.layout.column("hidden/7").unlink()
+    copy.at.column("hidden/7").unlink()
     with pytest.raises(MissingError, match="no column 'hidden/7'"):
         copy.open()[0].hidden(7)
 
 
 def test_lost_pack_in_the_middle_raises(copy: Sample) -> None:
-    copy.layout.pack(1).unlink()
+    copy.at.pack(1).unlink()
     with pytest.raises(DamagedError):
         copy.open()
 
 
 def test_lost_last_pack_raises(copy: Sample) -> None:
     """The utterance table still names it."""
-    copy.layout.pack(2).unlink()
+    copy.at.pack(2).unlink()
     with pytest.raises(StoreError):
         _ = copy.open().utterances
 
@@ -398,6 +401,7 @@ def test_opening_a_file_raises(tmp_path: Path) -> None:
         open_store(tmp_path / "song.wav")
 
 
+@ON_DISK
 def test_opening_a_store_that_was_never_filled_raises(tmp_path: Path, sample: Sample) -> None:
     with open_writer(tmp_path / "a", sample.size, {"mel_frame_rate": 1.0}):
         pass
@@ -405,6 +409,7 @@ def test_opening_a_store_that_was_never_filled_raises(tmp_path: Path, sample: Sa
         open_store(tmp_path / "a")
 
 
+@ON_DISK
 def test_opening_takes_a_string_or_a_path(sample: Sample) -> None:
     assert len(open_store(str(sample.root))) == len(open_store(sample.root)) == 20
 
@@ -424,7 +429,7 @@ def test_reading_changes_no_file(copy: Sample, tree: Callable[[Path], dict[str, 
 
 def test_column_that_names_a_path_outside_is_refused(copy: Sample) -> None:
     for name in ("../../../etc/passwd", "/etc/passwd", "hidden/../f0"):
-        write_sealed(copy.layout.columns / "evil.json", {**copy.columns[3].__dict__, "name": name})
+        (copy.at.columns / "evil.json").write_bytes(seal({**copy.columns[3].__dict__, "name": name}))
         with pytest.raises(DamagedError, match="evil"):
             copy.open()
 
@@ -434,7 +439,7 @@ def test_lengths_that_a_shard_does_not_have_are_refused_without_allocating(copy:
     store = copy.open()
     pack = store.packs[0]
     rows = (replace(pack.rows[0], mel_frames=2**50), *pack.rows[1:])
-    write_sealed(copy.layout.pack(0), replace(pack, rows=rows).to_json())
+    copy.at.pack(0).write_bytes(seal(replace(pack, rows=rows).to_json()))
     receipt = replace(store.receipt("f0", 0), pack_digest=replace(pack, rows=rows).digest)
     write_receipt(copy.layout, receipt)
     with pytest.raises(DamagedError):
@@ -446,6 +451,6 @@ def test_lengths_that_a_shard_does_not_have_are_refused_without_allocating(copy:
 )
 def test_column_of_a_kind_that_svc_never_writes_is_refused(copy: Sample, change: dict[str, Any]) -> None:
     """Eight bytes of a stranger's choosing, say, must not become a Python object."""
-    write_sealed(copy.layout.column("f0"), {**copy.columns[3].__dict__, **change})
+    copy.at.column("f0").write_bytes(seal({**copy.columns[3].__dict__, **change}))
     with pytest.raises(DamagedError, match="f0"):
         copy.open()

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from svc.store import DamagedError
+from svc.store.local import LocalFolder
 from svc.store.schema import INNER_FRAMES
 from svc.store.shards import Shard, encode
 from zarr.codecs import Crc32cCodec
@@ -59,7 +60,9 @@ def zarr_bytes(source: NDArray[Any], write_empty_chunks: bool = True) -> bytes:
 
 
 def open_shard(path: Path, source: NDArray[Any]) -> Shard:
-    return Shard(path, source.dtype.newbyteorder("<"), source.shape[1:], FRAMES)
+    return Shard(
+        LocalFolder(path.parent).view(path.name), str(path), source.dtype.newbyteorder("<"), source.shape[1:], FRAMES
+    )
 
 
 def read_all(path: Path, source: NDArray[Any]) -> NDArray[Any]:

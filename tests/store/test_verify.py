@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Run = Callable[..., None]
 
+ON_DISK = pytest.mark.parametrize("sample", ["local"], indirect=True)
+
 
 def told(findings: list[Finding]) -> list[tuple[str, str, int, tuple[str, ...]]]:
     return [(finding.kind, finding.column, finding.pack, finding.utterances) for finding in findings]
@@ -41,7 +43,7 @@ def test_one_flipped_bit_in_any_shard_is_found(copy: Sample, flip: Run) -> None:
     """Wherever it is: data, checksum, index, or padding that no reader would look at."""
     rng = np.random.default_rng(21)
     for column, pack in copy.cells():
-        path = copy.layout.shard(column, pack)
+        path = copy.at.shard(column, pack)
         data = path.read_bytes()
         for at in (None, 0, len(data) - 1):
             flip(path, rng, at)
@@ -55,7 +57,7 @@ def test_one_flipped_bit_in_any_shard_is_found(copy: Sample, flip: Run) -> None:
 @pytest.mark.parametrize("harm", ["deleted", "half", "minus one", "empty", "plus one", "folder"])
 def test_any_shard_that_is_not_whole_is_found(copy: Sample, harm: str) -> None:
     for column, pack in copy.cells():
-        path = copy.layout.shard(column, pack)
+        path = copy.at.shard(column, pack)
         data = path.read_bytes()
         cut = {"half": data[: len(data) // 2], "minus one": data[:-1], "empty": b"", "plus one": data + b"\0"}
         if harm in cut:
@@ -73,7 +75,7 @@ def test_any_shard_that_is_not_whole_is_found(copy: Sample, harm: str) -> None:
 
 def test_any_lost_receipt_is_found(copy: Sample) -> None:
     for column, pack in copy.cells():
-        path = copy.layout.receipt(column.name, pack)
+        path = copy.at.receipt(column.name, pack)
         data = path.read_bytes()
         path.unlink()
         assert told(verify(copy.open())) == [("missing", column.name, pack, ids_in(copy, pack))]
@@ -84,7 +86,7 @@ def test_any_lost_receipt_is_found(copy: Sample) -> None:
 def test_any_changed_receipt_is_found(copy: Sample, flip: Run) -> None:
     rng = np.random.default_rng(22)
     for column, pack in copy.cells():
-        path = copy.layout.receipt(column.name, pack)
+        path = copy.at.receipt(column.name, pack)
         data = path.read_bytes()
         flip(path, rng)
         assert told(verify(copy.open())) == [("damaged", column.name, pack, ids_in(copy, pack))]
@@ -94,7 +96,7 @@ def test_any_changed_receipt_is_found(copy: Sample, flip: Run) -> None:
 
 def test_exchanged_shards_are_found(copy: Sample) -> None:
     """Each whole in itself, of one size and shape: only the receipts' sha256 tell."""
-    one, other = (copy.layout.shard(column, 1) for column in copy.columns[:2])
+    one, other = (copy.at.shard(column, 1) for column in copy.columns[:2])
     assert one.stat().st_size == other.stat().st_size
     kept = one.read_bytes()
     one.write_bytes(other.read_bytes())
@@ -104,9 +106,9 @@ def test_exchanged_shards_are_found(copy: Sample) -> None:
 
 
 def test_all_that_is_wrong_is_found_at_once(copy: Sample, flip: Run) -> None:
-    flip(copy.layout.shard(copy.columns[2], 0), np.random.default_rng(0))
-    copy.layout.receipt("f0", 1).unlink()
-    copy.layout.shard(copy.columns[5], 2).unlink()
+    flip(copy.at.shard(copy.columns[2], 0), np.random.default_rng(0))
+    copy.at.receipt("f0", 1).unlink()
+    copy.at.shard(copy.columns[5], 2).unlink()
     assert sorted(told(verify(copy.open()))) == [
         ("damaged", "mel", 0, ids_in(copy, 0)),
         ("damaged", "mel2ph", 2, ids_in(copy, 2)),
@@ -114,6 +116,7 @@ def test_all_that_is_wrong_is_found_at_once(copy: Sample, flip: Run) -> None:
     ]
 
 
+@ON_DISK
 def test_refused_utterances_are_told_with_their_reason(sample: Sample, tmp_path: Path, extract: Run) -> None:
     extract(tmp_path / "a", refused={"bass/long": "static", "alto/gone": "static"}, removed=["alto/gone"])
     findings = verify(open_store(tmp_path / "a"))
@@ -124,7 +127,7 @@ def test_refused_utterances_are_told_with_their_reason(sample: Sample, tmp_path:
 
 
 def test_packs_that_hold_nothing_of_the_corpus_do_not_count(copy: Sample) -> None:
-    copy.layout.shard(copy.columns[0], 1).unlink()
+    copy.at.shard(copy.columns[0], 1).unlink()
     with open_writer(copy.root, copy.size, copy.open().description["identity"]) as writer:
         writer.set_utterances([utterance for utterance in writer.utterances if utterance.pack != 1])
     assert verify(copy.open()) == []
@@ -140,7 +143,7 @@ def test_cells_verified_once_stay_unopened(sample: Sample) -> None:
 def test_damage_after_a_cell_was_read_is_found(copy: Sample, flip: Run) -> None:
     store = copy.open()
     store.read("mel", 0, 0)
-    path = copy.layout.shard(copy.columns[2], 0)
+    path = copy.at.shard(copy.columns[2], 0)
     data = bytearray(path.read_bytes())
     data[100] ^= 1
     path.unlink()  # as `open_store` maps it
@@ -156,7 +159,7 @@ def test_progress_counts_every_cell_from_none_to_all(sample: Sample) -> None:
 
 def test_progress_counts_cells_that_are_wrong_too(copy: Sample) -> None:
     for column, pack in copy.cells():
-        copy.layout.receipt(column.name, pack).unlink()
+        copy.at.receipt(column.name, pack).unlink()
     calls: list[tuple[int, int]] = []
     assert len(verify(copy.open(), lambda done, total: calls.append((done, total)))) == 18
     assert calls == [(done, 18) for done in range(19)]
@@ -167,5 +170,5 @@ def test_progress_counts_cells_that_are_wrong_too(copy: Sample) -> None:
 )
 def test_any_changed_byte_of_what_other_readers_need_is_found(copy: Sample, flip: Run, name: str) -> None:
     """`svc verify` says "every byte is as it was written"."""
-    flip(copy.root / name, np.random.default_rng(23))
+    flip(copy.at.root / name, np.random.default_rng(23))
     assert verify(copy.open()) != []

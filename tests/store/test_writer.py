@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import pytest
 from svc.store import DamagedError, MissingError, SettingsError, StoreError, open_store
+from svc.store.cells import write_cell
 from svc.store.columns import read_columns
-from svc.store.files import read_sealed, write_sealed
+from svc.store.files import seal, unseal
 from svc.store.packs import Piece
 from svc.store.schema import MEL, Column, PackSize
 from svc.store.verify import verify
@@ -31,6 +32,8 @@ SIZE = PackSize(unit=1024, mel=1920)
 IDENTITY: dict[str, Any] = {"mel_frame_rate": 44100 / 512, "slicing": {"longest": 20.0}}
 F0 = Column("f0", MEL, "float32", 0, "Hz", {"method": "harvest", "limits": {"floor": 65.0, "ceiling": 1100.0}})
 
+ON_DISK = pytest.mark.parametrize("sample", ["local"], indirect=True)
+
 
 def few(pieces: dict[str, Piece], count: int = 10) -> dict[str, Piece]:
     return dict(list(pieces.items())[:count])
@@ -40,6 +43,7 @@ def raising(*args: Any, **kwargs: Any) -> NoReturn:
     raise OSError(errno.EIO, "input/output error")
 
 
+@ON_DISK
 def test_cells_are_missing_until_they_are_put(sample: Sample, tmp_path: Path, cell: Run, extract: Run) -> None:
     extract(tmp_path / "a", columns=[])
     with open_writer(tmp_path / "a", SIZE, IDENTITY) as writer:
@@ -53,6 +57,7 @@ def test_cells_are_missing_until_they_are_put(sample: Sample, tmp_path: Path, ce
         assert all(writer.missing(column) == [] for column in sample.columns)
 
 
+@ON_DISK
 def test_packs_that_hold_nothing_of_the_corpus_are_not_missing(sample: Sample, tmp_path: Path, extract: Run) -> None:
     extract(tmp_path / "a", columns=[])
     with open_writer(tmp_path / "a", SIZE, IDENTITY) as writer:
@@ -65,7 +70,7 @@ def test_packs_that_hold_nothing_of_the_corpus_are_not_missing(sample: Sample, t
 @pytest.mark.parametrize("harm", ["no shard", "short shard", "empty shard", "no receipt", "bad receipt"])
 def test_cell_that_is_not_whole_is_missing(copy: Sample, harm: str, flip: Run) -> None:
     column = copy.columns[0]
-    shard, receipt = copy.layout.shard(column, 1), copy.layout.receipt(column.name, 1)
+    shard, receipt = copy.at.shard(column, 1), copy.at.receipt(column.name, 1)
     match harm:
         case "no shard":
             shard.unlink()
@@ -84,8 +89,8 @@ def test_cell_that_is_not_whole_is_missing(copy: Sample, harm: str, flip: Run) -
 def test_receipts_count_only_for_their_pack_and_column(copy: Sample) -> None:
     """A receipt copied from elsewhere, seal and all, is no receipt."""
     one, other = copy.columns[:2]
-    copy.layout.receipt(one.name, 0).write_bytes(copy.layout.receipt(one.name, 1).read_bytes())
-    copy.layout.receipt(one.name, 2).write_bytes(copy.layout.receipt(other.name, 2).read_bytes())
+    copy.at.receipt(one.name, 0).write_bytes(copy.at.receipt(one.name, 1).read_bytes())
+    copy.at.receipt(one.name, 2).write_bytes(copy.at.receipt(other.name, 2).read_bytes())
     with open_writer(copy.root, SIZE, IDENTITY) as writer:
         assert writer.missing(one) == [0, 2]
 
@@ -155,6 +160,7 @@ def tidy_nothing(unlink: Callable[..., None]) -> Callable[..., None]:
     [(os, "fsync"), (Path, "replace")],
     ids=["sync", "rename"],
 )
+@ON_DISK
 def test_stopped_at_any_write_and_run_again_is_the_uninterrupted_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample: Sample, extract: Run, tree: Tree, pieces: dict[str, Piece],
     owner: Any, name: str,
@@ -196,11 +202,13 @@ def test_running_again_changes_no_byte(copy: Sample, extract: Run, tree: Tree) -
     assert tree(copy.root) == before
 
 
+@ON_DISK
 def test_two_stores_of_one_corpus_are_equal(sample: Sample, tmp_path: Path, extract: Run, tree: Tree) -> None:
     extract(tmp_path / "a", removed=["alto/gone"])
     assert tree(tmp_path / "a") == tree(sample.root)
 
 
+@ON_DISK
 def test_growing_keeps_every_shard_and_receipt(
     sample: Sample, tmp_path: Path, extract: Run, tree: Tree, pieces: dict[str, Piece]
 ) -> None:
@@ -331,8 +339,8 @@ def test_old_store_keeps_its_pack_size(copy: Sample) -> None:
 
 
 def test_store_of_another_version_is_refused(copy: Sample) -> None:
-    description = read_sealed(copy.layout.description)
-    write_sealed(copy.layout.description, {**description, "version": 999})
+    description = unseal(copy.at.description.read_bytes(), "")
+    copy.at.description.write_bytes(seal({**description, "version": 999}))
     with pytest.raises(StoreError, match="999"):
         open_writer(copy.root, SIZE, IDENTITY).__enter__()
     with pytest.raises(StoreError, match="999"):
@@ -377,7 +385,7 @@ def test_wrong_values_are_refused_and_nothing_is_written(
         values = {number: copy.truth(column, row) for number, row in enumerate(pack.rows)}
         values[2] = wrong(values[2])
         with pytest.raises(StoreError, match=r"hidden/7, pack 1, row 2"):
-            writer.put(column, pack, values, {}, {})
+            write_cell(copy.root, writer.size, column, pack, values, {}, {})
     assert tree(copy.root) == before
 
 
@@ -388,7 +396,7 @@ def test_wrong_integers_are_refused(copy: Sample) -> None:
         values = {number: copy.truth(column, row) for number, row in enumerate(pack.rows)}
         values[0] = values[0].astype(np.int64)
         with pytest.raises(StoreError, match="int64"):
-            writer.put(column, pack, values, {}, {})
+            write_cell(copy.root, writer.size, column, pack, values, {}, {})
 
 
 def test_every_row_has_values_or_a_reason(copy: Sample) -> None:
@@ -398,7 +406,7 @@ def test_every_row_has_values_or_a_reason(copy: Sample) -> None:
         values = {number: copy.truth(column, row) for number, row in enumerate(pack.rows)}
         del values[1]
         with pytest.raises((AssertionError, StoreError)):
-            writer.put(column, pack, values, {}, {})
+            write_cell(copy.root, writer.size, column, pack, values, {}, {})
 
 
 def test_receipt_says_what_was_written(copy: Sample) -> None:
@@ -408,7 +416,7 @@ def test_receipt_says_what_was_written(copy: Sample) -> None:
     store = copy.open()
     for column, pack in copy.cells():
         receipt = store.receipt(column.name, pack)
-        data = copy.layout.shard(column, pack).read_bytes()
+        data = copy.at.shard(column, pack).read_bytes()
         assert (receipt.size, receipt.sha256) == (len(data), hashlib.sha256(data).hexdigest())
         assert (receipt.column, receipt.pack, receipt.pack_digest) == (column.name, pack, store.packs[pack].digest)
         assert (receipt.made_by, receipt.made_with, receipt.refused) == (column.made_by, {"svc": "test"}, {})
@@ -417,6 +425,7 @@ def test_receipt_says_what_was_written(copy: Sample) -> None:
 # Refused rows.
 
 
+@ON_DISK
 def test_refused_rows_raise_with_their_reason_and_spare_the_others(
     sample: Sample, tmp_path: Path, extract: Run
 ) -> None:
@@ -435,12 +444,14 @@ def test_refused_rows_raise_with_their_reason_and_spare_the_others(
     assert list(store.utterances.query("not complete").id) == ["bass/long"]
 
 
+@ON_DISK
 def test_refused_without_a_reason_is_still_refused(sample: Sample, tmp_path: Path, extract: Run) -> None:
     extract(tmp_path / "a", refused={"bass/long": ""})
     with pytest.raises(MissingError):
         open_store(tmp_path / "a")["bass/long"].read("f0")
 
 
+@ON_DISK
 def test_refused_rows_are_recomputed_while_they_are_in_the_corpus(sample: Sample, tmp_path: Path, extract: Run) -> None:
     root = tmp_path / "a"
     extract(root, refused={"bass/long": "static", "alto/take06": "static"})
@@ -493,6 +504,7 @@ def check_everything(root: Path, sample: Sample, pieces: dict[str, Piece]) -> No
     assert verify(store) == []
 
 
+@ON_DISK
 def test_second_writer_waits_and_both_finish(
     sample: Sample, tmp_path: Path, extract: Run, cell: Run, pieces: dict[str, Piece]
 ) -> None:
@@ -518,6 +530,7 @@ def test_second_writer_waits_and_both_finish(
     check_everything(root, sample, pieces)
 
 
+@ON_DISK
 def test_three_writers_at_once_lose_nothing(sample: Sample, tmp_path: Path, pieces: dict[str, Piece]) -> None:
     """Each makes the store if it is first, and has a third of the corpus."""
     root = tmp_path / "a"
@@ -546,6 +559,7 @@ def test_writer_that_fails_lets_go_of_the_store(copy: Sample) -> None:
     test_waiting_is_not_told_when_nobody_else_writes(copy)
 
 
+@ON_DISK
 def test_leftovers_of_a_killed_writer_are_removed_and_nothing_else(copy: Sample, tree: Tree) -> None:
     before = tree(copy.root)
     for name in [".a.1.partial", "ledger/.store.json.77.partial", "hidden/7/c/0/.0.123.partial"]:
@@ -584,6 +598,7 @@ def test_file_is_refused_and_untouched(tmp_path: Path) -> None:
     assert (tmp_path / "a.wav").read_bytes() == b"RIFF"
 
 
+@ON_DISK
 def test_empty_folder_becomes_a_store(tmp_path: Path, sample: Sample, extract: Run, tree: Tree) -> None:
     (tmp_path / "a").mkdir()
     extract(tmp_path / "a", removed=["alto/gone"])
@@ -591,12 +606,12 @@ def test_empty_folder_becomes_a_store(tmp_path: Path, sample: Sample, extract: R
 
 
 def test_damaged_description_stops_the_writer(copy: Sample, flip: Run) -> None:
-    flip(copy.layout.description, np.random.default_rng(3))
+    flip(copy.at.description, np.random.default_rng(3))
     with pytest.raises(DamagedError):
         open_writer(copy.root, SIZE, IDENTITY).__enter__()
 
 
 def test_lost_description_stops_the_writer(copy: Sample) -> None:
-    copy.layout.description.unlink()
+    copy.at.description.unlink()
     with pytest.raises(StoreError):
         open_writer(copy.root, PackSize(2048, 3840), {"mel_frame_rate": 1.0}).__enter__()

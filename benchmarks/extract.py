@@ -1,0 +1,188 @@
+"""Stage one beside the peers' way, in one run: `python benchmarks/extract.py [CORPUS] [--encoder FOLDER]`.
+
+The peers' way (so-vits-svc, Diff-SVC, DDSP-SVC and others) takes one file at a time: decode, resample, the encoder in
+fp32 as transformers has it, harvest, mel, and one .npy a feature. Ours is `svc extract`. Both start with the libraries
+imported and the weights on disk, and end with everything on disk. Rounds are interleaved; the table gives medians.
+Without CORPUS, LJSpeech's clips beside the project are taken; without --encoder, a HuBERT-base with random weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+import transformers
+from svc.pipeline import audio, frames, mel, pitch
+from svc.pipeline.content import Content
+from svc.pipeline.pitch import PitchSettings
+from svc.pipeline.quiet_pyworld import pyworld
+from svc.stages.extract import extract
+from svc.stages.settings import ExtractSettings
+from svc.store import open_store
+
+LJSPEECH = Path(__file__).parents[2] / "shared" / "audio" / "corpus" / "en_f_ljspeech"
+LAYERS = (7, 12)
+
+
+def peers_way(corpus: Path, out: Path, encoder: Path, device: str) -> None:
+    """One file at a time, fp32, harvest, one .npy a feature."""
+    model = transformers.HubertModel.from_pretrained(encoder).eval().to(device)
+    for path in sorted(corpus.rglob("*.flac")):
+        wav, rate = soundfile.read(path, dtype="float32")
+        at_content = audio.resample(wav, rate, frames.CONTENT_RATE, round(len(wav) * frames.CONTENT_RATE / rate))
+        at_mel = audio.resample(wav, rate, frames.MEL_RATE, round(len(wav) * frames.MEL_RATE / rate))
+        with torch.no_grad():
+            states = model(torch.from_numpy(at_content)[None].to(device), output_hidden_states=True).hidden_states
+        f0, times = pyworld.harvest(at_mel.astype(float), frames.MEL_RATE, 65.0, 1100.0, 1000 * 512 / frames.MEL_RATE)
+        f0 = pyworld.stonemask(at_mel.astype(float), f0, times, frames.MEL_RATE)
+        name = str(out / path.stem)
+        for layer in LAYERS:
+            np.save(f"{name}.hidden{layer}.npy", states[layer][0].cpu().numpy())
+        np.save(f"{name}.f0.npy", f0)
+        np.save(f"{name}.mel.npy", mel.log_mel(torch.from_numpy(at_mel)).numpy())
+
+
+def ours(corpus: Path, out: Path, encoder: Path, device: str, **changes: Any) -> None:
+    extract([corpus], out / "s.zarr", ExtractSettings(str(encoder), LAYERS, device=device, **changes))
+
+
+def once(way: Callable[[Path], None]) -> dict[str, float]:
+    """Wall and processor seconds of one round, and the bytes that it left."""
+    with tempfile.TemporaryDirectory() as folder:
+        begun, cpu = time.perf_counter(), time.process_time()
+        way(Path(folder))
+        figures = {"wall": time.perf_counter() - begun, "cpu": time.process_time() - cpu}
+        return {**figures, "bytes": float(sum(p.stat().st_size for p in Path(folder).rglob("*") if p.is_file()))}
+
+
+def parts(corpus: Path, encoder: Path, device: str, methods: list[str]) -> dict[str, float]:
+    """Real-time factor of each part by itself: processor seconds of one thread (wall on a GPU) per second of audio."""
+    torch.set_num_threads(1)
+    recordings = [audio.scan(path) for path in sorted(corpus.rglob("*.flac"))[:8]]
+    seconds = sum(recording.seconds for recording in recordings)
+    monos = [audio.read(recording, 0, recording.frames) for recording in recordings]
+    rate = recordings[0].sample_rate
+    at_mel = [audio.resample(m, rate, frames.MEL_RATE, frames.MEL_HOP * r.frames) for m, r in zip(monos, recordings)]
+    at_16k = [
+        torch.from_numpy(audio.resample(m, rate, 16_000, frames.content_samples(r.frames)))
+        for m, r in zip(monos, recordings)
+    ]
+    found: dict[str, float] = {}
+
+    def timed(name: str, work: Callable[[], Any], clock: Callable[[], float] = time.process_time) -> None:
+        took = []
+        for _ in range(3):
+            begun = clock()
+            work()
+            took.append(clock() - begun)
+        found[name] = statistics.median(took) / seconds
+
+    timed("scan (decode twice)", lambda: [audio.scan(r.path) for r in recordings])
+    timed("decode", lambda: [audio.read(r, 0, r.frames) for r in recordings])
+    timed("resample to 16 kHz", lambda: [audio.resample(m, rate, 16_000, len(m)) for m in monos])
+    timed("resample to 44.1 kHz", lambda: [audio.resample(m, rate, frames.MEL_RATE, 2 * len(m)) for m in monos])
+    timed("mel and loudness", lambda: [(mel.log_mel(w), mel.loudness(w)) for w in map(torch.from_numpy, at_mel)])
+    for method in methods:
+        timed(f"f0 {method}", lambda: [pitch.track(wav, PitchSettings(method)) for wav in at_mel])
+    plain = transformers.HubertModel.from_pretrained(encoder).eval().to(device)
+
+    def naive() -> None:
+        with torch.no_grad():
+            for wav in at_16k:
+                plain(wav[None].to(device), output_hidden_states=True).last_hidden_state.cpu()
+
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    timed("encoder, transformers fp32", naive, clock)
+    for precision in ("fp32", "bf16"):
+        content = Content.load(str(encoder), device, precision)
+        timed(f"encoder, svc {precision}", lambda: content.encode_batch(at_16k, LAYERS), clock)
+    return found
+
+
+def errors(fast: Path, exact: Path) -> dict[str, float]:
+    """Relative L2 difference of each hidden column of two stores of one corpus."""
+    one, other = open_store(fast), open_store(exact)
+    out = {}
+    for layer in LAYERS:
+        pairs = [(clip.hidden(layer).astype(float), other[clip.id].hidden(layer).astype(float)) for clip in one]
+        difference = sum(float(np.square(a - b).sum()) for a, b in pairs)
+        out[f"hidden/{layer}"] = (difference / sum(float(np.square(b).sum()) for _, b in pairs)) ** 0.5
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", nargs="?", type=Path, default=LJSPEECH)
+    parser.add_argument("--encoder", type=Path)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--fast-f0", default="dio", help="the f0 method of the faster choices")
+    parser.add_argument("--fast-precision", default="bf16")
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    if not asked.corpus.is_dir():
+        sys.exit(f"{asked.corpus} is not there; give a folder of .flac recordings of one speaker")
+    work = Path(tempfile.mkdtemp())
+    try:
+        encoder = asked.encoder or work / "hubert"
+        if asked.encoder is None:
+            torch.manual_seed(0)
+            transformers.HubertModel(transformers.HubertConfig()).save_pretrained(encoder)
+        seconds = sum(soundfile.info(path).duration for path in asked.corpus.rglob("*.flac"))
+        fast = {"precision": asked.fast_precision, "f0": asked.fast_f0}
+        ways: dict[str, Callable[[Path], None]] = {
+            "peers: a file at a time, fp32, harvest, .npy": lambda out: peers_way(
+                asked.corpus, out, encoder, asked.device
+            ),
+            "svc, the same features: fp32, harvest": lambda out: ours(
+                asked.corpus, out, encoder, asked.device, f0="harvest", precision="fp32"
+            ),
+            f"svc, faster: {asked.fast_precision}, {asked.fast_f0}": lambda out: ours(
+                asked.corpus, out, encoder, asked.device, **fast
+            ),
+        }
+        rounds: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
+        for _ in range(asked.rounds):
+            for name, way in ways.items():
+                rounds[name].append(once(way))
+        table = {
+            name: {key: statistics.median(r[key] for r in found) for key in found[0]} for name, found in rounds.items()
+        }
+        for name, changes in (("exact", {"precision": "fp32", "f0": asked.fast_f0}), ("fast", fast)):
+            (work / name).mkdir()
+            ours(asked.corpus, work / name, encoder, asked.device, **changes)
+        error = errors(work / "fast" / "s.zarr", work / "exact" / "s.zarr")
+        by_part = parts(asked.corpus, encoder, asked.device, ["harvest", asked.fast_f0])
+        if asked.json:
+            print(json.dumps({"seconds": seconds, "whole": table, "error": error, "rtf": by_part}, indent=1))
+            return
+        base = next(iter(table.values()))["wall"]
+        print(f"{seconds:.0f} s of audio, {os.cpu_count()} cores, torch {torch.__version__}, {asked.device}\n")
+        print("| way | wall s | x real time | ratio | cpu s | MB |\n|---|---|---|---|---|---|")
+        for name, row in table.items():
+            print(
+                f"| {name} | {row['wall']:.1f} | {seconds / row['wall']:.1f} | {base / row['wall']:.2f} "
+                f"| {row['cpu']:.1f} | {row['bytes'] / 1e6:.1f} |"
+            )
+        print(f"\nrelative error of {asked.fast_precision}: " + ", ".join(f"{k} {v:.1e}" for k, v in error.items()))
+        print("\n| part | RTF of one thread |\n|---|---|")
+        for name, value in by_part.items():
+            print(f"| {name} | {value:.4f} |")
+    finally:
+        shutil.rmtree(work)
+
+
+if __name__ == "__main__":
+    main()

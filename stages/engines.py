@@ -1,0 +1,69 @@
+"""Who computes the jobs: this process, or processes of dask, here or anywhere.
+
+An engine takes jobs as it has room, and gives their outcomes back as they end. It never touches the store's records:
+the one writer does, with the receipts that come back.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+
+from .jobs import Bench, Job, Outcome, Started
+
+AHEAD = 2  # jobs of a kind under way at once: one computes while the one before is being written
+
+Tell = Callable[[float], None]  # hears of seconds of audio that are done
+
+
+class Engine(Protocol):
+    """Computes jobs, in any order."""
+
+    def run(self, jobs: Iterable[Job], tell: Tell) -> Iterator[Outcome]: ...
+
+
+class InProcess:
+    """Threads of this process: decoding, f0, the encoder and writing, all at once."""
+
+    def __init__(self, bench: Bench):
+        self.bench = bench
+
+    def run(self, jobs: Iterable[Job], tell: Tell) -> Iterator[Outcome]:
+        heard: queue.SimpleQueue[float] = queue.SimpleQueue()
+        under_way: dict[Future[Outcome], deque[Job]] = {}
+
+        def begin(lane: deque[Job]) -> None:
+            if lane:
+                under_way[Started(lane.popleft(), self.bench, heard.put).outcome] = lane
+
+        # The encoder's jobs and the signal's go in lanes of their own, so that neither holds up the other.
+        jobs = list(jobs)
+        lanes = [deque(job for job in jobs if job.encodes is encodes) for encodes in (True, False)]
+        with one_thread_an_operation():
+            for _ in range(AHEAD):
+                for lane in lanes:
+                    begin(lane)
+            while under_way:
+                done, _ = wait(under_way, timeout=0.2, return_when=FIRST_COMPLETED)
+                while not heard.empty():
+                    tell(heard.get())
+                for future in done:
+                    begin(under_way.pop(future))
+                    yield future.result()
+
+
+@contextmanager
+def one_thread_an_operation() -> Iterator[None]:
+    """Every core has work of its own: torch splitting its operations over them too would only get in the way."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

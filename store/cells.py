@@ -1,0 +1,86 @@
+"""Cells: a column's values in one pack. Anybody may write one, anywhere; it counts once the store's owner accepts it.
+
+A cell is rewritten in an order that leaves no receipt beside a shard it was not written for: the old receipt goes
+first, then comes the shard, then the new receipt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import shards
+from .errors import StoreError
+from .folder import Folder
+from .layout import Layout
+from .receipts import Receipt, read_receipts
+from .schema import Column, Pack, PackSize, Utterance
+
+
+def write_cell(
+    location: str | Path | Folder,
+    size: PackSize,
+    column: Column,
+    pack: Pack,
+    values: Mapping[int, NDArray[Any]],
+    refused: Mapping[int, str],
+    made_with: Mapping[str, str],
+) -> Receipt:
+    """Write the shard of one cell, and give the receipt that `Writer.accept` wants.
+
+    It needs no writer: other processes and machines may call it, for different cells, and again for the same one.
+
+    Args:
+        values: the values of each row of the pack, (frames, ...) in the column's dtype.
+        refused: why each of the other rows has none.
+        made_with: library versions, for the record.
+
+    Raises:
+        StoreError: values are not of the row's length or the column's dtype, or are not finite.
+    """
+    assert values.keys() | refused.keys() == set(range(len(pack.rows)))
+    ends = [sum(row.place(column.axis)) for row in pack.rows]
+    frames = np.zeros((max(ends), *column.frame_shape), column.numpy_dtype)
+    for number, value in values.items():
+        offset, length = pack.rows[number].place(column.axis)
+        if value.shape != (length, *column.frame_shape) or value.dtype != column.numpy_dtype:
+            raise StoreError(
+                f"{column.name}, pack {pack.number}, row {number}: {value.dtype} {value.shape} came, "
+                f"{column.dtype} {(length, *column.frame_shape)} was expected"
+            )
+        if column.numpy_dtype.kind == "f" and not np.isfinite(value).all():
+            raise StoreError(f"{column.name}, pack {pack.number}, row {number}: values are not all finite")
+        frames[offset : offset + length] = value
+    data = shards.encode(frames, size.of(column.axis))
+    layout = Layout(location)
+    layout.folder.remove([layout.receipt(column.name, pack.number)])
+    layout.folder.write(layout.shard(column, pack.number), data)
+    return Receipt(
+        column.name,
+        pack.number,
+        pack.digest,
+        column.made_by,
+        len(data),
+        hashlib.sha256(data).hexdigest(),
+        {str(row): reason for row, reason in sorted(refused.items())},
+        dict(made_with),
+    )
+
+
+def missing_cells(
+    location: str | Path | Folder, column: Column, packs: Iterable[Pack], utterances: Iterable[Utterance]
+) -> list[int]:
+    """The packs whose cell in a column is not there, not whole, or lacks an utterance of the corpus. Writes nothing."""
+    wanted = {(u.pack, u.row) for u in utterances}
+    used = {pack for pack, _ in wanted}
+    receipts = read_receipts(Layout(location), column, [pack for pack in packs if pack.number in used])
+    return [
+        number
+        for number, receipt in receipts.items()
+        if not isinstance(receipt, Receipt) or any((number, int(row)) in wanted for row in receipt.refused)
+    ]
