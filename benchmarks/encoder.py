@@ -20,7 +20,8 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ class Clock:
         torch.cuda.synchronize()
         return time.perf_counter() - start
 
-    def in_turns(self, ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    def in_turns(self, ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
         """Each way's median over rounds in which all take turns, after one that does not count."""
         times: dict[str, list[float]] = {name: [] for name in ways}
         for number in range(rounds + 1):
@@ -128,9 +129,9 @@ def whole_clips(encoder: Encoder, device: torch.device, precisions: Sequence[str
     errors: dict[str, list[tuple[float, float]]] = {}
     flops: list[float] = []
     for seconds, wav in zip(SECONDS, clips(SECONDS), strict=True):
-        ways: dict[str, Callable[[], object]] = {"transformers fp32": lambda wav=wav: plain(wav)}
+        ways: dict[str, Callable[[], object]] = {"transformers fp32": partial(plain, wav)}
         for name, content in contents.items():
-            ways[f"svc {name}"] = lambda wav=wav, content=content: content.encode(wav, (middle, last))
+            ways[f"svc {name}"] = partial(content.encode, wav, (middle, last))
         truth = plain(wav)
         for name, content in contents.items():
             states = content.encode(wav, (middle, last))
@@ -176,8 +177,8 @@ def tiny_clips(encoder: Encoder, device: torch.device, precisions: Sequence[str]
     ways: dict[str, Callable[[], object]] = {"transformers fp32, one by one": lambda: [plain(wav) for wav in wavs]}
     for name in precisions:
         content = Content(encoder, device, name)
-        ways[f"svc {name}, one by one"] = lambda c=content: [c.encode(wav, (last,)) for wav in wavs]
-        ways[f"svc {name}, batches"] = lambda c=content: planned(c, wavs, c.budget, last)
+        ways[f"svc {name}, one by one"] = partial(planned, content, wavs, 0, last)
+        ways[f"svc {name}, batches"] = partial(planned, content, wavs, content.budget, last)
     found = clock.in_turns(ways, max(1, rounds // 2))
     first = next(iter(found.values()))
     return [{"way": name, "RTF": spent / total, "x naive": first / spent} for name, spent in found.items()]
@@ -194,10 +195,7 @@ def budgets(encoder: Encoder, device: torch.device, precisions: Sequence[str], r
         content, best = Content(encoder, device, name), peak(clock, device, PRECISIONS[name])
         sizes = {f"{seconds} s": seconds * CONTENT_RATE for seconds in BUDGETS}
         sizes[f"default, {content.budget / CONTENT_RATE:.0f} s"] = content.budget
-        ways = {
-            label: lambda c=content, size=size: planned(c, wavs, size, last)  # type: ignore[misc]
-            for label, size in sizes.items()
-        }
+        ways = {label: partial(planned, content, wavs, size, last) for label, size in sizes.items()}
         for label, spent in clock.in_turns(ways, max(1, rounds // 2)).items():
             share = flops * total / spent / best
             rows.append({"way": f"svc {name}, {label}", "x real time": total / spent, "of peak": share})

@@ -23,6 +23,7 @@ for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
 
 import argparse
 import contextlib
+import functools
 import io
 import json
 import platform
@@ -56,21 +57,6 @@ PERIOD_MS = 1000 * MEL_HOP / MEL_RATE
 
 
 # Methods ------------------------------------------------------------------------------------------------------------
-
-
-def at_mel_centres(seconds: NDArray[np.float64], f0: NDArray[np.float64], count: int) -> Frames:
-    """A method's own frames, (F,) each, at `count` mel centres: linear in log f0 between voiced neighbours.
-
-    Voiced where the nearest frame is. Beside an unvoiced neighbour the nearest value is held.
-    """
-    place = np.interp(centres(count), seconds, np.arange(len(seconds), dtype=np.float64))
-    left = np.minimum(place.astype(int), len(seconds) - 1)
-    right = np.minimum(left + 1, len(seconds) - 1)
-    part = place - left
-    nearest = np.where(part < 0.5, left, right)
-    octaves = np.log2(np.where(f0 > 0, f0, 1.0))
-    mixed = 2.0 ** ((1 - part) * octaves[left] + part * octaves[right])
-    return np.where(f0[nearest] > 0, np.where((f0[left] > 0) & (f0[right] > 0), mixed, f0[nearest]), 0.0)
 
 
 def centres(count: int) -> NDArray[np.float64]:
@@ -117,25 +103,16 @@ def world(estimator: str, rate: int, stonemask_rate: int, **options: Any) -> Met
     return run
 
 
-def swift(most_cents: float = 0.0, threshold: float = 0.5, gain: float = 1.0) -> Method:
-    """SwiftF0 (Nieradzik, 2025, arXiv 2508.18440): frames of 16 ms at 16 kHz; frame i is centred at 16 i ms.
-
-    StoneMask's value is taken where it lies within `most_cents` of the network's.
-    """
+def swift_f0_alone() -> Method:
+    """SwiftF0 (Nieradzik, 2025, arXiv 2508.18440) as its library gives it: frame i at 16 i ms."""
     from swift_f0 import SwiftF0
 
     detector = SwiftF0(threads=1)
 
     def run(wav: Samples) -> Frames:
-        found = detector.detect(at_16k(wav) * np.float32(gain), CONTENT_RATE, F0_MIN, F0_MAX)
-        f0 = np.where(found.confidence >= threshold, found.pitch_hz, 0.0)
-        f0 = at_mel_centres(found.timestamps, f0, len(wav) // MEL_HOP)
-        if most_cents:
-            fine = refined(wav, f0)
-            with np.errstate(all="ignore"):
-                near = np.abs(1200 * np.log2(fine / f0)) <= most_cents
-            f0 = np.where(near, fine, f0)
-        return within(f0)
+        found = detector.detect(at_16k(wav), CONTENT_RATE, F0_MIN, F0_MAX)
+        f0 = np.where(found.confidence >= 0.5, found.pitch_hz, 0.0)
+        return within(pitch.at_centres(f0, found.timestamps, centres(len(wav) // MEL_HOP)))
 
     return run
 
@@ -150,7 +127,7 @@ def fcpe(refine: bool) -> Method:
         model = spawn_bundled_infer_model(device="cpu")
 
     def run(wav: Samples) -> Frames:
-        with torch.inference_mode():
+        with torch.inference_mode(), contextlib.redirect_stdout(io.StringIO()):  # it prints what exceeds full scale
             found = model.infer(
                 torch.from_numpy(at_16k(wav))[None, :, None],
                 sr=CONTENT_RATE,
@@ -161,7 +138,7 @@ def fcpe(refine: bool) -> Method:
                 interp_uv=False,
             )
         f0 = found[0, :, 0].double().numpy()
-        f0 = at_mel_centres(np.arange(len(f0)) * 0.01, np.where(f0 >= F0_MIN, f0, 0.0), len(wav) // MEL_HOP)
+        f0 = pitch.at_centres(np.where(f0 >= F0_MIN, f0, 0.0), np.arange(len(f0)) * 0.01, centres(len(wav) // MEL_HOP))
         return within(refined(wav, f0) if refine else f0)
 
     return run
@@ -179,7 +156,7 @@ def pesto() -> Method:
         with torch.inference_mode():
             found, confidence, _, _ = model(torch.from_numpy(at_16k(wav))[None], sr=CONTENT_RATE, convert_to_freq=True)
         f0 = np.where(confidence[0].numpy() > 0.5, found[0].double().numpy(), 0.0)
-        return within(at_mel_centres(np.arange(len(f0)) * 0.01, f0, len(wav) // MEL_HOP))
+        return within(pitch.at_centres(f0, np.arange(len(f0)) * 0.01, centres(len(wav) // MEL_HOP)))
 
     return run
 
@@ -200,7 +177,7 @@ def crepe(size: str) -> Method:
             torchcrepe.filter.median(periodicity, 3), torch.from_numpy(at_16k(wav))[None], CONTENT_RATE, 160
         )
         f0 = np.where(periodicity[0].numpy() > 0.21, found[0].double().numpy(), 0.0)
-        return within(at_mel_centres(np.arange(len(f0)) * 0.01, f0, len(wav) // MEL_HOP))
+        return within(pitch.at_centres(f0, np.arange(len(f0)) * 0.01, centres(len(wav) // MEL_HOP)))
 
     return run
 
@@ -211,43 +188,31 @@ def praat() -> Method:
 
     def run(wav: Samples) -> Frames:
         found = Sound(wav.astype(np.float64), MEL_RATE).to_pitch_ac(0.005, F0_MIN, pitch_ceiling=F0_MAX)
-        return within(at_mel_centres(found.xs(), found.selected_array["frequency"], len(wav) // MEL_HOP))
+        return within(pitch.at_centres(found.selected_array["frequency"], found.xs(), centres(len(wav) // MEL_HOP)))
 
     return run
 
 
 METHODS: dict[str, Callable[[], Method]] = {
-    **{f"svc {name}": (lambda name=name: shipped(name)) for name in pitch.METHODS},
-    "harvest, no stonemask": lambda: world("harvest", MEL_RATE, 0),
-    "harvest 16k": lambda: world("harvest", 16_000, MEL_RATE),
-    "harvest 8k": lambda: world("harvest", 8_000, MEL_RATE),
-    "dio, no stonemask": lambda: world("dio", MEL_RATE, 0),
-    "dio 16k": lambda: world("dio", 16_000, MEL_RATE),
-    "dio 16k, stonemask 16k": lambda: world("dio", 16_000, 16_000),
-    "dio 16k, 8 channels": lambda: world("dio", 16_000, MEL_RATE, channels_in_octave=8.0),
-    "dio 16k, range 0.2": lambda: world("dio", 16_000, MEL_RATE, allowed_range=0.2),
-    "swift-f0 alone": swift,
-    "swift g4 alone": lambda: swift(gain=4),
-    "g16 alone": lambda: swift(gain=16),
-    "g4 .4": lambda: swift(20, .4, 4),
-    "g4 15": lambda: swift(15, .5, 4),
-    "g4 20": lambda: swift(20, .5, 4),
-    "g4 30": lambda: swift(30, .5, 4),
-    "g8 20": lambda: swift(20, .5, 8),
-    "g16 20": lambda: swift(20, .5, 16),
-    "g16 .4": lambda: swift(20, .4, 16),
+    **{f"svc {name}": functools.partial(shipped, name) for name in pitch.METHODS},
+    "swift-f0 alone": swift_f0_alone,
+    "harvest alone": lambda: world("harvest", MEL_RATE, 0),
+    "harvest 16k + stonemask": lambda: world("harvest", CONTENT_RATE, MEL_RATE),
+    "dio alone": lambda: world("dio", MEL_RATE, 0),
+    "dio 16k + stonemask": lambda: world("dio", CONTENT_RATE, MEL_RATE),
+    "dio 16k, 8 channels + stonemask": lambda: world("dio", CONTENT_RATE, MEL_RATE, channels_in_octave=8.0),
     "fcpe alone": lambda: fcpe(refine=False),
-    "fcpe": lambda: fcpe(refine=True),
+    "fcpe + stonemask": lambda: fcpe(refine=True),
     "pesto": pesto,
     "crepe tiny": lambda: crepe("tiny"),
-    "praat": praat,
     "crepe full": lambda: crepe("full"),
+    "praat": praat,
 }
-SLOW = ("crepe full",)  # only where asked for by name: slower than real time
+SLOW = ("crepe full", "harvest alone", "harvest 16k + stonemask", "fcpe + stonemask")  # only where asked for by name
 PANEL = {  # one of each family
     "harvest": "svc harvest",
     "dio": "svc dio",
-    "swift": "swift-f0 alone",
+    "swift-f0": "svc swift-f0",
     "fcpe": "fcpe alone",
     "pesto": "pesto",
     "crepe": "crepe tiny",
@@ -552,7 +517,7 @@ def against_the_majority(found: dict[str, list[Frames]], name: str) -> dict[str,
     three quarters say that; other frames are not judged.
     """
     family = next((family for family in PANEL if family in name), name)
-    others = [found[other] for other_family, other in PANEL.items() if other_family != family and other in found]
+    others = [found[other] for kin, other in PANEL.items() if kin != family and other in found]
     if len(others) < 4:
         return dict.fromkeys(("right", "cents", "off", "octave", "missed", "false"), float("nan"))
     clips = []

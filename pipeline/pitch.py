@@ -1,7 +1,12 @@
-"""Fundamental frequency at the mel frames' centres, by WORLD (Morise et al., 2016) through pyworld.
+"""Fundamental frequency at the mel frames' centres. 0 means unvoiced; no voice is made up where there is none.
 
-0 means unvoiced; nothing is interpolated. WORLD is asked for twice as many frames as the mel has and every second
-one is kept, which lies exactly on a mel centre: no value is ever mixed from two frames.
+The methods, compared with truth in docs/f0.md by benchmarks/pitch.py:
+
+swift-f0    a small network finds voicing and pitch, StoneMask makes the pitch exact
+dio         WORLD's fast estimator, with StoneMask
+harvest     WORLD's thorough one, with StoneMask
+
+WORLD (Morise et al., 2016) comes through pyworld.
 """
 
 from __future__ import annotations
@@ -14,20 +19,18 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 from scipy.signal import savgol_filter
 
+from . import swift_f0
 from .frames import MEL_HOP, MEL_RATE
 from .quiet_pyworld import pyworld
 
-METHODS: dict[str, Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]] = {
-    "harvest": pyworld.harvest,
-    "dio": pyworld.dio,
-}
+TRUSTED_CENTS = 20.0  # how far from the network's pitch StoneMask is believed; in noise it strays
 
 
 @dataclass(frozen=True)
 class PitchSettings:
-    """How f0 is found: `method` (harvest or dio, each refined by StoneMask) between `f0_min` and `f0_max` Hz."""
+    """How f0 is found: by `method` (see METHODS), between `f0_min` and `f0_max` Hz."""
 
-    method: str = "harvest"
+    method: str = "swift-f0"
     f0_min: float = 65.0
     f0_max: float = 1100.0
 
@@ -39,15 +42,74 @@ class PitchSettings:
 
 
 def track(wav: NDArray[np.float32], settings: PitchSettings) -> NDArray[np.float32]:
-    """f0 of float32 (T,) at 44.1 kHz: float32 (T // 512,), Hz at mel centres, 0 where unvoiced."""
+    """f0 of float32 (T,) at 44.1 kHz: float32 (T // 512,), Hz at mel centres, 0 where unvoiced.
+
+    May be called from several threads at once. The same samples give the same bits.
+
+    Raises:
+        MissingLibraryError: the method's library is not installed.
+    """
+    if len(wav) < MEL_HOP:
+        return np.zeros(0, np.float32)
+    f0 = METHODS[settings.method](wav, settings.f0_min, settings.f0_max)
+    return np.where((f0 >= settings.f0_min) & (f0 <= settings.f0_max), f0, 0.0).astype(np.float32)
+
+
+def _harvest(wav: NDArray[np.float32], f0_min: float, f0_max: float) -> NDArray[np.float64]:
+    return _world(pyworld.harvest, wav, f0_min, f0_max)
+
+
+def _dio(wav: NDArray[np.float32], f0_min: float, f0_max: float) -> NDArray[np.float64]:
+    return _world(pyworld.dio, wav, f0_min, f0_max)
+
+
+def _world(
+    estimator: Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]],
+    wav: NDArray[np.float32],
+    f0_min: float,
+    f0_max: float,
+) -> NDArray[np.float64]:
+    """WORLD is asked for twice as many frames as the mel has; every second lies on a mel centre, so none is mixed."""
     signal = wav.astype(np.float64)
-    period_ms = 1000.0 * MEL_HOP / MEL_RATE / 2
-    coarse, times = METHODS[settings.method](
-        signal, MEL_RATE, f0_floor=settings.f0_min, f0_ceil=settings.f0_max, frame_period=period_ms
-    )
-    f0 = pyworld.stonemask(signal, coarse, times, MEL_RATE)[1::2][: len(wav) // MEL_HOP]
-    f0[(f0 < settings.f0_min) | (f0 > settings.f0_max) | ~np.isfinite(f0)] = 0.0
-    return np.pad(f0, (0, len(wav) // MEL_HOP - len(f0))).astype(np.float32)
+    count, period_ms = len(wav) // MEL_HOP, 1000.0 * MEL_HOP / MEL_RATE / 2
+    rough, seconds = estimator(signal, MEL_RATE, f0_floor=f0_min, f0_ceil=f0_max, frame_period=period_ms)
+    f0 = pyworld.stonemask(signal, rough[1::2].copy(), seconds[1::2].copy(), MEL_RATE)[:count]
+    return np.pad(f0, (0, count - len(f0)))
+
+
+def _swift_f0(wav: NDArray[np.float32], f0_min: float, f0_max: float) -> NDArray[np.float64]:
+    rough, seconds = swift_f0.estimate(wav)
+    count = len(wav) // MEL_HOP
+    centres = (np.arange(count) + 0.5) * MEL_HOP / MEL_RATE
+    f0 = at_centres(rough, seconds, centres)
+    f0[(f0 < f0_min) | (f0 > f0_max)] = 0.0
+    fine = pyworld.stonemask(wav.astype(np.float64), f0, centres, MEL_RATE)
+    reach = 2.0 ** (TRUSTED_CENTS / 1200)
+    return np.where((fine >= f0 / reach) & (fine <= f0 * reach), fine, f0)
+
+
+def at_centres(
+    f0: NDArray[np.float64], seconds: NDArray[np.float64], centres: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """f0 (F,), at `seconds` (F,), read at `centres` (M,): Hz, 0 where the nearest frame is unvoiced.
+
+    Linear in log f0 between two voiced frames. A voiced frame beside an unvoiced one is held: nothing is mixed across.
+    """
+    place = np.interp(centres, seconds, np.arange(len(seconds), dtype=np.float64))
+    left = place.astype(np.int64)
+    right = np.minimum(left + 1, len(seconds) - 1)
+    part = place - left
+    nearest = f0[np.where(part < 0.5, left, right)]
+    octaves = np.log2(np.where(f0 > 0, f0, 1.0))
+    between = 2.0 ** ((1 - part) * octaves[left] + part * octaves[right])
+    return np.where((nearest > 0) & (f0[left] > 0) & (f0[right] > 0), between, nearest)
+
+
+METHODS: dict[str, Callable[[NDArray[np.float32], float, float], NDArray[np.float64]]] = {
+    "swift-f0": _swift_f0,
+    "dio": _dio,
+    "harvest": _harvest,
+}  # (samples (T,), lowest, highest Hz) -> f0 (T // 512,) at mel centres, before its range is held
 
 
 def continuous(f0: NDArray[np.float32]) -> NDArray[np.float32]:

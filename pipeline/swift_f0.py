@@ -1,7 +1,7 @@
-"""Coarse f0 and voicing by SwiftF0 (Nieradzik, 2025, arXiv 2508.18440): a network of 14,386 weights, in its wheel.
+"""Pitch and voicing by SwiftF0 (Nieradzik, 2025, arXiv 2508.18440): a network of 14,386 weights, in its own wheel.
 
-It hears 16 kHz and gives a pitch and a confidence every 16 ms; frame i is centred at 16 i ms, and nothing further off
-than 176 ms has a say in it. Its pitch is right to within a few cents, for `track` to refine.
+It hears 16 kHz and answers every 16 ms between 47 and 2094 Hz. Frame i is centred at 16 i ms, and nothing that lies
+more than 176 ms off has a say in it. Its pitch is right to a few cents; `pitch.track` makes it finer.
 """
 
 from __future__ import annotations
@@ -18,28 +18,36 @@ from .frames import CONTENT_RATE, MEL_RATE
 if TYPE_CHECKING:
     from swift_f0 import SwiftF0
 
-LOWEST_HZ, HIGHEST_HZ = 46.875, 2093.75  # the network's range
 VOICED_FROM = 0.5  # confidence
-GAIN = 4.0  # the network does not normalise its input and hears no voice in what is 30 dB softer than usual
+# The network does not normalise its input and goes deaf in soft recordings, not in loud ones. A fixed gain, unlike a
+# normalisation, makes no frame depend on how loud others are.
+GAIN = 8.0
 
 _lock = threading.Lock()
-_detectors: list[SwiftF0] = []
+_loaded: list[SwiftF0] = []
 
 
-def estimate(
-    wav: NDArray[np.float32], f0_min: float, f0_max: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """float32 (T,) at 44.1 kHz -> f0, float64 (F,), Hz, 0 where unvoiced, and where its frames lie, in seconds."""
-    sound = soxr.resample(wav, MEL_RATE, CONTENT_RATE) * np.float32(GAIN)
-    found = _detector().detect(sound, CONTENT_RATE, f0_min, f0_max)
+class MissingLibraryError(ImportError):
+    """An f0 method's library is not installed. The message is a sentence for the user."""
+
+
+def estimate(wav: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """float32 (T,) at 44.1 kHz -> f0 and its frames' centres, float64 (F,): Hz, 0 where unvoiced, and seconds."""
+    heard = soxr.resample(wav, MEL_RATE, CONTENT_RATE) * np.float32(GAIN)
+    found = _detector().detect(heard, CONTENT_RATE)
     return np.where(found.confidence >= VOICED_FROM, found.pitch_hz, 0.0), found.timestamps
 
 
 def _detector() -> SwiftF0:
-    """The one network, loaded when first asked for; several threads may use it at once, each on a core of its own."""
+    """The one network, loaded when first asked for. Any number of threads may use it, each on its own core."""
     with _lock:
-        if not _detectors:
-            from swift_f0 import SwiftF0
-
-            _detectors.append(SwiftF0(threads=1))
-    return _detectors[0]
+        if not _loaded:
+            try:
+                from swift_f0 import SwiftF0
+            except ImportError as error:
+                raise MissingLibraryError(
+                    f"f0 method 'swift-f0' needs a library that cannot be imported ({error}): pip install swift-f0, "
+                    "or choose another method"
+                ) from error
+            _loaded.append(SwiftF0(threads=1))
+    return _loaded[0]

@@ -1,100 +1,18 @@
-"""Where a store's files lie: a folder on disk, or a prefix in an object store.
-
-Everything in a store is asked for by name, relative to its root, such as `ledger/store.json`. What the two kinds of
-place promise alike is written here; `local.py` and `remote.py` say how each keeps it.
-"""
+"""Opening the folder that a store lies in, by its path or URL."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from .errors import MissingError, StoreError
+from .errors import StoreError
+from .local import LocalFolder
+from .place import Folder
+from .remote import RemoteFolder
 
-
-class View(Protocol):
-    """A file's bytes by range: `view[start:stop]` fetches those, and no others."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, at: slice, /) -> memoryview | bytes: ...
-
-
-class Folder(ABC):
-    """A store's files by name. It holds no handles, so it can be sent to another process or machine."""
-
-    @property
-    @abstractmethod
-    def location(self) -> str:
-        """What `open_folder` finds it by from anywhere: an absolute path, or a URL."""
-
-    @abstractmethod
-    def where(self, name: str = "") -> str:
-        """A file, or the folder itself, as messages name it."""
-
-    @abstractmethod
-    def read(self, name: str) -> bytes:
-        """All of a file. Raises MissingError when there is none."""
-
-    @abstractmethod
-    def write(self, name: str, data: bytes) -> None:
-        """Make a file be `data`. Whatever happens it is then that, durably, or what it was before."""
-
-    @abstractmethod
-    def remove(self, names: Iterable[str]) -> None:
-        """Remove files; those that are not there do not matter."""
-
-    @abstractmethod
-    def size(self, name: str) -> int | None:
-        """A file's length in bytes; None when there is none."""
-
-    @abstractmethod
-    def files(self, prefix: str) -> dict[str, int]:
-        """The names and sizes of all files in a folder ("" is the root) and below, sorted; none if it is not there."""
-
-    @abstractmethod
-    def entries(self) -> list[str]:
-        """What lies right at the root, files and folders. Raises StoreError when the root is itself a file."""
-
-    @abstractmethod
-    def view(self, name: str) -> View:
-        """A file, to be read in parts. Raises MissingError when there is none.
-
-        All parts come from the file as it was when the view was made, or reading raises MissingError.
-        """
-
-    @abstractmethod
-    def lock(self, name: str, waiting: Callable[[], None]) -> AbstractContextManager[Callable[[], None]]:
-        """Be the only one who holds a lock, of all that ask for it; wait for it if need be.
-
-        Gives a function that raises StoreError once the lock is no longer held. `waiting` is called once if another
-        has it.
-        """
-
-    @abstractmethod
-    def tidy(self) -> None:
-        """Remove what writers that were killed left half written. Only for whoever has the lock."""
-
-    def read_all(self, names: Iterable[str]) -> dict[str, bytes]:
-        """Those of the files that are there, by name."""
-        found = {}
-        for name in names:
-            try:
-                found[name] = self.read(name)
-            except MissingError:
-                continue
-        return found
-
-    def sha256(self, name: str) -> str:
-        """sha256 of a file, in hexadecimal. Raises MissingError when there is none."""
-        return hashlib.sha256(self.read(name)).hexdigest()
+__all__ = ["Folder", "open_folder"]
 
 
 def open_folder(location: str | Path | Folder) -> Folder:
@@ -105,8 +23,6 @@ def open_folder(location: str | Path | Folder) -> Folder:
     """
     if isinstance(location, Folder):
         return location
-    from .local import LocalFolder
-
     if isinstance(location, Path):
         if len(location.parts) > 1 and re.fullmatch(r"[a-z][a-z0-9+]+:", location.parts[0]):
             raise StoreError(f"{location} was a URL before it was made a Path, which drops a slash; give it as text")
@@ -116,14 +32,4 @@ def open_folder(location: str | Path | Folder) -> Folder:
         return LocalFolder(Path(location))
     if scheme.lower() in ("file", "local"):
         return LocalFolder(Path(url2pathname(urlsplit(location).path)))
-    from .remote import RemoteFolder
-
     return RemoteFolder(location)
-
-
-def checked(name: str) -> str:
-    """A name, if it stays within its folder. Raises StoreError: only a store made to do harm has another."""
-    parts = name.split("/")
-    if any(part in ("", ".", "..") for part in parts) or re.search(r"[\\:\0]", name):
-        raise StoreError(f"{name!r} is no name of a file in a store")
-    return name

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .errors import MissingError, StoreError
 from .files import sync_folder, write_whole
-from .folder import Folder, checked
+from .place import Folder, checked
 
 
 class LocalFolder(Folder):

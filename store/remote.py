@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from .errors import MissingError, StoreError
-from .folder import Folder, checked
 from .lock import HeldObject, Pace
+from .place import Folder, checked
 
 REQUESTS = 32  # at once
 PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DamagedError
-from .folder import View
+from .place import View
 from .schema import INNER_FRAMES
 
 CRC_BYTES = 4

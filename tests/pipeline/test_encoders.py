@@ -642,6 +642,8 @@ def broken(tensors: dict[str, Any], how: str) -> dict[str, Any]:
     bias = "encoder.layers.1.fc1.bias"
     if how == "more":
         return {**tensors, "quantizer.vars": torch.ones(1), "project_q.weight": torch.ones(1)}
+    if how == "stray":
+        return {**tensors, "encoder.layers.0.fc1.scale": torch.ones(1)}
     if how == "less":
         return {name: tensor for name, tensor in tensors.items() if name != bias}
     if how == "no positions":
@@ -660,9 +662,10 @@ def broken(tensors: dict[str, Any], how: str) -> dict[str, Any]:
     ("how", "message"),
     [
         ("more", "2 tensors are not of a HuBERT: quantizer.vars, project_q.weight"),
+        ("stray", "1 tensors are too many, .*: encoder.layers.0.feed_forward.intermediate_dense.scale"),
         ("less", "1 tensors are missing, .*: encoder.layers.1.feed_forward.intermediate_dense.bias"),
         ("no positions", "missing, .*: encoder.pos_conv_embed.conv.parametrizations.weight.original1"),
-        ("a layer left out", r"tensors are missing, .*: encoder\.layers\.1\..*, \.\.\."),
+        ("a layer left out", r": 16 tensors are missing, .*: encoder\.layers\.1\..*, \.\.\."),
         ("shape", r"expected \(80,\) as encoder.layers.1.feed_forward.intermediate_dense.bias; found \(7,\)"),
         ("integers", "expected a tensor of floats as encoder.layers.1.fc1.bias; found torch.int64 on cpu"),
         ("meta", "expected a tensor of floats as encoder.layers.1.fc1.bias; found torch.float32 on meta"),

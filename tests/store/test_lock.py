@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from svc.store import StoreError, open_store
-from svc.store.lock import Pace
+from svc.store.lock import HeldObject, Pace
 from svc.store.packs import Piece
 from svc.store.remote import RemoteFolder
 from svc.store.writer import open_writer
@@ -181,6 +181,28 @@ def test_writer_that_lost_its_lock_commits_nothing(
                 commit()
         assert folder.read_all(folder.files("")) == before
     assert folder.read(NAME) == b'{"owner": "another"}'
+
+
+def test_on_s3_a_lock_that_changed_since_it_was_read_is_not_written_over(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However late the write comes: the service itself refuses it."""
+    folder = RemoteFolder(f"{bucket}{tmp_path}/a.zarr", QUICK)
+    path = f"{folder.url.removeprefix('s3://')}/{NAME}"
+    lock = HeldObject(path, folder.where(), folder._fs, lambda: folder._asking(NAME), QUICK)
+    folder.write(NAME, b"dead")
+    read = HeldObject._read
+
+    def then_another_writes(self: HeldObject) -> bytes | None:
+        found = read(self)
+        folder.write(NAME, b"another's")
+        return found
+
+    monkeypatch.setattr(HeldObject, "_read", then_another_writes)
+    assert not lock._replace(b"dead")
+    monkeypatch.undo()
+    assert folder.read(NAME) == b"another's"
+    assert lock._replace(b"another's")
 
 
 OWNER = """
