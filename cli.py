@@ -94,11 +94,9 @@ def extract(
 @click.argument("store", metavar="STORE")
 def compact(store: str) -> None:
     """Drop what removed and changed recordings left in a STORE, and merge small packs. Nothing is computed anew."""
-    from .stages.inspect import compact as run_compact
+    from .stages.compact import compact as run_compact
 
-    with Terminal().bar("compacting", 1, "store") as bar:
-        done = run_compact(store)
-        bar.advance()
+    done = run_compact(store, Terminal())
     click.echo(
         f"{printable(store)}: {done.packs_before} packs became {done.packs_after}, {done.rows_dropped} utterances "
         f"dropped, {done.bytes_freed / 2**20:.1f} MiB freed"

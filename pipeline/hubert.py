@@ -66,7 +66,7 @@ class Hubert:
             if not self.norm_is_last:
                 x = self.norm(x)
             mask = None
-            if False:  # clips of one length attend faster without
+            if beyond.any():  # clips of one length attend faster without
                 lowest = torch.finfo(self.dtype).min
                 mask = torch.zeros_like(beyond, dtype=self.dtype).masked_fill(beyond, lowest)[:, None, None]
             states = {0: x}

@@ -40,7 +40,7 @@ class Cluster:
         for job in jobs:
             lanes[job.encodes].append(job)
         under_way: dict[Any, Job] = {}
-        results = as_completed()
+        results = as_completed(loop=self.client.loop)
 
         def begin(encodes: bool) -> None:
             if lanes[encodes]:
@@ -98,7 +98,7 @@ def cluster(settings: ExtractSettings, paths: Iterable[str]) -> Iterator[Cluster
         raise UserError("workers need dask's scheduler: pip install 'dask[distributed]'") from error
     if settings.scheduler:
         try:
-            client = Client(settings.scheduler, timeout="10s", set_as_default=False)
+            client = Client(settings.scheduler, timeout="5s", set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
             raise UserError(
                 f"no dask scheduler answers at {settings.scheduler} ({error}); start one with `dask scheduler` and "

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from ..store import Clip, Store, open_store
-from ..store.compact import compact
 from ..store.folder import open_folder
 from ..store.verify import verify
 from .errors import UserError
 from .run import Run
 
-__all__ = ["compact", "describe", "describe_clip", "open_store", "verify"]
+__all__ = ["describe", "describe_clip", "open_store", "verify"]
 
 
 def describe(location: str | Path) -> dict[str, Any]:

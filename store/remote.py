@@ -41,7 +41,7 @@ class RemoteFolder(Folder):
     def _connect(self) -> tuple[Any, str]:
         """The file system and the root's path in it: of this process, as connections do not survive a fork."""
         if self._opened[0] != os.getpid():
-            import fsspec  # type: ignore[import-untyped]
+            import fsspec
 
             scheme = self.url.partition("://")[0]
             try:

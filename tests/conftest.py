@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,24 @@ def run(tmp_path_factory: pytest.TempPathFactory, store: Path, train_settings) -
     path = tmp_path_factory.mktemp("runs") / "choir"
     train([store], path, train_settings)
     return path
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """The URL of a bucket on an S3 server of our own, which the environment leads to."""
+    pytest.importorskip("s3fs", reason="S3 needs s3fs: pip install 's3fs'")
+    server = pytest.importorskip("moto.server", reason="an S3 to test with needs moto: pip install 'moto[server]'")
+    import boto3
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    running.start()
+    with pytest.MonkeyPatch.context() as patched:
+        host, port = running.get_host_and_port()
+        patched.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patched.setenv(name, "testing")
+        patched.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        boto3.client("s3").create_bucket(Bucket="bucket")
+        yield "s3://bucket"
+    running.stop()

@@ -1,6 +1,9 @@
 """f0 of tones whose f0 is known at every instant, and what repair and continuous do to it."""
 
+import subprocess
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from svc.pipeline.pitch import METHODS, PitchSettings, coarse, continuous, repair, track
+from svc.pipeline import swift_f0
+from svc.pipeline.pitch import METHODS, PitchSettings, at_centres, coarse, continuous, repair, track
+from svc.pipeline.singer import Voice, practice, sing
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 RATE, HOP = 44_100, 512
@@ -92,6 +97,113 @@ def test_track_gives_nothing_outside_its_range(method: str) -> None:
     assert len(inside) > 20
     assert inside.min() >= 200
     assert inside.max() <= 400
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_track_says_neither_early_nor_late(method: str) -> None:
+    """Up and down the same slope of an octave a second: what both are off by together is time, 1 ms a 1.2 cents."""
+    shift = []
+    for slope in (1, -1):
+
+        def slide(t: Array, slope: int = slope) -> Array:
+            return 220 * 2 ** (slope * (t - 0.5))
+
+        f0 = track(harmonics(slide, 1.0), PitchSettings(method))
+        inner = slice(10, -10)
+        shift.append(np.median(cents(f0[inner], slide(centres(len(f0)))[inner])))
+    assert abs(shift[0] - shift[1]) / 2 < 0.5
+
+
+SINGER = Voice("tenor", 1.0, -7.0, 5.5, 40, 48, 67)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_track_follows_a_singer(method: str) -> None:
+    wav, f0 = sing(practice(SINGER, 4.0, 1), SINGER, 1)
+    got = track(wav, PitchSettings(method))
+    truth = f0[HOP // 2 :: HOP][: len(got)]
+    both = (truth > 0) & (got > 0)
+    assert (got[truth > 0] > 0).mean() > 0.95
+    assert np.median(np.abs(cents(got[both], truth[both]))) < 1
+    assert (np.abs(cents(got[both], truth[both])) > 50).mean() < 0.01
+
+
+def test_the_default_finds_no_voice_in_noise_at_any_loudness() -> None:
+    noise = np.random.default_rng(0).standard_normal(2 * RATE).astype(np.float32)
+    for level in (1e-4, 1e-3, 1e-2, 1e-1):
+        assert (track(level * noise, PitchSettings()) > 0).mean() < 0.01
+
+
+@pytest.mark.parametrize("gain_db", [6, -20, -30])
+def test_the_default_hears_a_soft_voice_as_it_hears_a_loud_one(gain_db: int) -> None:
+    wav, _ = sing(practice(SINGER, 4.0, 2), SINGER, 2)
+    loud = track(wav, PitchSettings())
+    other = track(wav * np.float32(10 ** (gain_db / 20)), PitchSettings())
+    both = (loud > 0) & (other > 0)
+    assert ((loud > 0) == (other > 0)).mean() > 0.97
+    assert (np.abs(cents(other[both], loud[both])) > 20).mean() < 0.01
+
+
+def test_the_default_keeps_its_head_where_stonemask_strays() -> None:
+    """Noise 10 dB under a voice throws StoneMask alone more than 50 cents off in every tenth frame."""
+    wav, f0 = sing(practice(SINGER, 4.0, 3), SINGER, 3)
+    noise = np.random.default_rng(3).standard_normal(len(wav)).astype(np.float32)
+    got = track(wav + noise * wav.std() * np.float32(10**-0.5), PitchSettings())
+    truth = f0[HOP // 2 :: HOP][: len(got)]
+    both = (truth > 0) & (got > 0)
+    assert both.sum() > 0.8 * (truth > 0).sum()
+    assert (np.abs(cents(got[both], truth[both])) > 50).mean() < 0.05
+
+
+def test_what_is_far_away_has_no_say_in_the_default() -> None:
+    """Two songs with the same middle, between other sounds 0.2 s off (the network reaches 0.176 s) on its own grid."""
+    middle = harmonics(vibrato, 2.0)
+    grid = 441 * 256  # samples: whole frames of the network, of the mel, and of both sample rates
+    beside = [harmonics(low, grid / RATE), np.zeros(grid, np.float32)]
+    heard = [track(np.concatenate([other[:grid], middle]), PitchSettings()) for other in beside]
+    start = grid // HOP + int(0.25 * RATE / HOP)
+    np.testing.assert_allclose(heard[0][start:], heard[1][start:], rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_track_gives_the_same_bits_from_several_threads(method: str) -> None:
+    wavs = [harmonics(pitch, 0.5) for pitch in (vibrato, glide, high, low)] * 2
+    alone = [track(wav, PitchSettings(method)).tobytes() for wav in wavs]
+    with ThreadPoolExecutor(4) as pool:
+        together = [f0.tobytes() for f0 in pool.map(lambda wav: track(wav, PitchSettings(method)), wavs)]
+    assert together == alone
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("count", [0, 1, 511, 512, 1_000, 4_410])
+def test_track_of_next_to_nothing(count: int, method: str) -> None:
+    f0 = track(harmonics(vibrato, 0.1)[:count], PitchSettings(method))
+    assert f0.shape == (count // HOP,)
+    assert f0.dtype == np.float32
+    assert np.isfinite(f0).all()
+
+
+def test_a_range_that_the_network_does_not_reach_holds_nothing() -> None:
+    assert not track(harmonics(high, 0.5), PitchSettings("swift-f0", 2_500.0, 4_000.0)).any()
+
+
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(swift_f0, "_loaded", [])
+    monkeypatch.setitem(sys.modules, "swift_f0", None)
+    with pytest.raises(swift_f0.MissingLibraryError, match="pip install swift-f0"):
+        track(harmonics(low, 0.1), PitchSettings("swift-f0"))
+
+
+def test_the_network_s_library_is_loaded_only_when_asked_for() -> None:
+    code = "import svc.pipeline.pitch, sys; sys.exit('onnxruntime' in sys.modules or 'swift_f0' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_at_centres_is_linear_in_octaves_and_mixes_nothing_with_silence() -> None:
+    seconds = np.arange(5.0)
+    f0 = np.array([100.0, 400.0, 0.0, 0.0, 300.0])
+    got = at_centres(f0, seconds, np.array([-1.0, 0.0, 0.5, 1.0, 1.4, 1.6, 2.5, 3.4, 3.6, 4.0, 9.0]))
+    np.testing.assert_allclose(got, [100, 100, 200, 400, 400, 0, 0, 0, 300, 300, 300])
 
 
 @pytest.mark.parametrize("settings", [("yin", 65.0, 1100.0), ("dio", 300.0, 200.0), ("dio", 5.0, 900.0)])
