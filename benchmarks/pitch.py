@@ -139,7 +139,9 @@ def fcpe(refine: bool) -> Method:
                 interp_uv=False,
             )
         f0 = found[0, :, 0].double().numpy()
-        f0 = pitch.at_centres(np.where(f0 >= F0_MIN, f0, 0.0), np.arange(len(f0)) * 0.01, centres(len(wav) // MEL_HOP))
+        f0 = pitch.at_centres(
+            np.where(f0 >= F0_MIN, f0, 0.0), 0.01 * np.arange(len(f0), dtype=np.float64), centres(len(wav) // MEL_HOP)
+        )
         return within(refined(wav, f0) if refine else f0)
 
     return run
@@ -157,7 +159,7 @@ def pesto() -> Method:
         with torch.inference_mode():
             found, confidence, _, _ = model(torch.from_numpy(at_16k(wav))[None], sr=CONTENT_RATE, convert_to_freq=True)
         f0 = np.where(confidence[0].numpy() > 0.5, found[0].double().numpy(), 0.0)
-        return within(pitch.at_centres(f0, np.arange(len(f0)) * 0.01, centres(len(wav) // MEL_HOP)))
+        return within(pitch.at_centres(f0, 0.01 * np.arange(len(f0), dtype=np.float64), centres(len(wav) // MEL_HOP)))
 
     return run
 
@@ -178,7 +180,7 @@ def crepe(size: str) -> Method:
             torchcrepe.filter.median(periodicity, 3), torch.from_numpy(at_16k(wav))[None], CONTENT_RATE, 160
         )
         f0 = np.where(periodicity[0].numpy() > 0.21, found[0].double().numpy(), 0.0)
-        return within(pitch.at_centres(f0, np.arange(len(f0)) * 0.01, centres(len(wav) // MEL_HOP)))
+        return within(pitch.at_centres(f0, 0.01 * np.arange(len(f0), dtype=np.float64), centres(len(wav) // MEL_HOP)))
 
     return run
 
@@ -358,7 +360,7 @@ def with_second_voice(clip: Clip, seed: int) -> Clip:
 def with_hum(clip: Clip) -> Clip:
     """Mains hum of 50 Hz with overtones, 35 dB under the voice."""
     t = np.arange(len(clip.wav)) / MEL_RATE
-    hum = sum(np.sin(2 * np.pi * 50 * k * t + k) / k for k in range(1, 8))
+    hum = np.sum([np.sin(2 * np.pi * 50 * k * t + k) / k for k in range(1, 8)], axis=0)
     return Clip(
         (clip.wav + hum * (rms(clip.wav) / rms(hum) * 10 ** (-35 / 20))).astype(np.float32), clip.truth, clip.certain
     )
@@ -567,11 +569,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="write everything measured to this JSON file")
     parser.add_argument("--markdown", action="store_true", help="print tables in Markdown")
-    parser.add_argument("--methods", help="only these, separated by ';' (see METHODS)")
-    parser.add_argument("--sets", help="only these test sets, separated by ';'")
+    parser.add_argument("--methods", help=f"only these, separated by ';', of: {'; '.join(METHODS)}")
+    parser.add_argument("--sets", help=f"only these, separated by ';', of: {'; '.join({**TEST_SETS, **RECORDED_SETS})}")
     parser.add_argument("--rounds", type=int, default=5, help="runs whose median is the cost")
     chosen = parser.parse_args()
     wanted = chosen.methods.split(";") if chosen.methods else [name for name in METHODS if name not in SLOW]
+    sets = {**TEST_SETS, **(RECORDED_SETS if AUDIO.is_dir() else {})}
+    titles = chosen.sets.split(";") if chosen.sets else list(sets)
+    if unknown := [*({*wanted} - {*METHODS}), *({*titles} - {*sets})]:
+        parser.error(f"not known, or not to be had here: {', '.join(unknown)}")
     methods: dict[str, Method] = {}
     warnings.simplefilter("ignore")
     for name in wanted:
@@ -580,8 +586,7 @@ def main() -> None:
         except ImportError as error:
             print(f"{name}: not installed ({error})", file=sys.stderr)
     results: dict[str, dict[str, dict[str, float]]] = {}
-    sets = {**TEST_SETS, **(RECORDED_SETS if AUDIO.is_dir() else {})}
-    for title in chosen.sets.split(";") if chosen.sets else sets:
+    for title in titles:
         clips = sets[title]()
         print(f"{title}: {sum(len(c.wav) for c in clips) / MEL_RATE:.0f} s", file=sys.stderr, flush=True)
         results[title] = {name: score(clips, [method(c.wav) for c in clips]) for name, method in methods.items()}
@@ -636,8 +641,9 @@ def show(
         whole.append([name, *row, number(unsteady.get(name, float("nan")), 2, 100), number(rtf[name], 4)])
     table("Mean over all sets", ["method", *heads, "unsteady %", "RTF"], whole)
     for key, head in zip(keys, heads, strict=True):
-        rows = [[n, *(number(results[t][n][key], 1, 1 if key == "cents" else 100) for t in results)] for n in names]
-        table(f"{head} by set", ["method", *results], rows)
+        factor = 1 if key == "cents" else 100
+        by_set = [[title, *(number(results[title][name][key], 1, factor) for name in names)] for title in results]
+        table(f"{head} by set", ["set", *names], by_set)
 
 
 if __name__ == "__main__":

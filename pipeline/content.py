@@ -20,7 +20,7 @@ from .frames import CONTENT_HOP, CONTENT_PAD, CONTENT_RATE, unit_frames
 from .hubert import Hubert
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-CPU_BUDGET = 20 * CONTENT_RATE  # samples; beyond that a batch is no faster, on a CPU
+CPU_BUDGET = 12 * CONTENT_RATE  # samples; a larger batch costs a CPU more in padding than it saves in reading weights
 CUDA_BUDGET = 20 * 60 * CONTENT_RATE  # samples; beyond that a GPU is busy, and results are only longer in coming
 CUDA_SHARE = 0.6  # of the memory that is free
 

@@ -30,7 +30,6 @@ HUB_NAMES = {
 # The release files of bshall/hubert; what follows the last hyphen of a name begins the file's sha256.
 RELEASES = {
     "hubert-soft": "https://github.com/bshall/hubert/releases/download/v0.1/hubert-soft-0d54a1f4.pt",
-    "hubert-discrete": "https://github.com/bshall/hubert/releases/download/v0.1/hubert-discrete-e9416457.pt",
 }
 
 FILE_ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")

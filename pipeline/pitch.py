@@ -78,7 +78,7 @@ def _world(
 
 
 def _swift_f0(wav: NDArray[np.float32], f0_min: float, f0_max: float) -> NDArray[np.float64]:
-    rough, seconds = swift_f0.estimate(wav)
+    rough, seconds = swift_f0.estimate(wav, f0_min, f0_max)
     count = len(wav) // MEL_HOP
     centres = (np.arange(count) + 0.5) * MEL_HOP / MEL_RATE
     f0 = at_centres(rough, seconds, centres)

@@ -18,6 +18,8 @@ from .frames import CONTENT_RATE, MEL_RATE
 if TYPE_CHECKING:
     from swift_f0 import SwiftF0
 
+LOWEST_HZ, HIGHEST_HZ = 46.875, 2093.75  # what the network can name
+NARROWEST = 1.05  # highest over lowest f0 that can be searched for: the network's steps are 1.041
 VOICED_FROM = 0.5  # confidence
 # The network does not normalise its input and goes deaf in soft recordings, not in loud ones. A fixed gain, unlike a
 # normalisation, makes no frame depend on how loud others are.
@@ -31,10 +33,15 @@ class MissingLibraryError(ImportError):
     """An f0 method's library is not installed. The message is a sentence for the user."""
 
 
-def estimate(wav: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """float32 (T,) at 44.1 kHz -> f0 and its frames' centres, float64 (F,): Hz, 0 where unvoiced, and seconds."""
+def estimate(wav: NDArray[np.float32], f0_min: float, f0_max: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """float32 (T,) at 44.1 kHz -> f0 and its frames' centres, float64 (F,): Hz, 0 where unvoiced, and seconds.
+
+    Looks for f0 between `f0_min` and `f0_max` Hz. Where that is too narrow for the network, or beyond it, what comes
+    back may lie outside.
+    """
     heard = soxr.resample(wav, MEL_RATE, CONTENT_RATE) * np.float32(GAIN)
-    found = _detector().detect(heard, CONTENT_RATE)
+    lowest = min(max(f0_min, LOWEST_HZ), HIGHEST_HZ / NARROWEST)
+    found = _detector().detect(heard, CONTENT_RATE, lowest, max(f0_max, lowest * NARROWEST))
     return np.where(found.confidence >= VOICED_FROM, found.pitch_hz, 0.0), found.timestamps
 
 
