@@ -20,7 +20,7 @@ PATH = click.Path(path_type=Path)
 
 # Named here as well as where they are made, so that help needs no torch; a test holds the two together.
 ENCODERS = "en, ko, ja, zh, en-large, contentvec, hubert-soft"
-METHODS, METHOD = "harvest or dio", "harvest"
+METHODS, METHOD = "swift-f0, dio or harvest", "swift-f0"
 
 
 class Commands(click.Group):

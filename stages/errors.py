@@ -9,6 +9,7 @@ def is_for_the_user(error: Exception) -> bool:
     """Whether an error's message is meant for the user, and a traceback would only hide it."""
     from ..pipeline.audio import AudioError
     from ..pipeline.encoders import EncoderError
+    from ..pipeline.swift_f0 import MissingLibraryError
     from ..store import StoreError
 
-    return isinstance(error, UserError | StoreError | AudioError | EncoderError | OSError)
+    return isinstance(error, UserError | StoreError | AudioError | EncoderError | MissingLibraryError | OSError)
