@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from svc.pipeline.content import Content
 from svc.pipeline.pitch import PitchSettings
 from svc.pipeline.quiet_pyworld import pyworld
 from svc.stages.extract import extract
+from svc.stages.features import Waveform
 from svc.stages.settings import ExtractSettings
 from svc.store import open_store
 
@@ -72,30 +74,32 @@ def parts(corpus: Path, encoder: Path, device: str, methods: list[str]) -> dict[
     torch.set_num_threads(1)
     recordings = [audio.scan(path) for path in sorted(corpus.rglob("*.flac"))[:8]]
     seconds = sum(recording.seconds for recording in recordings)
-    monos = [audio.read(recording, 0, recording.frames) for recording in recordings]
-    rate = recordings[0].sample_rate
-    at_mel = [audio.resample(m, rate, frames.MEL_RATE, frames.MEL_HOP * r.frames) for m, r in zip(monos, recordings)]
-    at_16k = [
-        torch.from_numpy(audio.resample(m, rate, 16_000, frames.content_samples(r.frames)))
-        for m, r in zip(monos, recordings)
-    ]
-    found: dict[str, float] = {}
+    waves = [Waveform.read(recording, 0, recording.frames) for recording in recordings]
+    monos = [(audio.read(recording, 0, recording.frames), recording.sample_rate) for recording in recordings]
+    at_mel = [wave.at(frames.MEL_RATE) for wave in waves]
+    at_16k = [torch.from_numpy(wave.at(frames.CONTENT_RATE)) for wave in waves]
+    on_processor = device == "cpu"
 
-    def timed(name: str, work: Callable[[], Any], clock: Callable[[], float] = time.process_time) -> None:
+    def rtf(work: Callable[[], Any]) -> float:
+        clock = time.process_time if on_processor else time.perf_counter
         took = []
         for _ in range(3):
             begun = clock()
             work()
             took.append(clock() - begun)
-        found[name] = statistics.median(took) / seconds
+        return statistics.median(took) / seconds
 
-    timed("scan (decode twice)", lambda: [audio.scan(r.path) for r in recordings])
-    timed("decode", lambda: [audio.read(r, 0, r.frames) for r in recordings])
-    timed("resample to 16 kHz", lambda: [audio.resample(m, rate, 16_000, len(m)) for m in monos])
-    timed("resample to 44.1 kHz", lambda: [audio.resample(m, rate, frames.MEL_RATE, 2 * len(m)) for m in monos])
-    timed("mel and loudness", lambda: [(mel.log_mel(w), mel.loudness(w)) for w in map(torch.from_numpy, at_mel)])
+    found = {
+        "scan (decode twice)": rtf(lambda: [audio.scan(recording.path) for recording in recordings]),
+        "decode": rtf(lambda: [audio.read(recording, 0, recording.frames) for recording in recordings]),
+        "resample to 16 and 44.1 kHz": rtf(
+            lambda: [audio.resample(m, rate, to, len(m)) for m, rate in monos for to in (16_000, frames.MEL_RATE)]
+        ),
+        "mel and loudness": rtf(lambda: [wave.signal() for wave in waves]),
+    }
     for method in methods:
-        timed(f"f0 {method}", lambda: [pitch.track(wav, PitchSettings(method)) for wav in at_mel])
+        settings = PitchSettings(method)
+        found[f"f0 {method}"] = rtf(partial(lambda settings: [pitch.track(wav, settings) for wav in at_mel], settings))
     plain = transformers.HubertModel.from_pretrained(encoder).eval().to(device)
 
     def naive() -> None:
@@ -103,11 +107,11 @@ def parts(corpus: Path, encoder: Path, device: str, methods: list[str]) -> dict[
             for wav in at_16k:
                 plain(wav[None].to(device), output_hidden_states=True).last_hidden_state.cpu()
 
-    clock = time.process_time if device == "cpu" else time.perf_counter
-    timed("encoder, transformers fp32", naive, clock)
+    found["encoder, transformers fp32"] = rtf(naive)
     for precision in ("fp32", "bf16"):
         content = Content.load(str(encoder), device, precision)
-        timed(f"encoder, svc {precision}", lambda: content.encode_batch(at_16k, LAYERS), clock)
+        content.encode(at_16k[0], LAYERS)
+        found[f"encoder, svc {precision}"] = rtf(partial(content.encode_batch, at_16k, LAYERS))
     return found
 
 
@@ -128,7 +132,7 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--fast-f0", default="dio", help="the f0 method of the faster choices")
+    parser.add_argument("--fast-f0", default=PitchSettings().method, help="the f0 method of the faster choices")
     parser.add_argument("--fast-precision", default="bf16")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()

@@ -13,6 +13,7 @@ from ..pipeline import frames
 from ..pipeline.content import Content
 from ..store import DamagedError, Store, StoreError, open_store
 from ..store.cells import missing_cells
+from ..store.folder import open_folder
 from ..store.schema import Column, Pack, PackSize, Utterance
 from ..store.writer import Writer, open_writer
 from .cluster import cluster
@@ -98,6 +99,7 @@ def extract(
     found, refused = find(corpora)
     remote = settings.workers > 0 or settings.scheduler is not None
     device = settings.device if remote else pick_device(settings.device)
+    open_folder(location)  # so that a URL that cannot be used is told first
     store = _look(location)
     want = wanted(settings, store, lambda name, precision: Content.load(name, "cpu" if remote else device, precision))
     _announce(want, found, str(location), device, settings, progress)

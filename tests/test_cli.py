@@ -29,8 +29,39 @@ def one_message(result: Result, says: str) -> None:
 
 def test_help_names_every_command() -> None:
     result = svc("--help")
-    for name in ("extract", "train", "render", "inspect", "verify", "demo"):
+    for name in ("extract", "train", "render", "inspect", "verify", "compact", "demo"):
         assert name in result.output
+
+
+def test_help_names_what_there_is() -> None:
+    """Help is written without importing torch, so that it is quick; what it names must be what is there."""
+    from svc.cli import ENCODERS, METHOD, METHODS
+    from svc.pipeline.encoders import HUB_NAMES, RELEASES
+    from svc.pipeline.pitch import METHODS as there
+    from svc.pipeline.pitch import PitchSettings
+
+    assert set(ENCODERS.split(", ")) == {*HUB_NAMES, *RELEASES}
+    assert set(METHODS.replace(" or ", ", ").split(", ")) == set(there)
+    assert PitchSettings().method == METHOD
+
+
+def test_a_dry_run_an_addition_and_a_removal(tmp_path: Path, corpus: Path, encoder: Path) -> None:
+    shutil.copytree(corpus, tmp_path / "choir")
+    foreseen = svc("extract", tmp_path / "choir", "--encoder", encoder, "--dry-run")
+    assert foreseen.exit_code == 0
+    assert "would compute, in cells: f0 1, hidden/2 1, hidden/4 1, loudness 1, mel 1, mel2ph 1" in foreseen.output
+    assert not (tmp_path / "choir.zarr").exists()
+    assert svc("extract", tmp_path / "choir", "--encoder", encoder).exit_code == 0
+    (tmp_path / "choir" / "alto" / "phrase_0.wav").unlink()
+    removed = svc("extract", tmp_path / "choir")
+    assert "1 removed" in removed.output
+    assert f"svc compact {tmp_path / 'choir.zarr'}" in removed.output
+    compacted = svc("compact", tmp_path / "choir.zarr")
+    assert compacted.exit_code == 0
+    assert "1 packs became 1, 1 utterances dropped" in compacted.output
+    assert svc("verify", tmp_path / "choir.zarr").exit_code == 0
+    again = svc("extract", tmp_path / "choir", "--json")
+    assert json.loads(again.stdout)["cells_computed"] == 0
 
 
 def test_the_three_commands_with_no_other_option(
@@ -72,7 +103,6 @@ def test_refused_recordings_are_listed_and_exit_with_1(tmp_path: Path, corpus: P
         (["extract", "empty"], "no recordings in"),
         (["extract", "choir", "--encoder", "./gone"], "no encoder in ./gone"),
         (["extract", "choir", "--layers", "7;12"], "such as 7,12"),
-        (["extract", "choir", "--f0", "yin"], "choose harvest or dio"),
         (["extract", "choir", "--f0-min", "500", "--f0-max", "100"], "f0 range"),
         (["extract", "choir", "--device", "tpu9"], "tpu9"),
         (["train"], "--store"),
@@ -88,6 +118,13 @@ def test_refused_recordings_are_listed_and_exit_with_1(tmp_path: Path, corpus: P
         (["inspect", "nowhere"], "does not exist"),
         (["inspect", "empty"], "neither a store"),
         (["verify", "empty"], "is no unit store"),
+        (["compact", "empty"], "is no unit store"),
+        (["extract", "choir", "--workers", "2", "--scheduler", "tcp://a:1"], "give one of them"),
+        (["extract", "choir", "--workers", "-1"], "cannot be"),
+        (["extract", "choir", "--precision", "int8"], "fp32, bf16, fp16"),
+        (["extract", "choir", "--f0", "crepe"], "choose swift-f0"),
+        (["extract", "choir", "--store", "nosuch://a/b.zarr"], "nosuch"),
+        (["extract", "choir", "--encoder", "choir/alto/phrase_0.wav"], "expected a file that torch.save wrote"),
         (["sing"], "No such command"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
