@@ -26,6 +26,7 @@ import soundfile
 import torch
 import transformers
 from svc.pipeline import audio, frames, mel, pitch
+from svc.pipeline.batches import batches
 from svc.pipeline.content import Content
 from svc.pipeline.pitch import PitchSettings
 from svc.pipeline.quiet_pyworld import pyworld
@@ -111,7 +112,12 @@ def parts(corpus: Path, encoder: Path, device: str, methods: list[str]) -> dict[
     for precision in ("fp32", "bf16"):
         content = Content.load(str(encoder), device, precision)
         content.encode(at_16k[0], LAYERS)
-        found[f"encoder, svc {precision}"] = rtf(partial(content.encode_batch, at_16k, LAYERS))
+        together = [[at_16k[i] for i in batch] for batch in batches(list(map(len, at_16k)), content.budget)]
+        found[f"encoder, svc {precision}"] = rtf(
+            partial(
+                lambda content, together: [content.encode_batch(wavs, LAYERS) for wavs in together], content, together
+            )
+        )
     return found
 
 

@@ -262,5 +262,5 @@ def _check_encoder(job: Job, content: Content) -> None:
 @cache
 def versions() -> dict[str, str]:
     """What computes, for the record."""
-    names = ("svc", "torch", "transformers", "pyworld", "soxr", "soundfile", "numpy")
+    names = ("svc", "torch", "transformers", "swift-f0", "onnxruntime", "pyworld", "soxr", "soundfile", "numpy")
     return {name: importlib.metadata.version(name) for name in names}

@@ -25,7 +25,7 @@ def extracted(corpus: Path, store: Path, encoder: Path) -> int:
     code = "from svc.cli import main; main()"
     command = [sys.executable, "-c", code, "extract", str(corpus), "--store", str(store), "--encoder", str(encoder)]
     begun = time.monotonic()
-    process = subprocess.Popen([*command, "--f0", "dio", "--device", "cpu"], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([*command, "--device", "cpu"], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
