@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..store.folder import open_folder
+from ..store.layout import Layout
 from .engines import Tell
 from .errors import UserError
 from .jobs import Bench, Job, Outcome, Recipe, compute
@@ -86,16 +88,14 @@ class Cluster:
 
 
 @contextmanager
-def cluster(settings: ExtractSettings, paths: Iterable[str]) -> Iterator[Cluster]:
-    """A cluster of `--workers` processes, or the one at `--scheduler`, all of whose workers see `paths`.
+def cluster(settings: ExtractSettings, store: str, recording: str) -> Iterator[Cluster]:
+    """A cluster of `--workers` processes, or the one at `--scheduler`, whose workers see the store and the recording.
 
     Raises:
-        UserError: dask's scheduler is not installed or cannot be reached, or a worker does not see a path.
+        UserError: the scheduler cannot be reached, has no workers, or one of them does not see the store or the corpus.
     """
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError as error:
-        raise UserError("workers need dask's scheduler: pip install 'dask[distributed]'") from error
+    from distributed import Client, LocalCluster
+
     if settings.scheduler:
         try:
             client = Client(settings.scheduler, timeout="5s", set_as_default=False)
@@ -107,7 +107,7 @@ def cluster(settings: ExtractSettings, paths: Iterable[str]) -> Iterator[Cluster
         with client:
             if not client.scheduler_info(n_workers=-1)["workers"]:
                 raise UserError(f"the scheduler at {settings.scheduler} has no workers; start one with `dask worker`")
-            _check_sight(client, list(paths))
+            _check_sight(client, store, recording)
             yield Cluster(client)
     else:
         # Memory is bounded by the packs; dask's own limit would kill a worker while it loads the encoder.
@@ -118,16 +118,20 @@ def cluster(settings: ExtractSettings, paths: Iterable[str]) -> Iterator[Cluster
             yield Cluster(client)
 
 
-def _check_sight(client: Client, paths: list[str]) -> None:
-    for path in paths:
-        blind = [address for address, sees in client.run(_sees, path).items() if not sees]
+def _check_sight(client: Client, store: str, recording: str) -> None:
+    for sees, what in ((_sees_store, store), (_sees_recording, recording)):
+        blind = [address for address, found in client.run(sees, what).items() if not found]
         if blind:
             raise UserError(
-                f"the worker {blind[0]} does not see {path}; workers need the corpus and the store under the same paths"
+                f"the worker {blind[0]} does not see {what}; workers need the corpus and the store under the same paths"
             )
 
 
-def _sees(path: str) -> bool:
+def _sees_store(location: str) -> bool:
+    return open_folder(location).size(Layout.description) is not None
+
+
+def _sees_recording(path: str) -> bool:
     return Path(path).exists()
 
 

@@ -260,7 +260,7 @@ def _jobs(writer: Writer, want: Wanted, heard: Survey, lacking: dict[str, list[i
 def _engine(recipe: Recipe, settings: ExtractSettings, want: Wanted, jobs: list[Job]) -> Iterator[Engine]:
     if settings.workers or settings.scheduler:
         source = next(iter(jobs[0].sources.values()))
-        with cluster(settings, [recipe.location, source.path]) as engine:
+        with cluster(settings, recipe.location, source.path) as engine:
             yield engine
     else:
         bench = Bench(recipe, content=want.content)

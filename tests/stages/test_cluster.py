@@ -82,16 +82,18 @@ def test_somebody_else_s_scheduler(tmp_path: Path, corpus: Path, encoder: Path, 
         address = theirs.scheduler_address
         extract([corpus], tmp_path / "s.zarr", ExtractSettings(str(encoder), device="cpu", scheduler=address))
         assert tree(tmp_path / "s.zarr") == tree(plain)
-        with cluster(ExtractSettings(scheduler=address), [str(plain)]) as engine:
+        recording = str(corpus / "alto" / "phrase_0.wav")
+        with cluster(ExtractSettings(scheduler=address), str(plain), recording) as engine:
             assert engine._whom(encodes=True) == {"resources": {"GPU": 1}}
             others = engine._whom(encodes=False)["workers"]
             assert len(others) == 1
             assert others != [a for a, w in engine._workers().items() if w["resources"].get("GPU")]
-        with (
-            pytest.raises(UserError, match="does not see /no/such/corpus"),
-            cluster(ExtractSettings(scheduler=address), ["/no/such/corpus"]),
-        ):
-            pass
+        for unseen in ((str(plain), "/no/such/corpus"), ("/no/such/store.zarr", recording)):
+            with (
+                pytest.raises(UserError, match="does not see /no/such/"),
+                cluster(ExtractSettings(scheduler=address), *unseen),
+            ):
+                pass
 
 
 def test_a_scheduler_that_does_not_answer(tmp_path: Path, corpus: Path, encoder: Path) -> None:

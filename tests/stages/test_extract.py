@@ -390,6 +390,42 @@ def test_another_encoder_at_the_same_place_is_refused(tmp_path: Path, corpus: Pa
         extract([mine], path, ExtractSettings(encoder=str(tmp_path / "hubert")))
 
 
+def test_precision_is_the_store_s(tmp_path: Path, store: Path, corpus: Path, encoder: Path) -> None:
+    mine, path = tmp_path / "mine", tmp_path / "s.zarr"
+    shutil.copytree(corpus / "alto", mine)
+    extract([mine], path, ExtractSettings(encoder=str(encoder), precision="bf16"))
+    exact = open_store(store)
+    for clip in open_store(path):
+        near, far = clip.hidden(4).astype(float), exact[clip.id.replace("mine", "alto")].hidden(4).astype(float)
+        assert 1e-4 < np.linalg.norm(near - far) / np.linalg.norm(far) < 3e-2
+    shutil.copy(corpus / "bass" / "phrase_0.wav", mine / "new.wav")
+    extract([mine], path, ExtractSettings())
+    assert open_store(path).columns["hidden/4"].settings["precision"] == "bf16"
+    assert all(not clip.missing() for clip in open_store(path))
+
+
+def test_an_encoder_with_a_soft_head_brings_its_units(
+    tmp_path: Path, corpus: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HuBERT-soft: a column of the head's units beside the hidden states that they are made of."""
+    from dataclasses import replace
+
+    from svc.pipeline import content as content_module
+    from svc.pipeline.projection import SoftHead
+
+    head = SoftHead.of(torch.randn(32, 256), torch.randn(32), torch.randn(10, 32))
+    real = content_module.load_encoder
+    monkeypatch.setattr(content_module, "load_encoder", lambda name: replace(real(name), head=head))
+    report = extract([corpus / "alto"], tmp_path / "s.zarr", ExtractSettings(encoder=str(encoder), layers=(2,)))
+    assert counted(report) == dict.fromkeys(("hidden/2", "soft", "mel", "loudness", "mel2ph", "f0"), 1)
+    extract([corpus / "alto"], tmp_path / "s.zarr", ExtractSettings(layers=(4,)))
+    for clip in open_store(tmp_path / "s.zarr"):
+        soft = clip.read("soft")
+        assert soft.shape == (clip.row.unit_frames, 32)
+        expected = head.units(torch.from_numpy(clip.hidden(4).astype(np.float32))).numpy()
+        assert np.abs(soft - expected).max() < 0.02 * np.abs(expected).max()
+
+
 def test_korean_and_japanese_recordings(shared: Path, tmp_path: Path, encoder: Path) -> None:
     corpora = [shared / "audio" / "corpus" / name for name in ("ko_m_zeroth104", "ja_m_atr503")]
     report = extract(corpora, tmp_path / "s.zarr", ExtractSettings(encoder=str(encoder), f0="dio"))

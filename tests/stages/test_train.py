@@ -145,12 +145,11 @@ def test_a_run_is_not_mixed_with_other_settings_or_data(
 
 
 def test_stores_with_other_encoders_are_not_mixed(tmp_path: Path, store: Path, corpus: Path, train_settings) -> None:
-    from svc.pipeline.pitch import PitchSettings
     from svc.stages.extract import extract
     from svc.stages.settings import ExtractSettings
 
     origin = open_store(store).columns["hidden/4"].origin
-    extract([corpus / "alto"], tmp_path / "d.zarr", ExtractSettings(encoder=origin, pitch=PitchSettings("dio")))
+    extract([corpus / "alto"], tmp_path / "d.zarr", ExtractSettings(encoder=origin, f0="dio"))
     with pytest.raises(UserError, match="no column f0 made as in"):
         train([store, tmp_path / "d.zarr"], tmp_path / "r", train_settings)
 
