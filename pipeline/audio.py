@@ -1,4 +1,4 @@
-"""Recordings: decoded in bounded blocks, mixed to mono, sliced at silence, resampled, written.
+"""Recordings: decoded in bounded blocks, mixed to mono, resampled, written.
 
 `scan` streams through a recording and learns its length, how to mix it to mono and how loud each mel frame is; a
 `Reader` brings spans of it. Neither holds more than a few seconds beyond what it returns, whatever a file's header
@@ -17,7 +17,8 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from .frames import MEL_RATE, mel_frame_start, mel_frames_covering, seconds_to_mel_frames
+from .frames import MEL_RATE, mel_frame_start, mel_frames_covering
+from .slicing import MIN_SECONDS
 
 SUFFIXES = frozenset(
     [
@@ -36,7 +37,6 @@ SUFFIXES = frozenset(
         ".m4a",
     ]
 )
-MIN_SECONDS = 0.1  # a shorter one holds no unit worth having
 MAX_HOURS = 24.0  # a longer file is taken for a broken or hostile header
 MAX_CHANNELS = 32
 RATES = (4_000, 384_000)  # Hz, lowest and highest sample rate believed
@@ -87,40 +87,6 @@ class Recording:
     @property
     def seconds(self) -> float:
         return self.samples / self.sample_rate
-
-
-@dataclass(frozen=True)
-class SliceSettings:
-    """Where long recordings are cut. Extract and render must use the same.
-
-    `max_seconds` bounds an utterance, `silence_db` counts from the recording's loudest frame, `max_gap_seconds` is
-    the longest silence kept inside an utterance and `margin_seconds` what is kept of the silence around it.
-    """
-
-    max_seconds: float = 15.0
-    silence_db: float = -40.0
-    max_gap_seconds: float = 1.0
-    margin_seconds: float = 0.25
-
-    def __post_init__(self) -> None:
-        if not 1.0 <= self.max_seconds <= 30.0:
-            raise ValueError(f"the longest utterance must last 1 to 30 s, not {self.max_seconds} s")
-        if not 0.0 <= self.margin_seconds <= self.max_gap_seconds / 2:
-            raise ValueError(f"margins of {self.margin_seconds} s do not fit a gap of {self.max_gap_seconds} s twice")
-        if not -90.0 <= self.silence_db <= -10.0:
-            raise ValueError(f"the silence threshold must lie between -90 and -10 dB, not {self.silence_db}")
-
-
-@dataclass(frozen=True)
-class Span:
-    """Mel frames [start, end) of a recording. `joined` says that the span before ends here in mid-sound."""
-
-    start: int
-    end: int
-    joined: bool = False
-
-    def __len__(self) -> int:
-        return self.end - self.start
 
 
 def file_hash(path: Path) -> str:
@@ -242,29 +208,6 @@ def resample(mono: NDArray[np.float32], from_rate: int, to_rate: int, length: in
     return np.pad(out[:length], (0, max(0, length - len(out)))).astype(np.float32, copy=False)
 
 
-def slice_at_silence(level_db: NDArray[np.float32], settings: SliceSettings) -> list[Span]:
-    """Cut a recording into utterances: at long silences, and where one would last too long, at its quietest frame.
-
-    `level_db` is float (frames,). The spans are in order, do not overlap, none is longer than `max_seconds`, and
-    silence longer than `max_gap_seconds` lies in none, but for its margins.
-    """
-    longest, shortest, gap, margin = (
-        seconds_to_mel_frames(seconds)
-        for seconds in (settings.max_seconds, MIN_SECONDS, settings.max_gap_seconds, settings.margin_seconds)
-    )
-    loud = np.flatnonzero(level_db >= level_db.max() + settings.silence_db)
-    breaks = np.flatnonzero(np.diff(loud) > gap + 1)
-    starts = np.maximum(loud[np.r_[0, breaks + 1]] - margin, 0)
-    ends = np.minimum(loud[np.r_[breaks, len(loud) - 1]] + 1 + margin, len(level_db))
-    # Islands of sound need some length to be encoded at all; take it from the silence beside them.
-    ends = np.minimum(np.maximum(ends, starts + shortest), len(level_db))
-    starts = np.maximum(np.minimum(starts, ends - shortest), 0)
-    spans: list[Span] = []
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        spans += _divide(level_db, start, end, longest)
-    return spans
-
-
 def write(path: Path, mono: NDArray[np.float32], sample_rate: int = MEL_RATE) -> None:
     """Write float (T,) in [-1, 1] as a 16-bit WAV."""
     soundfile.write(path, mono, sample_rate, subtype="PCM_16", format="WAV")
@@ -344,20 +287,3 @@ def _levels(path: Path, rate: int, samples: int, mixdown: Mixdown) -> tuple[NDAr
             energy += np.diff(running[inside])
             position += len(mono)
     return (10 * np.log10(energy / np.maximum(np.diff(edges), 1) + 1e-20)).astype(np.float32), peak
-
-
-def _divide(level_db: NDArray[np.float32], start: int, end: int, longest: int) -> Iterator[Span]:
-    """Cut [start, end) at its quietest places until no piece is longer than `longest`."""
-    width = 9  # frames, about 0.1 s: one quiet frame inside a word is no place to cut
-    joined = False
-    while end - start > longest:
-        # Leave the last two pieces near equal rather than one of them tiny.
-        low, high = start + longest // 3, start + longest
-        if end - start < 2 * longest:
-            low, high = max(low, end - longest), min(high, end - longest // 3)
-        power = 10 ** (np.asarray(level_db[low:high], np.float64) / 10)
-        smooth = np.convolve(np.pad(power, width // 2, mode="edge"), np.full(width, 1 / width), "valid")
-        cut = low + int(smooth.argmin())
-        yield Span(start, cut, joined)
-        start, joined = cut, True
-    yield Span(start, end, joined)

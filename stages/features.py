@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..pipeline import audio, frames, mel, pitch
-from ..pipeline.audio import Recording, SliceSettings
+from ..pipeline.audio import Recording
 from ..pipeline.content import Content, weights_hash
 from ..pipeline.pitch import PitchSettings
+from ..pipeline.slicing import SliceSettings
 from ..store.schema import MEL, UNIT, Column
 
 ALGORITHM = 1  # raise when the same settings would give other values

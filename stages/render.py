@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..pipeline import audio, frames, mel, pitch
-from ..pipeline.audio import AudioError, Recording, SliceSettings, Span
+from ..pipeline.audio import AudioError, Recording
 from ..pipeline.content import Content
 from ..pipeline.diffusion import Batch, Diffusion
 from ..pipeline.pitch import PitchSettings
 from ..pipeline.projection import SoftProjection
 from ..pipeline.sampling import methods, sample
+from ..pipeline.slicing import SliceSettings, Span, slice_at_silence
 from ..pipeline.vocoder.world import World
 from ..store.columns import differences
 from ..store.files import write_whole
@@ -90,7 +91,7 @@ class Singer:
         begun = time.monotonic()
         claim(out, song)
         recording = audio.scan(song)
-        spans = audio.slice_at_silence(recording.level_db, self.slices)
+        spans = slice_at_silence(recording.level_db, self.slices)
         total = frames.resampled_length(recording.samples, recording.sample_rate, frames.MEL_RATE)
         source, result = Strip(recording.frames), Strip(recording.frames)
         asked = np.zeros(recording.frames, np.float32)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..pipeline.audio import SliceSettings
 from ..pipeline.pitch import PitchSettings
+from ..pipeline.slicing import SliceSettings
 
 __all__ = ["PRESETS", "ExtractSettings", "PitchSettings", "RenderSettings", "SliceSettings", "TrainSettings"]
 

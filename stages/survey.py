@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..pipeline import audio, frames
-from ..pipeline.audio import AudioError, Recording, SliceSettings
+from ..pipeline.audio import AudioError, Recording
+from ..pipeline.slicing import SliceSettings, slice_at_silence
 from ..store.packs import Piece
 from .corpus import Found, Refused
 from .progress import Progress
@@ -67,7 +68,7 @@ class Survey:
 
         def cut(digest: str) -> tuple[tuple[str, ...], list[Piece]]:
             recording = self.heard[digest].source.scan()
-            spans = audio.slice_at_silence(recording.level_db, settings)
+            spans = slice_at_silence(recording.level_db, settings)
             units = [frames.unit_frames(frames.content_samples(len(span))) for span in spans]
             return recording.notes, [
                 Piece(digest, span.start, span.end, span.joined, unit, len(span))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..pipeline.audio import SliceSettings
 from ..pipeline.content import Content
 from ..pipeline.encoders import EncoderError
 from ..pipeline.pitch import PitchSettings
+from ..pipeline.slicing import SliceSettings
 from ..store import Store
 from ..store.schema import Column
 from .features import SOFT, content_columns, describe_head, is_content, signal_columns

@@ -1,4 +1,4 @@
-"""Recordings made on the spot: what is read of them, how they are cut, and what is refused."""
+"""Recordings made on the spot: what is read of them, and what is refused."""
 
 import hashlib
 import math
@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from svc.pipeline import audio, frames
-from svc.pipeline.audio import AudioError, SliceSettings, Span
+from svc.pipeline.audio import AudioError
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 Array = NDArray[np.float64]
@@ -290,135 +289,3 @@ def test_file_hash_is_sha256_of_the_bytes_whatever_the_name(tmp_path: Path) -> N
         assert audio.file_hash(tmp_path / name) == hashlib.sha256(b"abc" * 99).hexdigest()
     with pytest.raises(AudioError, match="cannot be read"):
         audio.file_hash(tmp_path / "none.wav")
-
-
-# Cutting
-
-SECOND = 44_100 / 512  # mel frames
-
-
-def loudness_of(*pieces: tuple[float, int]) -> NDArray[np.float32]:
-    """(dBFS, frames) after one another."""
-    return np.concatenate([np.full(count, level, np.float32) for level, count in pieces])
-
-
-@st.composite
-def recordings(draw: st.DrawFn) -> NDArray[np.float32]:
-    pieces = draw(st.lists(st.tuples(st.floats(-100, 0), st.integers(1, 400)), min_size=1, max_size=12))
-    seed = draw(st.integers(0, 999))
-    level = loudness_of(*pieces)
-    return level + np.random.default_rng(seed).normal(0, draw(st.floats(0, 10)), len(level)).astype(np.float32)
-
-
-@st.composite
-def rules(draw: st.DrawFn) -> SliceSettings:
-    gap = draw(st.floats(0.25, 1.5))
-    margin = draw(st.floats(0, (gap - 0.13) / 2))
-    return SliceSettings(draw(st.floats(1, 6)), draw(st.floats(-60, -20)), gap, margin)
-
-
-def runs(mask: NDArray[np.bool_]) -> list[int]:
-    """Lengths of the runs of True that lie between two False."""
-    edges = np.flatnonzero(~mask)
-    return (np.diff(edges) - 1).tolist()
-
-
-@unhurried
-@given(recordings(), rules())
-def test_slices_are_ordered_bounded_and_hold_all_that_is_loud(level: NDArray[np.float32], rule: SliceSettings) -> None:
-    assume(len(level) >= 9)  # what scan lets through
-    spans = audio.slice_at_silence(level, rule)
-    longest, gap = round(rule.max_seconds * SECOND), round(rule.max_gap_seconds * SECOND)
-    loud = level >= level.max() + rule.silence_db
-    covered = np.zeros(len(level), bool)
-    end = 0
-    for index, span in enumerate(spans):
-        assert 0 <= end <= span.start < span.end <= len(level)
-        assert 9 <= len(span) <= longest
-        assert not span.joined or (index > 0 and span.start == end)
-        covered[span.start : span.end] = True
-        end = span.end
-        if not span.joined and not (index + 1 < len(spans) and spans[index + 1].joined):
-            assert max(runs(~loud[span.start : span.end]), default=0) <= gap
-    assert covered[loud].all()
-
-
-@unhurried
-@given(recordings(), rules())
-def test_little_silence_is_kept(level: NDArray[np.float32], rule: SliceSettings) -> None:
-    """A frame further than the margin (or the shortest slice) from anything loud is in a slice only inside a gap."""
-    assume(len(level) >= 9)
-    loud = np.flatnonzero(level >= level.max() + rule.silence_db)
-    gap = round(rule.max_gap_seconds * SECOND)
-    margin = max(round(rule.margin_seconds * SECOND), 9)
-    kept = np.concatenate([np.arange(s.start, s.end) for s in audio.slice_at_silence(level, rule)])
-    for frame in kept.tolist():
-        after = np.searchsorted(loud, frame)
-        before = loud[after - 1] if after else -(10**9)
-        following = loud[after] if after < len(loud) else 10**9
-        near = min(frame - before, following - frame) <= margin
-        assert near or following - before - 1 <= gap
-
-
-def test_two_phrases_are_cut_at_the_silence_between_them_with_margins() -> None:
-    level = loudness_of((-90, 100), (-20, 200), (-90, 300), (-25, 150), (-90, 100))
-    margin = round(0.25 * SECOND)
-    truth = [Span(100 - margin, 300 + margin), Span(600 - margin, 750 + margin)]
-    assert audio.slice_at_silence(level, SliceSettings()) == truth
-
-
-def test_a_short_silence_does_not_cut() -> None:
-    level = loudness_of((-20, 200), (-90, 86), (-20, 200))
-    assert audio.slice_at_silence(level, SliceSettings()) == [Span(0, 486)]
-    level = loudness_of((-20, 200), (-90, 87), (-20, 200))
-    assert len(audio.slice_at_silence(level, SliceSettings())) == 2
-
-
-def test_a_click_gets_the_tenth_of_a_second_that_it_takes_to_be_encoded() -> None:
-    rule = SliceSettings(margin_seconds=0)
-    assert audio.slice_at_silence(loudness_of((-10, 1), (-90, 300)), rule) == [Span(0, 9)]
-    assert audio.slice_at_silence(loudness_of((-90, 300), (-10, 1)), rule) == [Span(292, 301)]
-    assert audio.slice_at_silence(loudness_of((-90, 100), (-10, 2), (-90, 100)), rule) == [Span(100, 109)]
-
-
-def test_silence_counts_from_the_loudest_moment() -> None:
-    """-55 dB is silence beside a shout of -10 dB, and speech in a quiet recording."""
-    quiet = (-55.0, 500)
-    assert audio.slice_at_silence(loudness_of((-10, 50), quiet), SliceSettings())[-1].end < 100
-    assert audio.slice_at_silence(loudness_of((-50, 50), quiet), SliceSettings()) == [Span(0, 550)]
-
-
-def test_a_long_note_is_cut_at_its_quietest_moment_and_joined() -> None:
-    level = loudness_of((-10, 1000), (-30, 9), (-10, 700))
-    assert audio.slice_at_silence(level, SliceSettings()) == [Span(0, 1004), Span(1004, 1709, joined=True)]
-
-
-def test_a_single_quiet_frame_is_no_place_to_cut_when_there_is_a_longer_one() -> None:
-    level = loudness_of((-10, 800), (-60, 1), (-10, 200), (-20, 12), (-10, 600))
-    cut = audio.slice_at_silence(level, SliceSettings())[0].end
-    assert 1001 <= cut < 1013
-
-
-def test_a_constant_tone_is_cut_into_pieces_no_longer_than_allowed() -> None:
-    spans = audio.slice_at_silence(loudness_of((-10, 5000)), SliceSettings(max_seconds=10))
-    assert [s.joined for s in spans] == [False] + [True] * (len(spans) - 1)
-    assert spans[0].start == 0
-    assert spans[-1].end == 5000
-    assert max(map(len, spans)) <= 861
-    assert min(map(len, spans)) >= 861 // 3
-
-
-@pytest.mark.parametrize(("seconds", "decibels"), [(0.5, -40), (31, -40), (15, -5), (15, -95)])
-def test_slice_settings_out_of_range_are_refused(seconds: float, decibels: float) -> None:
-    with pytest.raises(ValueError, match="must l"):
-        SliceSettings(seconds, decibels)
-
-
-def test_wide_margins_do_not_overlap_or_are_refused() -> None:
-    level = loudness_of((-10, 100), (-90, 60), (-10, 100))
-    try:
-        rule = SliceSettings(max_gap_seconds=0.5, margin_seconds=0.5)
-    except ValueError:
-        return
-    first, second = audio.slice_at_silence(level, rule)
-    assert first.end <= second.start

@@ -10,6 +10,7 @@ import soundfile
 import torch
 from svc.pipeline import audio, frames, pitch
 from svc.pipeline.encoders import EncoderError
+from svc.pipeline.slicing import slice_at_silence
 from svc.stages.errors import UserError
 from svc.stages.picture import Strip
 from svc.stages.render import CONTEXT, Singer
@@ -71,7 +72,7 @@ def test_slices_of_a_long_tone_join_without_a_click(singer: Singer, tmp_path: Pa
 
     wav, _ = sing([Note(60, 32.0)], VOICES[0], 0)
     audio.write(tmp_path / "tone.wav", wav)
-    spans = audio.slice_at_silence(audio.scan(tmp_path / "tone.wav").level_db, singer.slices)
+    spans = slice_at_silence(audio.scan(tmp_path / "tone.wav").level_db, singer.slices)
     assert [span.joined for span in spans] == [False, True, True]
     singer.render(tmp_path / "tone.wav", tmp_path / "r.wav")
     result, _ = soundfile.read(tmp_path / "r.wav")
