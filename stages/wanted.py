@@ -57,10 +57,10 @@ def wanted(settings: ExtractSettings, store: Store | None, load: Callable[[str, 
     if settings.encoder is None and stored:
         first = stored[0]
         encoder, origin = first.settings["encoder"], first.origin
-        precision = settings.precision or first.settings["precision"]
+        precision = settings.precision or first.settings.get("precision", "fp32")
         head = known[SOFT].settings["head"] if SOFT in known else None
     else:
-        precision = settings.precision or (stored[0].settings["precision"] if stored else "fp32")
+        precision = settings.precision or (stored[0].settings.get("precision", "fp32") if stored else "fp32")
         content = load(settings.encoder or "en", precision)
         encoder, origin = content.describe(), content.origin
         head = describe_head(content)
