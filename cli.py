@@ -65,10 +65,17 @@ def main() -> None:
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--workers", default=0, metavar="N", help="Compute in N processes.  [default: threads of this one]")
 @click.option("--scheduler", metavar="ADDRESS", help="Compute on the workers of a dask scheduler: tcp://host:8786.")
+@click.option("--check", is_flag=True, help="Read every byte of what is there, and make damaged cells anew.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def extract(
-    corpora: tuple[Path, ...], store: str | None, layers: str | None, dry_run: bool, as_json: bool, **options: Any
+    corpora: tuple[Path, ...],
+    store: str | None,
+    layers: str | None,
+    check: bool,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Run the encoder over CORPUS/SPEAKER/** (or a folder of one speaker), once, into a store.
 
@@ -81,7 +88,7 @@ def extract(
         settings = ExtractSettings(layers=_layers(layers), **options)
     from .stages.extract import extract as run_extract
 
-    report = run_extract(corpora, store or str(beside(corpora[0], ".zarr")), settings, Terminal(), dry_run)
+    report = run_extract(corpora, store or str(beside(corpora[0], ".zarr")), settings, Terminal(), dry_run, check)
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=1))
     else:
@@ -271,7 +278,11 @@ def verify(store: str, as_json: bool) -> None:
         for finding in findings:
             whose = f" of {', '.join(finding.utterances)}" if finding.utterances else ""
             click.echo(printable(f"{finding.kind} {finding.column}{whose}: {finding.reason}"))
-        click.echo(f"{store}: {len(findings)} findings" if findings else f"{store}: every byte is as it was written")
+        click.echo(
+            f"{store}: {len(findings)} findings; svc extract --check makes damaged and missing cells anew"
+            if findings
+            else f"{store}: every byte is as it was written"
+        )
     sys.exit(REFUSED if findings else DONE)
 
 

@@ -55,6 +55,12 @@ def track(wav: NDArray[np.float32], settings: PitchSettings) -> NDArray[np.float
     return np.where((f0 >= settings.f0_min) & (f0 <= settings.f0_max), f0, 0.0).astype(np.float32)
 
 
+def made_by(settings: PitchSettings) -> dict[str, str]:
+    """What decides f0 beside the settings: where it is read, and a network's weights. Raises MissingLibraryError."""
+    weights = {"weights": swift_f0.weights_hash()} if settings.method == "swift-f0" else {}
+    return {"at": "mel centres", **weights}
+
+
 def _harvest(wav: NDArray[np.float32], f0_min: float, f0_max: float) -> NDArray[np.float64]:
     return _world(pyworld.harvest, wav, f0_min, f0_max)
 

@@ -6,7 +6,10 @@ more than 176 ms off has a say in it. Its pitch is right to a few cents; `pitch.
 
 from __future__ import annotations
 
+import hashlib
 import threading
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +27,10 @@ VOICED_FROM = 0.5  # confidence
 # The network does not normalise its input and goes deaf in soft recordings, not in loud ones. A fixed gain, unlike a
 # normalisation, makes no frame depend on how loud others are.
 GAIN = 8.0
+
+MISSING = (
+    "f0 method 'swift-f0' needs a library that cannot be imported ({}): pip install swift-f0, or choose another method"
+)
 
 _lock = threading.Lock()
 _loaded: list[SwiftF0] = []
@@ -45,6 +52,14 @@ def estimate(wav: NDArray[np.float32], f0_min: float, f0_max: float) -> tuple[ND
     return np.where(found.confidence >= VOICED_FROM, found.pitch_hz, 0.0), found.timestamps
 
 
+def weights_hash() -> str:
+    """sha256 of the network, without loading it. Raises MissingLibraryError."""
+    found = find_spec("swift_f0")
+    if found is None or not found.submodule_search_locations:
+        raise MissingLibraryError(MISSING.format("it is not installed"))
+    return hashlib.sha256(Path(found.submodule_search_locations[0], "model.onnx").read_bytes()).hexdigest()
+
+
 def _detector() -> SwiftF0:
     """The one network, loaded when first asked for. Any number of threads may use it, each on its own core."""
     with _lock:
@@ -52,9 +67,6 @@ def _detector() -> SwiftF0:
             try:
                 from swift_f0 import SwiftF0
             except ImportError as error:
-                raise MissingLibraryError(
-                    f"f0 method 'swift-f0' needs a library that cannot be imported ({error}): pip install swift-f0, "
-                    "or choose another method"
-                ) from error
+                raise MissingLibraryError(MISSING.format(error)) from error
             _loaded.append(SwiftF0(threads=1))
     return _loaded[0]

@@ -84,11 +84,13 @@ def extract(
     settings: ExtractSettings,
     progress: Progress | None = None,
     dry_run: bool = False,
+    check: bool = False,
 ) -> Report:
     """Bring a store up to date with the given corpora: compute the cells that it lacks, and nothing else.
 
     Recordings that cannot be used are named in the report, and the rest goes on. Killed at any moment, the next run
-    continues where it was. `location` is a path, or any URL that fsspec knows.
+    continues where it was. `location` is a path, or any URL that fsspec knows. With `check` every byte of what is there
+    is read, and damaged cells are made anew.
 
     Raises:
         UserError: there is nothing to extract, or the workers cannot be used.
@@ -111,7 +113,7 @@ def extract(
     size = PackSize.for_seconds(seconds)
     report = Report(str(location), dry_run, refused=heard.refused, notes=heard.notes)
     if dry_run:
-        _foresee(store, size, heard, want, report)
+        _foresee(store, size, heard, want, report, check)
         return report
     with open_writer(
         location,
@@ -128,7 +130,7 @@ def extract(
         writer.set_columns(want.columns.values(), want.replaced)
         report.changes = planned.changes
         _summarise(report, planned.utterances)
-        lacking = {column.name: writer.missing(column) for column in want.columns.values()}
+        lacking = {column.name: writer.missing(column, check) for column in want.columns.values()}
         _compute(
             writer,
             want,
@@ -172,7 +174,7 @@ def _announce(
         progress.say("f0 was made with other settings and is made anew; the other columns stay")
 
 
-def _foresee(store: Store | None, size: PackSize, heard: Survey, want: Wanted, report: Report) -> None:
+def _foresee(store: Store | None, size: PackSize, heard: Survey, want: Wanted, report: Report, check: bool) -> None:
     """What a run would do."""
     packs, before = (store.packs, store.table) if store else ([], [])
     if store is not None:
@@ -180,7 +182,7 @@ def _foresee(store: Store | None, size: PackSize, heard: Survey, want: Wanted, r
     planned = plan(packs, before, heard, size)
     used = {u.pack for u in planned.utterances}
     for column in want.columns.values():
-        lacking = missing_cells(store.layout.folder, column, packs, planned.utterances) if store else []
+        lacking = missing_cells(store.layout.folder, column, packs, planned.utterances, check) if store else []
         report.cells[column.name] = len(lacking) + sum(pack.number in used for pack in planned.packs)
     report.changes = planned.changes
     report.cells_present = len(want.columns) * len(used) - report.cells_computed

@@ -62,7 +62,7 @@ def signal_columns(pitch_settings: PitchSettings) -> list[Column]:
     signal = {**mel.SETTINGS, "algorithm": ALGORITHM}
     time = {"rule": "true time: floor(centre / 20 ms) + 1", "padding": frames.CONTENT_PAD, "algorithm": ALGORITHM}
     loudness = {"window": mel.N_FFT, "hop": frames.MEL_HOP, "floor": mel.LOUDNESS_FLOOR_DB, "algorithm": ALGORITHM}
-    f0 = {**asdict(pitch_settings), "at": "mel centres", "unvoiced": 0, "algorithm": ALGORITHM}
+    f0 = {**asdict(pitch_settings), **pitch.made_by(pitch_settings), "unvoiced": 0, "algorithm": ALGORITHM}
     return [
         Column("mel", MEL, "float16", mel.N_MELS, "ln magnitude", signal),
         Column("loudness", MEL, "float32", 0, "dBFS", loudness),

@@ -44,6 +44,17 @@ def check_arrays(layout: Layout) -> list[str]:
     return findings
 
 
+def recorded_columns(layout: Layout) -> list[str]:
+    """The columns that there were when the arrays were last written; none where that is not known."""
+    try:
+        names = read_sealed(layout.folder, layout.arrays)
+    except (MissingError, DamagedError):
+        return []
+    inside = [name.removesuffix("/zarr.json") for name in names if name.endswith("/zarr.json")]
+    groups = {name.split("/")[0] for name in inside if "/" in name}
+    return [name for name in inside if name not in groups and name != "ledger" and not name.endswith("_row_size")]
+
+
 def describe(columns: Iterable[Column], packs: list[Pack], size: PackSize) -> dict[str, bytes]:
     """The files by their path in the store. The same ledger gives the same bytes."""
     import zarr

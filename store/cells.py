@@ -7,7 +7,7 @@ first, then comes the shard, then the new receipt.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import shards
-from .errors import StoreError
+from .errors import DamagedError, MissingError, StoreError
 from .folder import Folder
 from .layout import Layout
-from .receipts import Receipt, read_receipts
+from .receipts import Receipt, check_sha256, read_receipts
 from .schema import Column, Pack, PackSize, Utterance
 
 
@@ -73,14 +73,30 @@ def write_cell(
 
 
 def missing_cells(
-    location: str | Path | Folder, column: Column, packs: Iterable[Pack], utterances: Iterable[Utterance]
+    location: str | Path | Folder,
+    column: Column,
+    packs: Sequence[Pack],
+    utterances: Iterable[Utterance],
+    check: bool = False,
 ) -> list[int]:
-    """The packs whose cell in a column is not there, not whole, or lacks an utterance of the corpus. Writes nothing."""
+    """The packs whose cell in a column is not there, not whole, or lacks an utterance of the corpus. Writes nothing.
+
+    A cell is whole when its receipt is and its shard has the size that was written; with `check`, when every byte of
+    the shard is what was written.
+    """
     wanted = {(u.pack, u.row) for u in utterances}
     used = {pack for pack, _ in wanted}
-    receipts = read_receipts(Layout(location), column, [pack for pack in packs if pack.number in used])
+    layout = Layout(location)
+
+    def whole(number: int, receipt: Receipt) -> bool:
+        try:
+            if check:
+                check_sha256(layout, column, packs[number], receipt)
+        except (MissingError, DamagedError):
+            return False
+        return not any((number, int(row)) in wanted for row in receipt.refused)
+
+    receipts = read_receipts(layout, column, [pack for pack in packs if pack.number in used])
     return [
-        number
-        for number, receipt in receipts.items()
-        if not isinstance(receipt, Receipt) or any((number, int(row)) in wanted for row in receipt.refused)
+        number for number, receipt in receipts.items() if not isinstance(receipt, Receipt) or not whole(number, receipt)
     ]

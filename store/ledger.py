@@ -7,7 +7,7 @@ from typing import Any
 from .errors import DamagedError, MissingError, StoreError
 from .layout import Layout
 from .packs import read_packs
-from .schema import FORMAT_VERSION, Pack, Utterance
+from .schema import FORMAT, FORMAT_VERSION, Pack, PackSize, Utterance
 from .sealed import read_sealed, write_sealed
 
 
@@ -17,10 +17,18 @@ def read_description(layout: Layout) -> dict[str, Any]:
         description = read_sealed(layout.folder, layout.description)
     except MissingError as error:
         raise StoreError(f"{layout.root} is no unit store: it has no {layout.description}") from error
+    if description.get("format") != FORMAT:
+        raise StoreError(f"{layout.root} is no unit store: its {layout.description} is of something else")
     if description.get("version") != FORMAT_VERSION:
         raise StoreError(
             f"{layout.root} is a store of version {description.get('version')}, this svc reads version {FORMAT_VERSION}"
         )
+    try:
+        PackSize.from_json(description["size"])
+        dict(description["identity"])
+    except (KeyError, TypeError, ValueError) as error:
+        where = layout.folder.where(layout.description)
+        raise DamagedError(f"{where} is no description that this version understands") from error
     return description
 
 

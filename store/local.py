@@ -118,4 +118,7 @@ class LocalFolder(Folder):
             left.unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
-        return self.root / checked(name)
+        path = self.root / checked(name)
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            raise StoreError(f"{path} leads out of the store, by a symbolic link; put the file itself there")
+        return path

@@ -11,13 +11,14 @@ import numpy as np
 
 from .files import digest
 
-FORMAT_VERSION = 1
+FORMAT, FORMAT_VERSION = "svc unit store", 1
 INNER_FRAMES = 128  # frames of an inner chunk: what is checksummed, and read, at once
 
 LARGE_CORPUS_SECONDS = 4 * 3600
 
 DTYPES = ("float16", "float32", "int32")
 MAX_WIDTH = 65_536
+MAX_PACK_FRAMES = 2**24
 
 UNIT, MEL = "unit", "mel"  # the two axes along which features run
 
@@ -28,6 +29,15 @@ class PackSize:
 
     unit: int
     mel: int
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> PackSize:
+        """As a store says it. Raises ValueError for what no shard can be."""
+        size = cls(**value)
+        for frames in (size.unit, size.mel):
+            if type(frames) is not int or not 0 < frames <= MAX_PACK_FRAMES or frames % INNER_FRAMES:
+                raise ValueError(f"a pack of {frames!r} frames: whole {INNER_FRAMES}s up to {MAX_PACK_FRAMES} can be")
+        return size
 
     @classmethod
     def for_seconds(cls, seconds: float) -> PackSize:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .arrays import check_arrays
+from .arrays import check_arrays, recorded_columns
 from .errors import DamagedError, MissingError
 from .reader import Store
 from .receipts import check_sha256, read_receipt
@@ -14,7 +14,7 @@ from .receipts import check_sha256, read_receipt
 
 @dataclass(frozen=True)
 class Finding:
-    """One cell that is not as it should be. `kind` is missing, damaged or refused; `pack` is -1 for zarr's metadata."""
+    """What is not as it should be. `kind` is missing, damaged or refused; `pack` is -1 where it is not of one."""
 
     kind: str
     column: str
@@ -45,6 +45,11 @@ def verify(store: Store, progress: Callable[[int, int], None] = lambda done, tot
         for row, reason in receipt.refused.items():
             if int(row) in names:
                 findings.append(Finding("refused", column.name, pack.number, (names[int(row)],), reason))
+    findings += [
+        Finding("missing", name, -1, (), f"the description of column {name} is gone; run the same `svc extract` again")
+        for name in recorded_columns(store.layout)
+        if name not in store.columns
+    ]
     findings += [Finding("damaged", "zarr metadata", -1, (), reason) for reason in check_arrays(store.layout)]
     progress(len(cells), len(cells))
     return findings

@@ -18,7 +18,7 @@ from .layout import Layout
 from .ledger import read_corpus, read_description, write_corpus
 from .packs import Piece, fill, write_packs
 from .receipts import Receipt, write_receipt
-from .schema import FORMAT_VERSION, Column, Pack, PackSize, Utterance
+from .schema import FORMAT, FORMAT_VERSION, Column, Pack, PackSize, Utterance
 from .sealed import write_sealed
 
 
@@ -83,9 +83,9 @@ class Writer:
             self.columns[column.name] = column
         write_arrays(self.layout, self.columns.values(), self.packs, self.size)
 
-    def missing(self, column: Column) -> list[int]:
-        """The packs whose cell in a column is not there, not whole, or lacks an utterance of today's corpus."""
-        return missing_cells(self.layout.folder, column, self.packs, self.utterances)
+    def missing(self, column: Column, check: bool = False) -> list[int]:
+        """The packs whose cell in a column is to be computed, as `missing_cells` tells."""
+        return missing_cells(self.layout.folder, column, self.packs, self.utterances, check)
 
     def accept(self, receipt: Receipt) -> None:
         """Make a cell count that `write_cell` wrote.
@@ -163,7 +163,7 @@ def open_writer(
         folder.tidy()
         if folder.size(layout.description) is None:
             made: dict[str, Any] = {
-                "format": "svc unit store",
+                "format": FORMAT,
                 "version": FORMAT_VERSION,
                 "size": asdict(size),
                 "identity": identity,

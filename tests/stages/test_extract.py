@@ -163,6 +163,35 @@ def test_damaged_and_lost_cells_are_made_anew(tmp_path: Path, store: Path, corpu
     assert tree(copy) == whole
 
 
+def test_wrong_bytes_of_the_right_length_are_found_and_made_anew(
+    tmp_path: Path, store: Path, corpus: Path, encoder: Path
+) -> None:
+    """Which a run without --check takes on trust, as reading every byte of a large store takes long."""
+    copy = tmp_path / "s.zarr"
+    shutil.copytree(store, copy)
+    whole = tree(copy)
+    for name in ("f0/c/0", "hidden/2/c/0/0"):
+        data = bytearray((copy / name).read_bytes())
+        data[len(data) // 2] ^= 4
+        (copy / name).write_bytes(data)
+    assert {finding.column for finding in verify(open_store(copy))} == {"f0", "hidden/2"}
+    assert counted(extract([corpus], copy, ExtractSettings(), check=True, dry_run=True)) == {"f0": 1, "hidden/2": 1}
+    assert counted(extract([corpus], copy, ExtractSettings(), check=True)) == {"f0": 1, "hidden/2": 1}
+    assert tree(copy) == whole
+
+
+def test_a_column_whose_description_is_lost_is_told_and_described_again(
+    tmp_path: Path, store: Path, corpus: Path, encoder: Path
+) -> None:
+    copy = tmp_path / "s.zarr"
+    shutil.copytree(store, copy)
+    whole = tree(copy)
+    (copy / "ledger" / "columns" / "hidden" / "2.json").unlink()
+    assert [(finding.kind, finding.column) for finding in verify(open_store(copy))] == [("missing", "hidden/2")]
+    assert counted(extract([corpus], copy, ExtractSettings(layers=(2,)))) == {}
+    assert tree(copy) == whole
+
+
 def test_killed_again_and_again_it_ends_as_if_never_killed(tmp_path: Path, encoder: Path, corpus: Path) -> None:
     """kill -9 at growing moments; what was acknowledged before a kill is never computed again."""
     many = tmp_path / "many"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +178,22 @@ def test_missing_bucket_is_told(bucket: str) -> None:
     assert folder.entries() == []
     with pytest.raises(StoreError, match="bucket"):
         folder.write("x", b"")
+
+
+def test_a_link_that_leads_out_of_the_store_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"mine")
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "a.zarr" / "f0").mkdir(parents=True)
+    (tmp_path / "a.zarr" / "f0" / "file").symlink_to(tmp_path / "secret")
+    (tmp_path / "a.zarr" / "mel").symlink_to(tmp_path / "inside")
+    (tmp_path / "linked.zarr").symlink_to(tmp_path / "a.zarr")  # the store itself may lie elsewhere
+    for root in ("a.zarr", "linked.zarr"):
+        folder = open_folder(tmp_path / root)
+        for name in ("f0/file", "mel/file"):
+            for act in (folder.read, folder.view, folder.sha256, folder.size, partial(folder.write, data=b"")):
+                with pytest.raises(StoreError, match="leads out of the store, by a symbolic link"):
+                    act(name)
+        folder.write("ledger/file", b"ours")
+        assert folder.read("ledger/file") == b"ours"
+    assert (tmp_path / "secret").read_bytes() == b"mine"
+    assert not list((tmp_path / "inside").iterdir())
