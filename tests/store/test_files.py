@@ -112,6 +112,24 @@ def test_data_is_synced_before_the_rename_and_the_folder_after(tmp_path: Path, m
     assert done == [("sync", content, False), ("sync", folder, True)]
 
 
+def test_folders_that_are_made_are_synced_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder's own name lies in the one above it."""
+    done: list[int] = []
+    fsync = os.fsync
+
+    def spy(descriptor: int) -> None:
+        done.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    write_whole(tmp_path / "c" / "3" / "0", b"new")
+    folders = [folder.stat().st_ino for folder in (tmp_path, tmp_path / "c", tmp_path / "c" / "3")]
+    assert set(folders) <= set(done)
+    done.clear()
+    write_whole(tmp_path / "c" / "3" / "1", b"new")
+    assert done == [(tmp_path / "c" / "3" / "1").stat().st_ino, folders[2]]
+
+
 def test_failing_to_sync_the_folder_is_told_and_the_file_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

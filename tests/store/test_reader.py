@@ -446,6 +446,28 @@ def test_lengths_that_a_shard_does_not_have_are_refused_without_allocating(copy:
         copy.open().read(column.name, 0, 0)
 
 
+@ON_DISK
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "something else"},
+        {"version": 2},
+        {"size": {"unit": "8192", "mel": 14208}},
+        {"size": {"unit": 8192, "mel": 14208.5}},
+        {"size": {"unit": 8192, "mel": 100}},
+        {"size": {"unit": 8192, "mel": 2**40}},
+        {"size": {"unit": 8192}},
+        {"identity": 3},
+    ],
+    ids=str,
+)
+def test_a_description_of_something_else_is_refused(copy: Sample, change: dict[str, Any]) -> None:
+    described = copy.open().description
+    copy.at.description.write_bytes(seal({**described, **change}))
+    with pytest.raises(StoreError, match=r"no unit store|version 2|no description that this version understands"):
+        copy.open()
+
+
 @pytest.mark.parametrize(
     "change", [{"dtype": "object"}, {"dtype": "U9"}, {"axis": "depth"}, {"width": 2**40}, {"width": -1}, {"width": 1.5}]
 )
