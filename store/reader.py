@@ -40,7 +40,11 @@ def open_store(location: str | Path | Folder) -> Store:
         StoreError: there is none, or it is of another version.
         DamagedError: what it says of itself was changed.
     """
-    return Store(location)
+    try:
+        return Store(location)
+    except DamagedError:
+        # A compaction that ended meanwhile takes away packs that the table read before still named: look once more.
+        return Store(location)
 
 
 class Store:

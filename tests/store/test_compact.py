@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import xarray
-from svc.store import DamagedError, MissingError, Store, StoreError, open_store
+from svc.store import DamagedError, MissingError, Store, StoreError, ledger, open_store
 from svc.store.compact import Compacted, compact
 from svc.store.folder import Folder, open_folder
 from svc.store.packs import Piece
@@ -179,6 +179,25 @@ def test_open_store_reads_the_truth_or_raises(copy: Sample) -> None:
                         clip.read(column.name)
                 else:
                     assert np.array_equal(clip.read(column.name), copy.truth(column, clip.row))
+
+
+@ON_DISK
+def test_a_store_is_opened_though_a_compaction_ends_meanwhile(copy: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the table, which still named a pack, and that pack's file, which is gone."""
+    with open_writer(copy.root, copy.size, IDENTITY) as writer:
+        writer.set_utterances([u for u in writer.utterances if u.id not in GONE])
+    real = ledger.read_packs
+    done: list[Compacted] = []
+
+    def late(*arguments: Any) -> Any:
+        if not done:
+            monkeypatch.setattr(ledger, "read_packs", real)
+            done.append(compact(copy.root))
+        return real(*arguments)
+
+    monkeypatch.setattr(ledger, "read_packs", late)
+    check(copy.open(), copy)
+    assert done
 
 
 @ON_DISK
