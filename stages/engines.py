@@ -45,17 +45,26 @@ class InProcess:
         # The encoder's jobs and the signal's go in lanes of their own, so that neither holds up the other.
         jobs = list(jobs)
         lanes = [deque(job for job in jobs if job.encodes is encodes) for encodes in (True, False)]
+        for _ in range(AHEAD):
+            for lane in lanes:
+                begin(lane)
+        while under_way:
+            done, _ = wait(under_way, timeout=0.2, return_when=FIRST_COMPLETED)
+            while not heard.empty():
+                tell(heard.get())
+            for future in done:
+                begin(under_way.pop(future))
+                yield future.result()
+
+
+@contextmanager
+def in_process(bench: Bench) -> Iterator[InProcess]:
+    """This process as an engine, for as long as the context lasts."""
+    try:
         with one_thread_an_operation():
-            for _ in range(AHEAD):
-                for lane in lanes:
-                    begin(lane)
-            while under_way:
-                done, _ = wait(under_way, timeout=0.2, return_when=FIRST_COMPLETED)
-                while not heard.empty():
-                    tell(heard.get())
-                for future in done:
-                    begin(under_way.pop(future))
-                    yield future.result()
+            yield InProcess(bench)
+    finally:
+        bench.close()
 
 
 @contextmanager

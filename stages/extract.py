@@ -18,7 +18,7 @@ from ..store.schema import Column, Pack, PackSize, Utterance
 from ..store.writer import Writer, open_writer
 from .cluster import cluster
 from .corpus import Refused, find
-from .engines import Engine, InProcess
+from .engines import Engine, in_process
 from .errors import UserError
 from .features import identity, is_content
 from .jobs import Bench, Job, Recipe
@@ -265,8 +265,5 @@ def _engine(recipe: Recipe, settings: ExtractSettings, want: Wanted, jobs: list[
         with cluster(settings, recipe.location, source.path) as engine:
             yield engine
     else:
-        bench = Bench(recipe, content=want.content)
-        try:
-            yield InProcess(bench)
-        finally:
-            bench.close()
+        with in_process(Bench(recipe, content=want.content)) as engine:
+            yield engine

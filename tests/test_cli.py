@@ -202,7 +202,10 @@ def test_train_show_prints_the_settings(store: Path) -> None:
 
 def test_ctrl_c_says_that_it_can_go_on(tmp_path: Path, corpus: Path, encoder: Path) -> None:
     command = [sys.executable, "-m", "svc.cli", "extract", str(corpus), "--encoder", str(encoder)]
-    code = "import sys; from svc.cli import main; sys.argv = ['svc'] + sys.argv[1:]; main()"
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # as in the foreground
+        "from svc.cli import main; sys.argv = ['svc'] + sys.argv[1:]; main()"
+    )
     command = [sys.executable, "-c", code, *command[3:], "--store", str(tmp_path / "s.zarr")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     while not (tmp_path / "s.zarr" / "ledger" / "utterances.json").exists() and process.poll() is None:

@@ -206,7 +206,8 @@ def test_on_s3_a_lock_that_changed_since_it_was_read_is_not_written_over(
 
 
 OWNER = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs are started without
 from svc.store.lock import Pace
 from svc.store.remote import RemoteFolder
 with RemoteFolder(sys.argv[1], Pace(0.05, 0.5, 0.02, 0.01)).lock("ledger/lock", lambda: None):
