@@ -111,11 +111,30 @@ def cluster(settings: ExtractSettings, store: str, recording: str) -> Iterator[C
             yield Cluster(client)
     else:
         # Memory is bounded by the packs; dask's own limit would kill a worker while it loads the encoder.
-        local = LocalCluster(
-            n_workers=settings.workers, threads_per_worker=1, memory_limit=0, dashboard_address=None, silence_logs=50
-        )
-        with local, Client(local, set_as_default=False) as client:
+        with (
+            own_environment(),
+            LocalCluster(
+                n_workers=settings.workers,
+                threads_per_worker=1,
+                memory_limit=0,
+                dashboard_address=None,
+                silence_logs=50,
+            ) as local,
+            Client(local, set_as_default=False) as client,
+        ):
             yield Cluster(client)
+
+
+@contextmanager
+def own_environment() -> Iterator[None]:
+    """Take back what dask sets in this process's environment for the workers that it spawns: one thread, and more."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _check_sight(client: Client, store: str, recording: str) -> None:

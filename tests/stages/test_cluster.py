@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from svc.stages import cluster as cluster_module
-from svc.stages.cluster import Cluster, cluster
+from svc.stages.cluster import Cluster, cluster, own_environment
 from svc.stages.errors import UserError
 from svc.stages.extract import extract
 from svc.stages.settings import ExtractSettings
@@ -51,6 +52,7 @@ def workers() -> Iterator[Any]:
 def test_workers_of_our_own_one_of_them_killed(
     tmp_path: Path, corpus: Path, encoder: Path, plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = dict(os.environ)
     killed: list[int] = []
     accepted: list[tuple[str, int]] = []
     real = Writer.accept
@@ -71,6 +73,7 @@ def test_workers_of_our_own_one_of_them_killed(
     assert tree(tmp_path / "s.zarr") == tree(plain)
     assert verify(open_store(tmp_path / "s.zarr")) == []
     assert not list(workers())
+    assert dict(os.environ) == before  # dask sets OMP_NUM_THREADS and more in the process that spawns workers
 
 
 def test_somebody_else_s_scheduler(tmp_path: Path, corpus: Path, encoder: Path, plain: Path) -> None:
@@ -78,7 +81,10 @@ def test_somebody_else_s_scheduler(tmp_path: Path, corpus: Path, encoder: Path, 
     gpu = {"cls": distributed.Nanny, "options": {"nthreads": 1, "resources": {"GPU": 1}, "dashboard": False}}
     cpu = {"cls": distributed.Nanny, "options": {"nthreads": 1, "dashboard": False}}
     scheduler = {"cls": distributed.Scheduler, "options": {"dashboard": False}}
-    with distributed.SpecCluster(workers={"gpu": gpu, "cpu": cpu}, scheduler=scheduler) as theirs:
+    with (
+        own_environment(),
+        distributed.SpecCluster(workers={"gpu": gpu, "cpu": cpu}, scheduler=scheduler) as theirs,
+    ):
         address = theirs.scheduler_address
         extract([corpus], tmp_path / "s.zarr", ExtractSettings(str(encoder), device="cpu", scheduler=address))
         assert tree(tmp_path / "s.zarr") == tree(plain)
