@@ -81,11 +81,11 @@ class Bench:
     def __init__(self, recipe: Recipe, threads: int | None = None, content: Content | None = None):
         self.recipe = recipe
         self.folder = open_folder(recipe.location)
-        self.threads = threads or cores()
+        threads = threads or cores()
         on_cpu = recipe.device == "cpu"
-        self.signal = ThreadPoolExecutor(self.threads, "signal")
+        self.signal = ThreadPoolExecutor(threads, "signal")
         # The encoder's audio must not queue behind f0, nor its GPU wait for either; on a CPU all share the cores.
-        self.decode = self.signal if on_cpu else ThreadPoolExecutor(min(4, self.threads), "decode")
+        self.decode = self.signal if on_cpu else ThreadPoolExecutor(min(4, threads), "decode")
         self.encode = self.signal if on_cpu else ThreadPoolExecutor(1, "encode")
         self.writing = ThreadPoolExecutor(1, "write")
         self._lock = threading.Lock()
