@@ -83,11 +83,11 @@ class Bench:
         self.folder = open_folder(recipe.location)
         threads = threads or cores()
         on_cpu = recipe.device == "cpu"
-        self.signal = ThreadPoolExecutor(threads, "signal")
+        self.signal = _threads(threads, "signal")
         # The encoder's audio must not queue behind f0, nor its GPU wait for either; on a CPU all share the cores.
-        self.decode = self.signal if on_cpu else ThreadPoolExecutor(min(4, threads), "decode")
-        self.encode = self.signal if on_cpu else ThreadPoolExecutor(1, "encode")
-        self.writing = ThreadPoolExecutor(1, "write")
+        self.decode = self.signal if on_cpu else _threads(min(4, threads), "decode")
+        self.encode = self.signal if on_cpu else _threads(1, "encode")
+        self.writing = _threads(1, "write")
         self._lock = threading.Lock()
         self._recordings: dict[Source, Future[Recording]] = {}
         self._redone = 0
@@ -122,6 +122,15 @@ class Bench:
         with self._lock:
             before, self._redone = self._redone, self.content.redone
             return self._redone - before
+
+
+def _threads(count: int, name: str) -> ThreadPoolExecutor:
+    """Threads whose every operation keeps to one core, the first one too.
+
+    torch's count of threads reaches a new thread only with its first parallel operation; a matrix product before that
+    would be split over all cores, and a split product differs in its last digits.
+    """
+    return ThreadPoolExecutor(count, name, initializer=torch.set_num_threads, initargs=(1,))
 
 
 class Started:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,17 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is not there: its recordings and reference fixtures cannot be checked against")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def tree() -> Callable[[Path], dict[str, str]]:
+    """The sha256 of every file of a store by its path, but for the lock and what a run says of itself."""
+
+    def read(root: Path) -> dict[str, str]:
+        files = [path for path in root.rglob("*") if path.is_file() and path.name not in ("lock", "report.json")]
+        return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in files}
+
+    return read
 
 
 @pytest.fixture(scope="session")

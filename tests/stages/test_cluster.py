@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,7 @@ from svc.store.writer import Writer
 distributed = pytest.importorskip("distributed")
 psutil = pytest.importorskip("psutil")
 
-
-def tree(root: Path) -> dict[str, bytes]:
-    apart = {"lock", "report.json"}
-    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file() and p.name not in apart}
+Tree = Callable[[Path], dict[str, str]]
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +47,7 @@ def workers() -> Iterator[Any]:
 
 
 def test_workers_of_our_own_one_of_them_killed(
-    tmp_path: Path, corpus: Path, encoder: Path, plain: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, corpus: Path, encoder: Path, plain: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = dict(os.environ)
     killed: list[int] = []
@@ -76,7 +73,7 @@ def test_workers_of_our_own_one_of_them_killed(
     assert dict(os.environ) == before  # dask sets OMP_NUM_THREADS and more in the process that spawns workers
 
 
-def test_somebody_else_s_scheduler(tmp_path: Path, corpus: Path, encoder: Path, plain: Path) -> None:
+def test_somebody_else_s_scheduler(tmp_path: Path, corpus: Path, encoder: Path, plain: Path, tree: Tree) -> None:
     """Workers with a GPU are given the encoder's jobs, the others the signal's."""
     gpu = {"cls": distributed.Nanny, "options": {"nthreads": 1, "resources": {"GPU": 1}, "dashboard": False}}
     cpu = {"cls": distributed.Nanny, "options": {"nthreads": 1, "dashboard": False}}

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,7 @@ from svc.store import SettingsError, open_store
 from svc.store.verify import verify
 from svc.store.writer import Writer
 
-
-def tree(root: Path) -> dict[str, bytes]:
-    """Every file of a store by its path, but for the lock and what a run says of itself."""
-    apart = {"lock", "report.json"}
-    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file() and p.name not in apart}
+Tree = Callable[[Path], dict[str, str]]
 
 
 def test_hidden_states_are_those_of_the_clip_alone(store: Path, corpus: Path, encoder: Path) -> None:
@@ -72,7 +69,7 @@ def test_mel2ph_and_lengths_agree(store: Path) -> None:
         assert clip.mel2ph.max() <= clip.row.unit_frames == len(clip.hidden(4))
 
 
-def test_a_second_run_computes_nothing(tmp_path: Path, store: Path, corpus: Path, encoder: Path) -> None:
+def test_a_second_run_computes_nothing(tmp_path: Path, store: Path, corpus: Path, encoder: Path, tree: Tree) -> None:
     copy = tmp_path / "s.zarr"
     shutil.copytree(store, copy)
     before = tree(copy)
@@ -112,7 +109,7 @@ def test_another_corpus_in_the_same_store_leaves_the_first(tmp_path: Path, corpu
 
 @pytest.mark.parametrize(("change", "names"), [({"precision": "bf16"}, "precision"), ({"slice_db": -50}, "silence_db")])
 def test_other_settings_are_refused_with_the_difference(
-    tmp_path: Path, store: Path, corpus: Path, encoder: Path, change: dict, names: str
+    tmp_path: Path, store: Path, corpus: Path, encoder: Path, change: dict, names: str, tree: Tree
 ) -> None:
     copy, mine = tmp_path / "s.zarr", tmp_path / "choir"
     shutil.copytree(store, copy)
@@ -152,7 +149,9 @@ def test_a_clip_that_fails_costs_only_itself(
     assert all(not clip.missing() for clip in open_store(tmp_path / "s.zarr"))
 
 
-def test_damaged_and_lost_cells_are_made_anew(tmp_path: Path, store: Path, corpus: Path, encoder: Path) -> None:
+def test_damaged_and_lost_cells_are_made_anew(
+    tmp_path: Path, store: Path, corpus: Path, encoder: Path, tree: Tree
+) -> None:
     copy = tmp_path / "s.zarr"
     shutil.copytree(store, copy)
     whole = tree(copy)
@@ -164,7 +163,7 @@ def test_damaged_and_lost_cells_are_made_anew(tmp_path: Path, store: Path, corpu
 
 
 def test_wrong_bytes_of_the_right_length_are_found_and_made_anew(
-    tmp_path: Path, store: Path, corpus: Path, encoder: Path
+    tmp_path: Path, store: Path, corpus: Path, encoder: Path, tree: Tree
 ) -> None:
     """Which a run without --check takes on trust, as reading every byte of a large store takes long."""
     copy = tmp_path / "s.zarr"
@@ -181,7 +180,7 @@ def test_wrong_bytes_of_the_right_length_are_found_and_made_anew(
 
 
 def test_a_column_whose_description_is_lost_is_told_and_described_again(
-    tmp_path: Path, store: Path, corpus: Path, encoder: Path
+    tmp_path: Path, store: Path, corpus: Path, encoder: Path, tree: Tree
 ) -> None:
     copy = tmp_path / "s.zarr"
     shutil.copytree(store, copy)
@@ -192,7 +191,9 @@ def test_a_column_whose_description_is_lost_is_told_and_described_again(
     assert tree(copy) == whole
 
 
-def test_killed_again_and_again_it_ends_as_if_never_killed(tmp_path: Path, encoder: Path, corpus: Path) -> None:
+def test_killed_again_and_again_it_ends_as_if_never_killed(
+    tmp_path: Path, encoder: Path, corpus: Path, tree: Tree
+) -> None:
     """kill -9 at growing moments; what was acknowledged before a kill is never computed again."""
     many = tmp_path / "many"
     for copy in range(3):
@@ -234,7 +235,7 @@ def test_killed_again_and_again_it_ends_as_if_never_killed(tmp_path: Path, encod
 
 
 def test_stopped_before_the_corpus_is_written_no_part_of_a_recording_is_lost(
-    tmp_path: Path, encoder: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, encoder: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, tree: Tree
 ) -> None:
     """A recording's utterances may lie in several packs: all of them count, or none."""
     from svc.store.schema import PackSize
@@ -261,7 +262,7 @@ def test_stopped_before_the_corpus_is_written_no_part_of_a_recording_is_lost(
     assert tree(tmp_path / "s.zarr") == tree(tmp_path / "whole.zarr")
 
 
-def test_two_corpora_with_the_same_names_are_not_mixed(tmp_path: Path, corpus: Path, encoder: Path) -> None:
+def test_two_corpora_with_the_same_names_are_not_mixed(tmp_path: Path, corpus: Path, encoder: Path, tree: Tree) -> None:
     settings = ExtractSettings(encoder=str(encoder))
     extract([corpus / "alto"], tmp_path / "s.zarr", settings)
     other = tmp_path / "other" / "alto"
@@ -303,7 +304,7 @@ def counted(report) -> dict[str, int]:
     return {name: count for name, count in report.cells.items() if count}
 
 
-def test_another_layer_is_one_more_column(tmp_path: Path, store: Path, corpus: Path) -> None:
+def test_another_layer_is_one_more_column(tmp_path: Path, store: Path, corpus: Path, tree: Tree) -> None:
     """What is left out stays as the store has it, the encoder too."""
     copy = tmp_path / "s.zarr"
     shutil.copytree(store, copy)
@@ -319,7 +320,9 @@ def test_another_layer_is_one_more_column(tmp_path: Path, store: Path, corpus: P
     assert again.cells_present == 7
 
 
-def test_another_f0_replaces_its_column_and_needs_no_encoder(tmp_path: Path, corpus: Path, encoder: Path) -> None:
+def test_another_f0_replaces_its_column_and_needs_no_encoder(
+    tmp_path: Path, corpus: Path, encoder: Path, tree: Tree
+) -> None:
     shutil.copytree(encoder, tmp_path / "hubert")
     path = tmp_path / "s.zarr"
     extract([corpus], path, ExtractSettings(encoder=str(tmp_path / "hubert"), f0="harvest"))
