@@ -115,12 +115,15 @@ def compact(store: str) -> None:
     "--store", "stores", multiple=True, required=True, metavar="STORE", help="What svc extract made; may be repeated."
 )
 @click.option("--out", type=PATH, help="The run's folder.  [default: runs/NAME of the store]")
-@click.option("--preset", help="tiny, base or large.  [default: base on a GPU, tiny without]")
+@click.option("--preset", help="tiny, base, large, diff-svc or diffusion-svc.  [default: base on a GPU, tiny without]")
 @click.option("--steps", type=int, help="Steps of the acoustic model.  [default: the preset's]")
 @click.option("--unit-dim", type=int, help="Width of the soft units.  [default: 256]")
+@click.option("--units", help="soft, hidden, linear or hubert-soft.  [default: soft]")
 @click.option("--objective", help="flow or ddpm.  [default: flow]")
+@click.option("--denoiser", help="wavenet or lynxnet2.  [default: the preset's]")
 @click.option("--batch", type=int, help="Crops a step.  [default: the preset's]")
 @click.option("--seed", type=int, help="Everything random follows from it.  [default: 0]")
+@click.option("--base", type=PATH, metavar="RUN", help="Begin with the units and weights of another run.")
 @click.option("--only", type=click.Choice(["units", "diffusion"]), help="Train one half.")
 @click.option("--resume", is_flag=True, help="Insist that there is a run to go on with.")
 @click.option("--show", is_flag=True, help="Print the settings and do nothing.")
@@ -129,6 +132,7 @@ def train(
     stores: tuple[str, ...],
     out: Path | None,
     preset: str | None,
+    base: Path | None,
     only: str | None,
     resume: bool,
     show: bool,
@@ -137,7 +141,8 @@ def train(
 ) -> None:
     """Train a voice from a store: the soft units, then the acoustic model. The encoder is not needed.
 
-    Interrupted, the same command goes on; with a larger --steps, it trains on.
+    Interrupted, the same command goes on; with a larger --steps, it trains on. On several GPUs:
+    accelerate launch -m svc.cli train --store ...
     """
     import dataclasses
 
@@ -159,9 +164,13 @@ def train(
 
     terminal = Terminal()
     terminal.say(f"preset {preset}: {settings.steps} steps of {settings.batch} x {settings.crop_seconds} s")
-    report = run_train(list(stores), out, settings, device, only, terminal)
-    click.echo(f"{report.run}: codes {report.code_accuracy:.0%} right on held-out utterances")
+    report = run_train(list(stores), out, settings, device, only, terminal, base)
+    if not report.leads:
+        return
+    codes = "" if report.code_accuracy is None else f": codes {report.code_accuracy:.0%} right on held-out utterances"
+    click.echo(f"{report.run}{codes}")
     if only != "units":
+        click.echo(f"  {report.verdict}")
         click.echo(
             f"  step {report.steps}, best at {report.best_step} (held-out loss {report.best_loss:.4f}); a held-out "
             f"utterance is off by {report.mel_error:.2f} in ln mel: see {report.run / 'held_out.png'}"
@@ -364,3 +373,7 @@ def printable(text: str) -> str:
     """Text that any terminal takes: bytes of a name that are no UTF-8 become question marks."""
     encoding = sys.stdout.encoding or "utf-8"
     return text.encode(encoding, "replace").decode(encoding, "replace")
+
+
+if __name__ == "__main__":  # accelerate launch -m svc.cli
+    main()

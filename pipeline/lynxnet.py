@@ -1,6 +1,6 @@
 """LYNXNet2: a denoiser of wide depthwise convolutions and gated linear layers (openvpi/DiffSinger).
 
-Its shape there is 6 blocks of 1024 channels with kernels of 31 frames. The step and the condition are added once, at the
+Its shape there is 6 blocks of 1024 channels with kernels of 31 frames. Step and condition are added once, at the
 entrance, so what the condition costs does not grow with the blocks.
 """
 
