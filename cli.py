@@ -61,6 +61,7 @@ def main() -> None:
 @click.option("--f0-min", type=float, help="Hz.  [default: 65]")
 @click.option("--f0-max", type=float, help="Hz.  [default: 1100]")
 @click.option("--slice-db", type=float, help="Silence, in dB under the loudest moment.  [default: -40]")
+@click.option("--shifts", help="Mels moved by semitones to augment training with, such as -4,4.")
 @click.option("--precision", help="The encoder's arithmetic: fp32, bf16 or fp16.  [default: fp32]")
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--workers", default=0, metavar="N", help="Compute in N processes.  [default: threads of this one]")
@@ -72,6 +73,7 @@ def extract(
     corpora: tuple[Path, ...],
     store: str | None,
     layers: str | None,
+    shifts: str | None,
     check: bool,
     dry_run: bool,
     as_json: bool,
@@ -85,7 +87,8 @@ def extract(
     with checked_settings():
         from .stages.settings import ExtractSettings, beside
 
-        settings = ExtractSettings(layers=_layers(layers), **options)
+        wanted = _numbers("shifts", shifts) or ()
+        settings = ExtractSettings(layers=_numbers("layers", layers), shifts=wanted, **options)
     from .stages.extract import extract as run_extract
 
     report = run_extract(corpora, store or str(beside(corpora[0], ".zarr")), settings, Terminal(), dry_run, check)
@@ -360,13 +363,13 @@ def checked_settings() -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
-def _layers(text: str | None) -> tuple[int, ...] | None:
+def _numbers(name: str, text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     try:
         return tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError as error:
-        raise ValueError(f"layers {text!r}: expected numbers with commas between, such as 7,12") from error
+        raise ValueError(f"{name} {text!r}: expected numbers with commas between, such as 7,12") from error
 
 
 def printable(text: str) -> str:

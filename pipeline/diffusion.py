@@ -71,14 +71,14 @@ class Batch:
 
 
 @dataclass
-class Draw:
+class Chance:
     """What chance decides in a step: `uniform` (B,) in 0..1, for the noise steps; `noise` normal (B, bins, M)."""
 
     uniform: Tensor
     noise: Tensor
 
     @classmethod
-    def of(cls, generator: torch.Generator, size: int, bins: int, frames: int) -> Draw:
+    def of(cls, generator: torch.Generator, size: int, bins: int, frames: int) -> Chance:
         """`generator` lives on the CPU, so that every device draws alike."""
         noise = torch.randn((size, bins, frames), generator=generator)
         # Stratified over the batch: every step of training sees early and late noise steps.
@@ -199,21 +199,21 @@ class Diffusion(nn.Module):
         variance = time**2 + (1 - time) ** 2
         return (2 * time - 1) / variance * x + self.denoiser(x * variance.rsqrt(), step, projected) * variance.rsqrt()
 
-    def forward(self, batch: Batch, draw: Draw) -> Tensor:
+    def forward(self, batch: Batch, chance: Chance) -> Tensor:
         """The squared error of the prediction, and with an auxiliary decoder its absolute error too, averaged over the
         bins of each frame: (B, M), 0 on padding.
         """
         assert batch.mel is not None
         x0 = self.normalise(batch.mel)
         if self.objective == "ddpm":
-            step = (draw.uniform * self.depth * STEPS).long().clamp(max=STEPS - 1)
+            step = (chance.uniform * self.depth * STEPS).long().clamp(max=STEPS - 1)
             keep = alphas_cumprod().to(x0.device)[step][:, None, None]
-            noisy, target = keep.sqrt() * x0 + (1 - keep).sqrt() * draw.noise, draw.noise
+            noisy, target = keep.sqrt() * x0 + (1 - keep).sqrt() * chance.noise, chance.noise
         else:
             # Drawn most often in the middle, where the flow is hard to tell (Esser et al., 2024, arXiv 2403.03206)
-            time = torch.sigmoid(torch.special.ndtri(draw.uniform.clamp(1e-4, 1 - 1e-4))) * self.depth
+            time = torch.sigmoid(torch.special.ndtri(chance.uniform.clamp(1e-4, 1 - 1e-4))) * self.depth
             step = time * STEPS
-            noisy, target = torch.lerp(x0, draw.noise, time[:, None, None]), draw.noise - x0
+            noisy, target = torch.lerp(x0, chance.noise, time[:, None, None]), chance.noise - x0
         condition = self.condition(batch)
         # Beyond an utterance's end its network hears zeros, as it does when it sings.
         predicted = self.predict(noisy * batch.mask[:, None], step, self.denoiser.project(condition))
@@ -224,9 +224,9 @@ class Diffusion(nn.Module):
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """The mean of `forward` over the frames that are no padding: a scalar."""
-        draw = Draw.of(generator, len(batch.mask), self.shape.bins, batch.mask.shape[1])
-        draw = Draw(draw.uniform.to(batch.mask.device), draw.noise.to(batch.mask.device))
-        return self(batch, draw).sum() / batch.mask.sum()
+        chance = Chance.of(generator, len(batch.mask), self.shape.bins, batch.mask.shape[1])
+        chance = Chance(chance.uniform.to(batch.mask.device), chance.noise.to(batch.mask.device))
+        return self(batch, chance).sum() / batch.mask.sum()
 
 
 def alphas_cumprod() -> Tensor:

@@ -7,7 +7,6 @@ processes that train together each read their own rows of the same batch.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 from ..pipeline import pitch
-from ..pipeline.diffusion import Batch, Draw
+from ..pipeline.diffusion import Batch, Chance
 from ..pipeline.frames import MEL_FRAME_RATE, UNIT_RATE
 from ..pipeline.mel import FLOOR
 from ..store import Clip, Store
 from .errors import UserError
+from .features import shift_of
 from .progress import Progress
 
 HELD_OUT = 0.05  # of each speaker's utterances, at least one
@@ -48,12 +48,8 @@ class Corpus:
 
     @property
     def shifts(self) -> dict[int, str]:
-        """The columns that hold the mel moved by semitones: `mel_up/4` by 4, `mel_down/3` by -3."""
-        found = {}
-        for name in self.train[0].store.columns:
-            if match := re.fullmatch(r"mel_(up|down)/(\d+)", name):
-                found[int(match[2]) * (1 if match[1] == "up" else -1)] = name
-        return found
+        """The columns that hold the mel moved by so many semitones."""
+        return {shift: name for name in self.train[0].store.columns if (shift := shift_of(name))}
 
 
 def gather_corpus(stores: list[Store], progress: Progress) -> Corpus:
@@ -238,12 +234,12 @@ def collate(crops: list[Arrays], frames: int) -> Arrays:
     return out
 
 
-def add_draw(arrays: Arrays, generator: torch.Generator, bins: int, part: int = 0, parts: int = 1) -> Arrays:
-    """Put this part's rows of the whole batch's Draw beside its crops."""
+def add_chance(arrays: Arrays, generator: torch.Generator, bins: int, part: int = 0, parts: int = 1) -> Arrays:
+    """Put this part's rows of the whole batch's Chance beside its crops."""
     rows, frames = arrays["mask"].shape
-    draw = Draw.of(generator, rows * parts, bins, frames)
+    chance = Chance.of(generator, rows * parts, bins, frames)
     mine = slice(part * rows, (part + 1) * rows)
-    return {**arrays, "uniform": draw.uniform[mine].numpy(), "noise": draw.noise[mine].numpy()}
+    return {**arrays, "uniform": chance.uniform[mine].numpy(), "noise": chance.noise[mine].numpy()}
 
 
 def to_batch(arrays: Arrays, projection: torch.nn.Module, device: str) -> Batch:
@@ -255,9 +251,9 @@ def to_batch(arrays: Arrays, projection: torch.nn.Module, device: str) -> Batch:
     return Batch(units=units, **tensors)
 
 
-def to_draw(arrays: Arrays, device: str) -> Draw:
-    """The Draw that `add_draw` put there."""
-    return Draw(_to(arrays["uniform"], device), _to(arrays["noise"], device))
+def to_chance(arrays: Arrays, device: str) -> Chance:
+    """The Chance that `add_chance` put there."""
+    return Chance(_to(arrays["uniform"], device), _to(arrays["noise"], device))
 
 
 def _to(value: NDArray[Any], device: str) -> torch.Tensor:

@@ -21,7 +21,7 @@ from ..pipeline.sampling import sample
 from . import checkpoint
 from .base import take_weights
 from .board import Board
-from .dataset import Arrays, Augmentation, Corpus, Crops, add_draw, to_batch, to_draw
+from .dataset import Arrays, Augmentation, Corpus, Crops, add_chance, to_batch, to_chance
 from .errors import UserError
 from .loader import Loader
 from .picture import save_comparison
@@ -136,16 +136,16 @@ class Trainer:
         part, parts = self.team.rank, self.team.size
         arrays = self.crops.batch(step, part, parts)
         bins = self.model.shape.bins
-        return add_draw(arrays, fork_generator(self.settings.seed, 3, step), bins, part, parts)
+        return add_chance(arrays, fork_generator(self.settings.seed, 3, step), bins, part, parts)
 
     def _train_step(self, arrays: Arrays) -> Tensor:
         """One step; returns this process's share of the loss, times the number of processes."""
         settings = self.settings
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(settings, self.step)
-        batch, draw = to_batch(arrays, self.projection, self.device), to_draw(arrays, self.device)
+        batch, chance = to_batch(arrays, self.projection, self.device), to_chance(arrays, self.device)
         with self._precision():
-            errors = self.shared(batch, draw)
+            errors = self.shared(batch, chance)
         # Processes' gradients are averaged, and the mean is over all of their frames.
         loss = errors.sum() * (self.team.size / float(arrays["total_frames"]))
         self.optimizer.zero_grad(set_to_none=True)
