@@ -178,8 +178,7 @@ class Crops:
         `total_frames` is how many frames of all parts' rows are no padding.
         """
         cuts = self.cuts(step)
-        rows = len(cuts) // parts
-        arrays = collate([self.read(cut) for cut in cuts[part * rows : (part + 1) * rows]], self.frames)
+        arrays = collate([self.read(cut) for cut in cuts[part::parts]], self.frames)
         arrays["total_frames"] = np.array(sum(cut.stop - cut.start for cut in cuts), np.float32)
         return arrays
 
@@ -238,8 +237,7 @@ def add_chance(arrays: Arrays, generator: torch.Generator, bins: int, part: int 
     """Put this part's rows of the whole batch's Chance beside its crops."""
     rows, frames = arrays["mask"].shape
     chance = Chance.of(generator, rows * parts, bins, frames)
-    mine = slice(part * rows, (part + 1) * rows)
-    return {**arrays, "uniform": chance.uniform[mine].numpy(), "noise": chance.noise[mine].numpy()}
+    return {**arrays, "uniform": chance.uniform[part::parts].numpy(), "noise": chance.noise[part::parts].numpy()}
 
 
 def to_batch(arrays: Arrays, projection: torch.nn.Module, device: str) -> Batch:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from svc.pipeline.projection import gather
 from svc.stages import checkpoint
-from svc.stages.dataset import Augmentation, Crops, Cut, collate, gather_corpus
+from svc.stages.dataset import Crops, Cut, collate, gather_corpus
 from svc.stages.errors import UserError
 from svc.stages.progress import Progress
 from svc.stages.run import Run
