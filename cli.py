@@ -128,6 +128,8 @@ def compact(store: str) -> None:
 @click.option("--seed", type=int, help="Everything random follows from it.  [default: 0]")
 @click.option("--base", type=PATH, metavar="RUN", help="Begin with the units and weights of another run.")
 @click.option("--only", type=click.Choice(["units", "diffusion"]), help="Train one half.")
+@click.option("--compare", metavar="WIDTHS", help="Units of several widths or kinds in a table: 128,256,512,hidden.")
+@click.option("--truth", metavar="STORE", help="For --compare: the voices' same songs, to convert and measure by.")
 @click.option("--resume", is_flag=True, help="Insist that there is a run to go on with.")
 @click.option("--show", is_flag=True, help="Print the settings and do nothing.")
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
@@ -137,6 +139,8 @@ def train(
     preset: str | None,
     base: Path | None,
     only: str | None,
+    compare: str | None,
+    truth: str | None,
     resume: bool,
     show: bool,
     device: str,
@@ -157,12 +161,24 @@ def train(
         raise click.UsageError(f"preset {preset!r} is not known; choose {', '.join(PRESETS)}")
     with checked_settings():
         settings = dataclasses.replace(PRESETS[preset], **{k: v for k, v in changes.items() if v is not None})
+    out_is_default = out is None
     out = out or Path("runs") / PurePosixPath(stores[0]).name.removesuffix(".zarr")
     if show:
         click.echo(json.dumps({"preset": preset, "out": str(out), **dataclasses.asdict(settings)}, indent=1))
         return
     if resume and not (out / "run.json").exists():
         raise click.UsageError(f"there is no run in {out} to resume")
+    if compare:
+        from .stages.compare import compare as run_compare
+        from .stages.compare import table
+
+        out = out.with_name(f"{out.name}.compare") if out_is_default else out
+        with checked_settings():
+            kinds = compare.split(",")
+            lines = run_compare(stores, out, settings, kinds, truth, device, Terminal())
+        for line in table(lines):
+            click.echo(line)
+        return
     from .stages.train import train as run_train
 
     terminal = Terminal()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 WIDTH = 96
 
 
-class Judges(nn.Module):
+class MelJudges(nn.Module):
     """Codes and voices of a mel.
 
     Args:
