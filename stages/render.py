@@ -19,7 +19,6 @@ from ..pipeline.audio import AudioError, Recording
 from ..pipeline.content import Content
 from ..pipeline.diffusion import Batch, Diffusion
 from ..pipeline.pitch import PitchSettings
-from ..pipeline.projection import SoftProjection
 from ..pipeline.sampling import methods, sample
 from ..pipeline.slicing import SliceSettings, Span, slice_at_silence
 from ..pipeline.vocoder.world import World
@@ -72,8 +71,8 @@ class Singer:
             raise UserError(f"method {self.method!r} does not suit this run; choose {' or '.join(known)}")
         self.model: Diffusion
         self.model, self.step = run.load_best(self.device)
-        self.projection: SoftProjection = run.load_units()[1].to(self.device)
         self.content = _load_encoder(run, settings, self.device)
+        self.projection = run.projection(self.content.head).to(self.device)
         self.vocoder = World()
         facts = run.facts
         self.slices = SliceSettings(**facts["identity"]["slices"])
