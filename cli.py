@@ -121,7 +121,7 @@ def compact(store: str) -> None:
 @click.option("--objective", help="flow or ddpm.  [default: flow]")
 @click.option("--batch", type=int, help="Crops a step.  [default: the preset's]")
 @click.option("--seed", type=int, help="Everything random follows from it.  [default: 0]")
-@click.option("--only", type=click.Choice(["units", "diffusion"]), help="Train one half.")
+@click.option("--only", type=click.Choice(["units", "diffusion", "vocoder"]), help="Train one part.")
 @click.option("--resume", is_flag=True, help="Insist that there is a run to go on with.")
 @click.option("--show", is_flag=True, help="Print the settings and do nothing.")
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
@@ -141,23 +141,41 @@ def train(
     """
     import dataclasses
 
-    from .stages.settings import PRESETS, pick_device
+    from .stages.settings import PRESETS, VOCODER_PRESETS, VocoderSettings, pick_device
 
     if preset is None:
         preset = "base" if pick_device(device).startswith("cuda") else "tiny"
     if preset not in PRESETS:
         raise click.UsageError(f"preset {preset!r} is not known; choose {', '.join(PRESETS)}")
+    given = {k: v for k, v in changes.items() if v is not None}
+    settings: Any
     with checked_settings():
-        settings = dataclasses.replace(PRESETS[preset], **{k: v for k, v in changes.items() if v is not None})
+        if only == "vocoder":
+            known = {field.name for field in dataclasses.fields(VocoderSettings)}
+            if unknown := sorted(set(given) - known):
+                raise ValueError(f"--{unknown[0].replace('_', '-')} is nothing of the vocoder's")
+            settings = dataclasses.replace(VOCODER_PRESETS[preset], **given)
+        else:
+            settings = dataclasses.replace(PRESETS[preset], **given)
     out = out or Path("runs") / PurePosixPath(stores[0]).name.removesuffix(".zarr")
     if show:
         click.echo(json.dumps({"preset": preset, "out": str(out), **dataclasses.asdict(settings)}, indent=1))
         return
     if resume and not (out / "run.json").exists():
         raise click.UsageError(f"there is no run in {out} to resume")
+    terminal = Terminal()
+    if only == "vocoder":
+        from .stages.vocoder_training import train_vocoder
+
+        learnt = train_vocoder(list(stores), out, settings, device, terminal)
+        click.echo(
+            f"{learnt.run}: vocoder trained to step {learnt.steps}; held-out sound is off by {learnt.mel_error:.3f} in "
+            f"ln mel (before training: {learnt.untrained_mel_error:.3f}), {learnt.seconds:.0f} s"
+        )
+        click.echo(f"next: svc render song.wav -m {learnt.run}")
+        return
     from .stages.train import train as run_train
 
-    terminal = Terminal()
     terminal.say(f"preset {preset}: {settings.steps} steps of {settings.batch} x {settings.crop_seconds} s")
     report = run_train(list(stores), out, settings, device, only, terminal)
     click.echo(f"{report.run}: codes {report.code_accuracy:.0%} right on held-out utterances")
