@@ -41,7 +41,8 @@ class Batch:
     """A batch of crops, padded to one length; `mask` is 0 on padding.
 
     units float (B, U, unit_dim); mel2ph int64 (B, M); f0 Hz without gaps, voiced 0/1, loudness dBFS and mask:
-    float (B, M); speaker int64 (B,), or float (B, speakers) for a mixture; mel float (B, M, bins) when training.
+    float (B, M); speaker int64 (B,), or float (B, speakers) for a mixture, (B, M, speakers) for one that changes;
+    mel float (B, M, bins) when training.
     """
 
     units: Tensor
@@ -77,7 +78,9 @@ class Condition(nn.Module):
         angle = octaves * (2 * math.pi * 2.0 ** torch.linspace(-3, 3, PITCH_FEATURES, device=octaves.device))
         pitch = torch.cat([angle.sin(), angle.cos(), batch.voiced[..., None]], dim=-1)
         speaker = self.speaker(batch.speaker) if batch.speaker.dim() == 1 else batch.speaker @ self.speaker.weight
-        whole = units + self.pitch(pitch) + self.loudness(batch.loudness[..., None] / 20 + 2) + speaker[:, None]
+        if speaker.dim() == 2:  # one for the whole utterance
+            speaker = speaker[:, None]
+        whole = units + self.pitch(pitch) + self.loudness(batch.loudness[..., None] / 20 + 2) + speaker
         whole = (whole * batch.mask[..., None]).transpose(1, 2)
         return whole + self.context(F.silu(whole))
 

@@ -49,9 +49,9 @@ class Range:
 def choose_key(f0: F0, voice: Range) -> int:
     """The one key that a singer would take the whole song in: whole semitones, the same from first to last note.
 
-    First of all the notes must lie within reach: a semitone beyond it costs as much as the whole song lying 10 from the
-    voice's middle. Of keys that do, one near the middle; and the song's own key or an octave of it, in which a band goes
-    on playing, rather than another: that is worth 6 semitones from the middle.
+    First of all the notes must lie within reach: a semitone beyond it, on average, costs as much as a song that lies 10
+    from the voice's middle. Of keys that do, one near the middle; and the song's own key or an octave of it, in which a
+    band goes on playing, rather than another: that is worth 6 semitones from the middle.
     """
     voiced = f0[f0 > 0]
     if len(voiced) == 0:
@@ -72,7 +72,7 @@ class Strain:
     share: float
     highest: float
     lowest: float
-    spots: tuple[tuple[float, float], ...]  # seconds, longest first come first served, in order
+    spots: tuple[tuple[float, float], ...]  # seconds, the longest of them, in order
 
 
 def strain(f0: F0, voice: Range) -> Strain | None:
@@ -95,8 +95,8 @@ def strain(f0: F0, voice: Range) -> Strain | None:
 def mend_octaves(f0: F0) -> F0:
     """Stretches of up to half a second that lie an octave from what surrounds them are brought back.
 
-    Surroundings are the median pitch of the 2 s around; only a jump at both ends of the stretch makes it a slip, so that
-    an octave that is sung (longer, or reached by a glide) stays.
+    Surroundings are the median pitch of the 2 s around. Only a jump at both ends of the stretch makes it a slip: an
+    octave that is sung (longer, or reached by a glide) stays.
     """
     out = f0.copy()
     voiced = np.flatnonzero(f0 > 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -48,7 +50,7 @@ class SpectrogramJudge(nn.Module):
         norm = nn.utils.parametrizations.weight_norm
         self.layers = nn.ModuleList(
             norm(nn.Conv2d(narrow, wide, (7, 3), stride=(3 if i < 3 else 1, 1), padding=(3, 1)))
-            for i, (narrow, wide) in enumerate(zip(widths, widths[1:], strict=False))
+            for i, (narrow, wide) in enumerate(pairwise(widths))
         )
         self.output = norm(nn.Conv2d(widths[-1], 1, 3, padding=1))
 

@@ -48,7 +48,9 @@ def load(path: Path, device: str = "cpu", bf16: bool = False) -> NsfHifiGan:
         raise VocoderError(f"{file} has no config.json beside it: {EXPECTED}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise VocoderError(f"{config_file} is no vocoder's: {type(error).__name__}: {error}") from error
-    differ = [f"  {name}: {config.get(name)!r} there, {ours} here" for name, ours in MEL.items() if config[name] != ours]
+    differ = [
+        f"  {name}: {config.get(name)!r} there, {ours} here" for name, ours in MEL.items() if config[name] != ours
+    ]
     if differ:
         raise VocoderError(
             f"{path} was trained on another mel than this project's stores and models hold:\n"

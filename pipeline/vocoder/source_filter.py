@@ -1,8 +1,8 @@
 """Our own vocoder: a small network that shapes a voice's source, frame by frame, in the STFT.
 
-The source is what a throat gives: pulses that follow f0, and noise. The network hears the mel and f0 and tells, for every
-STFT bin, how loud each of the two is to be, and how the pulses' phase turns; an inverse STFT makes it sound. So the
-pitch is right from the first step of training, and what is learnt is timbre, breath and the shape of pulses.
+The source is what a throat gives: pulses that follow f0, and noise. The network hears the mel and f0 and tells, for
+every STFT bin, how loud each of the two is to be, and how the pulses' phase turns; an inverse STFT makes it sound. So
+the pitch is right from the first step of training, and what is learnt is timbre, breath and the shape of pulses.
 
 The body is Vocos' (Siuzdak, 2023, arXiv 2306.00814): ConvNeXt blocks at the mel's frame rate and an inverse-STFT head.
 Source and filter are those of harmonic-plus-noise synthesis (DDSP: Engel et al., 2020, arXiv 2001.04643; hn-NSF).
