@@ -61,7 +61,7 @@ def save_song(path: Path, source: tuple[str, Strip], result: tuple[str, Strip], 
             rows[2].plot(at, np.where(strip.f0 > 0, strip.f0, np.nan), color=colour, linewidth=width, label=label)
         rows[2].set_yscale("log")
         rows[2].set_ylabel("f0, Hz")
-        rows[2].legend(loc="upper right", ncols=3)
+        rows[2].legend(loc="upper right", ncols=3, framealpha=0.5, fontsize="small")
         for label, strip, colour, width in (lines[0], lines[2]):
             rows[3].plot(at, np.maximum(strip.loudness, QUIETEST_DB), color=colour, linewidth=width, label=label)
         rows[3].set_ylabel("loudness, dBFS")
