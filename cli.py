@@ -233,6 +233,7 @@ def render(
         from .stages.settings import RenderSettings
 
         settings = RenderSettings(key=_number_or(key, "auto"), rate=int(_number_or(rate, "song", 0)), **options)
+    from .stages.errors import UserError
     from .stages.render import AudioError, RenderReport, Singer
     from .stages.report import claim_page, write_page
     from .stages.run import Run, newest_run
@@ -255,7 +256,9 @@ def render(
     for song in found:
         try:
             done.append(singer.render(song, place(song, singer.speaker, output, found, suffix), Terminal()))
-        except AudioError as error:
+        except (AudioError, UserError) as error:
+            if len(found) == 1 and isinstance(error, UserError):
+                raise
             refused.append((song, str(error)))
             click.echo(f"refused {printable(str(song))}: {error}", err=True)
             continue

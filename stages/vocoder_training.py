@@ -204,6 +204,10 @@ class VocoderTrainer:
             checkpoint.restore_optimizer(optimizer, own)
         self.step, self.mel_error = facts["step"], facts["mel_error"]
         self.untrained_mel_error = facts["untrained_mel_error"]
+        # What a killed run logged after its last checkpoint will be logged again.
+        log = self.run.path / LOG
+        lines = log.read_text("utf-8").splitlines() if log.exists() else []
+        log.write_text("".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= self.step), "utf-8")
 
     def _to_device(self, crops: dict[str, NDArray[np.float32]]) -> Crops:
         return {name: torch.from_numpy(value).to(self.device) for name, value in crops.items()}

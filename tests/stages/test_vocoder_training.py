@@ -70,7 +70,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(trained: Path, store: Path,
     lines = [json.loads(line) for line in (run / "vocoder.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 6, 8]
     left = sorted(path.name for path in run.iterdir())
-    assert left == ["run.json", LAST, NAME, "vocoder.jsonl"]
+    assert left == sorted(["run.json", LAST, NAME, "vocoder.jsonl"])
 
 
 def test_it_learns(store: Path, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_corpus_that_is_gone_or_changed_is_said(corpus: Path, encoder: Path, t
     assert len(left) == len(clips) - 1
     assert "it has changed since it was extracted" in warned[0]
     shutil.rmtree(own)
-    with pytest.raises(UserError, match=r"10 recordings cannot be had(.|\n)*put the corpus back"):
+    with pytest.raises(UserError, match=r"8 recordings cannot be had(.|\n)*put the corpus back"):
         train_vocoder([tmp_path / "s.zarr"], new_run(tmp_path / "run", tmp_path / "s.zarr"), SMALL)
 
 
