@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..pipeline.mel_judges import cepstrum
+from ..pipeline.jury import cepstrum
 from ..pipeline.projection import SoftProjection
 from ..pipeline.sampling import sample
 from ..pipeline.tellers import purity, told

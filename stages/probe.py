@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..pipeline import pitch
 from ..pipeline.diffusion import Batch, Diffusion
 from ..pipeline.griffin_lim import griffin_lim
-from ..pipeline.mel_judges import MelJudges, cepstrum
+from ..pipeline.jury import Jury, cepstrum
 from ..pipeline.pitch import PitchSettings
 from ..pipeline.projection import Codebook
 from ..pipeline.sampling import sample
@@ -80,7 +80,7 @@ class Probe:
         self.run, self.corpus, self.held_out, self.team = run, corpus, held_out, team
         self.codebook = codebook.to(team.device)
         self.scale = model.normalise  # of the mel: it never changes
-        self.judges = MelJudges(model.shape.bins, len(codebook.centroids), len(corpus.speakers)).to(team.device)
+        self.judges = Jury(model.shape.bins, len(codebook.centroids), len(corpus.speakers)).to(team.device)
         self.songs = choose_songs(corpus, [speaker["f0_median"] for speaker in run.facts["speakers"]])
         column = f"hidden/{run.facts['code_layer']}"
         seed = run.facts["settings"]["seed"]

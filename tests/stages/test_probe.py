@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from svc.pipeline.griffin_lim import griffin_lim
+from svc.pipeline.jury import Jury, cepstrum
 from svc.pipeline.mel import log_mel
-from svc.pipeline.mel_judges import MelJudges, cepstrum
 from svc.pipeline.pitch import PitchSettings
 from svc.pipeline.singer import practice, sing
 from svc.stages.dataset import gather_corpus
@@ -82,7 +82,7 @@ def test_judges_learn_to_tell_sounds_and_voices() -> None:
         return mel.transpose(1, 2), codes, voice, torch.ones(size, 30)
 
     torch.manual_seed(0)
-    judges = MelJudges(16, 4, 2)
+    judges = Jury(16, 4, 2)
     optimizer = torch.optim.Adam(judges.parameters(), 2e-3)
     for _ in range(60):
         optimizer.zero_grad()

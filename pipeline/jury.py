@@ -13,7 +13,7 @@ from torch import Tensor, nn
 WIDTH = 96
 
 
-class MelJudges(nn.Module):
+class Jury(nn.Module):
     """Codes and voices of a mel.
 
     Args:
