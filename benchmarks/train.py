@@ -35,8 +35,8 @@ from svc.stages.train import train
 from svc.stages.trainer import Trainer
 from svc.store import open_store
 
-LIMIT = 600  # mel frames of a held-out utterance that are sampled, 7 s
-JUDGED = 4  # held-out utterances
+LIMIT = 430  # mel frames of a held-out utterance that are sampled, 5 s
+JUDGED = 2  # held-out utterances
 
 
 class Peers:

@@ -78,10 +78,11 @@ def test_training_needs_neither_encoder_nor_recordings(
 ) -> None:
     """In a process where nothing of transformers can be imported, from a copy of the store alone."""
     shutil.copytree(store, tmp_path / "s.zarr")
+    settings = dataclasses.asdict(dataclasses.replace(train_settings, steps=2, unit_steps=5))
     code = (
         "import sys; sys.modules['transformers'] = None; from pathlib import Path; import dataclasses\n"
         "from svc.stages.train import train; from svc.stages.settings import TrainSettings\n"
-        f"train([Path('s.zarr')], Path('run'), TrainSettings(**{dataclasses.asdict(train_settings)!r}))"
+        f"train([Path('s.zarr')], Path('run'), TrainSettings(**{settings!r}))"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     assert (tmp_path / "run" / "best.safetensors").exists()
