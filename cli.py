@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -406,7 +407,10 @@ class Terminal(Progress):
         if total <= done:
             yield TqdmBar(tqdm(disable=True))
             return
-        watched = sys.stderr.isatty()
+        if not sys.stderr.isatty():
+            yield LineBar(self, label, total, unit, done)
+            self.say(f"{label}: {total:.0f} {unit} done")
+            return
         shape = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} {unit} [{elapsed}, {remaining} left{postfix}]"
         with tqdm(
             total=total,
@@ -414,12 +418,9 @@ class Terminal(Progress):
             desc=printable(label),
             unit=unit,
             bar_format=shape,
-            disable=not watched,
             leave=False,
         ) as bar:
             yield TqdmBar(bar)
-        if not watched:
-            self.say(f"{label}: {total:.0f} {unit} done")
 
 
 class TqdmBar:
@@ -433,6 +434,33 @@ class TqdmBar:
 
     def note(self, text: str) -> None:
         self._bar.set_postfix_str(text, refresh=False)
+
+
+class LineBar:
+    """A line now and then, for a log: how far it is, what was noted, how long it still takes."""
+
+    EVERY = 30.0  # seconds
+
+    def __init__(self, terminal: Terminal, label: str, total: float, unit: str, done: float):
+        self.terminal, self.label, self.total, self.unit = terminal, label, total, unit
+        self.first = self.done = done
+        self.noted, self.begun = "", time.monotonic()
+        self.told = self.begun
+
+    def advance(self, amount: float = 1) -> None:
+        self.done += amount
+        now = time.monotonic()
+        if now - self.told < self.EVERY or self.done >= self.total:
+            return
+        self.told = now
+        left = (now - self.begun) / (self.done - self.first) * (self.total - self.done)
+        self.terminal.say(
+            f"{self.label}: {self.done:.0f} of {self.total:.0f} {self.unit}{self.noted}, "
+            f"{int(left) // 60}:{int(left) % 60:02d} min left"
+        )
+
+    def note(self, text: str) -> None:
+        self.noted = f", {text}"
 
 
 @contextmanager
