@@ -61,6 +61,7 @@ def main() -> None:
 @click.option("--f0-min", type=float, help="Hz.  [default: 65]")
 @click.option("--f0-max", type=float, help="Hz.  [default: 1100]")
 @click.option("--slice-db", type=float, help="Silence, in dB under the loudest moment.  [default: -40]")
+@click.option("--shifts", help="Mels moved by semitones to augment training with, such as -4,4.")
 @click.option("--precision", help="The encoder's arithmetic: fp32, bf16 or fp16.  [default: fp32]")
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--workers", default=0, metavar="N", help="Compute in N processes.  [default: threads of this one]")
@@ -72,6 +73,7 @@ def extract(
     corpora: tuple[Path, ...],
     store: str | None,
     layers: str | None,
+    shifts: str | None,
     check: bool,
     dry_run: bool,
     as_json: bool,
@@ -85,7 +87,8 @@ def extract(
     with checked_settings():
         from .stages.settings import ExtractSettings, beside
 
-        settings = ExtractSettings(layers=_layers(layers), **options)
+        wanted = _numbers("shifts", shifts) or ()
+        settings = ExtractSettings(layers=_numbers("layers", layers), shifts=wanted, **options)
     from .stages.extract import extract as run_extract
 
     report = run_extract(corpora, store or str(beside(corpora[0], ".zarr")), settings, Terminal(), dry_run, check)
@@ -115,12 +118,15 @@ def compact(store: str) -> None:
     "--store", "stores", multiple=True, required=True, metavar="STORE", help="What svc extract made; may be repeated."
 )
 @click.option("--out", type=PATH, help="The run's folder.  [default: runs/NAME of the store]")
-@click.option("--preset", help="tiny, base or large.  [default: base on a GPU, tiny without]")
+@click.option("--preset", help="tiny, base, large, diff-svc or diffusion-svc.  [default: base on a GPU, tiny without]")
 @click.option("--steps", type=int, help="Steps of the acoustic model.  [default: the preset's]")
 @click.option("--unit-dim", type=int, help="Width of the soft units.  [default: 256]")
+@click.option("--units", help="soft, hidden, linear or hubert-soft.  [default: soft]")
 @click.option("--objective", help="flow or ddpm.  [default: flow]")
+@click.option("--denoiser", help="wavenet or lynxnet2.  [default: the preset's]")
 @click.option("--batch", type=int, help="Crops a step.  [default: the preset's]")
 @click.option("--seed", type=int, help="Everything random follows from it.  [default: 0]")
+@click.option("--base", type=PATH, metavar="RUN", help="Begin with the units and weights of another run.")
 @click.option("--only", type=click.Choice(["units", "diffusion", "vocoder"]), help="Train one part.")
 @click.option("--resume", is_flag=True, help="Insist that there is a run to go on with.")
 @click.option("--show", is_flag=True, help="Print the settings and do nothing.")
@@ -129,6 +135,7 @@ def train(
     stores: tuple[str, ...],
     out: Path | None,
     preset: str | None,
+    base: Path | None,
     only: str | None,
     resume: bool,
     show: bool,
@@ -137,7 +144,8 @@ def train(
 ) -> None:
     """Train a voice from a store: the soft units, then the acoustic model. The encoder is not needed.
 
-    Interrupted, the same command goes on; with a larger --steps, it trains on.
+    Interrupted, the same command goes on; with a larger --steps, it trains on. On several GPUs:
+    accelerate launch -m svc.cli train --store ...
     """
     import dataclasses
 
@@ -177,9 +185,13 @@ def train(
     from .stages.train import train as run_train
 
     terminal.say(f"preset {preset}: {settings.steps} steps of {settings.batch} x {settings.crop_seconds} s")
-    report = run_train(list(stores), out, settings, device, only, terminal)
-    click.echo(f"{report.run}: codes {report.code_accuracy:.0%} right on held-out utterances")
+    report = run_train(list(stores), out, settings, device, only, terminal, base)
+    if not report.leads:
+        return
+    codes = "" if report.code_accuracy is None else f": codes {report.code_accuracy:.0%} right on held-out utterances"
+    click.echo(f"{report.run}{codes}")
     if only != "units":
+        click.echo(f"  {report.verdict}")
         click.echo(
             f"  step {report.steps}, best at {report.best_step} (held-out loss {report.best_loss:.4f}); a held-out "
             f"utterance is off by {report.mel_error:.2f} in ln mel: see {report.run / 'held_out.png'}"
@@ -423,16 +435,20 @@ def _number_or(text: str, word: str, meaning: float | str | None = None) -> Any:
         raise ValueError(f"{text!r}: expected a number or {word}") from error
 
 
-def _layers(text: str | None) -> tuple[int, ...] | None:
+def _numbers(name: str, text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     try:
         return tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError as error:
-        raise ValueError(f"layers {text!r}: expected numbers with commas between, such as 7,12") from error
+        raise ValueError(f"{name} {text!r}: expected numbers with commas between, such as 7,12") from error
 
 
 def printable(text: str) -> str:
     """Text that any terminal takes: bytes of a name that are no UTF-8 become question marks."""
     encoding = sys.stdout.encoding or "utf-8"
     return text.encode(encoding, "replace").decode(encoding, "replace")
+
+
+if __name__ == "__main__":  # accelerate launch -m svc.cli
+    main()

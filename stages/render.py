@@ -95,8 +95,8 @@ class Singer:
                     + (f", not {settings.k_step}" if model.decoder else " alone: it has no auxiliary decoder")
                 )
             model.depth = settings.k_step / 1000
-        projection = run.load_units()[1].to(self.device)
         self.content = _load_encoder(run, settings, self.device)
+        projection = run.projection(self.content.head).to(self.device)
         self.vocoder = load_vocoder(settings.vocoder, run, self.device, bf16)
         self.slices = SliceSettings(**facts["identity"]["slices"])
         self.pitch = settings.pitch(PitchSettings(*(facts["pitch"][name] for name in ("method", "f0_min", "f0_max"))))
@@ -240,8 +240,8 @@ class Singer:
         """What came out: its mel, and its f0 against the asked one."""
         if len(wav) < mel.N_FFT:
             return
-        # dio is quick, and here only asked whether the vocoder sang what it was asked
-        measured = pitch.track(wav, PitchSettings("dio", self.pitch.f0_min, self.pitch.f0_max))
+        # whatever tracked the song, the result is heard by what proved best (docs/f0.md)
+        measured = pitch.track(wav, PitchSettings(f0_min=self.pitch.f0_min, f0_max=self.pitch.f0_max))
         signal = torch.from_numpy(wav)
         sung.result.put(start, mel.log_mel(signal).numpy(), measured, mel.loudness(signal).numpy())
         asked = sung.asked[start : start + len(measured)]

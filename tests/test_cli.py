@@ -178,8 +178,8 @@ def test_every_option_of_render_at_once(tmp_path: Path, run: Path, song: Path) -
     (tmp_path / "songs" / "broken.wav").write_text("not a sound")
     options = shlex.split(
         "-k auto -s alto:0.5,bass:0.5 --vocoder world --steps 2 --method heun --k-step 100 --seed 3 --f0 dio "
-        "--f0-min 70 --f0-max 900 --f0-smooth 60 --f0-octaves --formants 1 --loudness 0.5 --threshold -60 --retrieve 0.3 "
-        "--depth 24 --rate song --format flac --precision fp32 --batch 2 -v"
+        "--f0-min 70 --f0-max 900 --f0-smooth 60 --f0-octaves --formants 1 --loudness 0.5 --threshold -60 "
+        "--retrieve 0.3 --depth 24 --rate song --format flac --precision fp32 --batch 2 -v"
     )
     page = tmp_path / "page.html"
     result = svc("render", tmp_path / "songs", "-m", run, "-o", tmp_path / "out", *options, "--report", page)
