@@ -9,8 +9,8 @@ Diff-SVC        HuBERT-base a file at a time, harvest, 51 evaluations (PNDM, spe
                 condition is convolved anew at each of them, NSF-HiFiGAN; all in fp32
 Diffusion-SVC   the same with 100 evaluations (DPM-Solver++) of 20 x 512 layers
 
-Ours are the presets as `svc render` runs them: condition convolved once, bf16 where the machine multiplies it, 20 steps.
-Each part that both have is theirs and ours by turns, so ratios hold on a busy machine; absolute figures do not.
+Ours are the presets as `svc render` runs them: condition convolved once, bf16 where the machine multiplies it, 20
+steps. Each part that both have is theirs and ours by turns, so ratios hold on a busy machine; absolute figures do not.
 """
 
 # How many threads torch uses is read when it is imported, so imports follow the lines that set it.
@@ -43,9 +43,11 @@ from svc.pipeline.frames import CONTENT_RATE, MEL_FRAME_RATE, MEL_RATE
 from svc.pipeline.mel import log_mel
 from svc.pipeline.pitch import PitchSettings
 from svc.pipeline.sampling import sample
-from svc.pipeline.singer import Voice, practice, sing
+from svc.pipeline.singer import Note, sing
 from svc.pipeline.vocoder import nsf_hifigan, source_filter
+from svc.pipeline.vocoder.vocoder import Vocoder
 from svc.pipeline.vocoder.world import World
+from svc.stages.demo import VOICES
 from svc.stages.settings import PRESETS, VOCODER_PRESETS, pick_precision
 from torch import Tensor, nn
 
@@ -99,7 +101,7 @@ def main() -> None:
     costs = measure(parts(given.seconds), given.seconds, given.repeats)
     songs = totals(costs)
     bf16 = pick_precision("auto", "cpu") == "bf16"
-    print(f"{platform.processor() or platform.machine()}, one thread, {'bf16' if bf16 else 'fp32'} for our networks\n")
+    print(f"{platform.machine()}, one thread, {'bf16' if bf16 else 'fp32'} for our networks\n")
     print("| part | CPU-s per s |\n|---|---|")
     for name, cost in costs.items():
         print(f"| {name} | {cost:.4f} |")
@@ -115,12 +117,11 @@ def parts(seconds: float) -> dict[str, Callable[[], Any]]:
     """Name -> one run of it over `seconds` of a synthetic singer."""
     from transformers import HubertConfig, HubertModel
 
-    wav = sing(practice(Voice("alto"), seconds, 0), Voice("alto"), 0)[0][: int(seconds * MEL_RATE)].astype(np.float32)
+    score = [Note(60 + number % 5, 0.5) for number in range(int(2 * seconds) + 2)]
+    wav = sing(score, VOICES[0], 0)[0][: int(seconds * MEL_RATE)].astype(np.float32)
     mel, f0 = log_mel(torch.from_numpy(wav)).numpy(), pitch.track(wav, PitchSettings("dio"))
     hubert = HubertModel(HubertConfig()).eval()
-    sound_16k = torch.from_numpy(
-        np.ascontiguousarray(wav[:: MEL_RATE // CONTENT_RATE])[None, : int(seconds * CONTENT_RATE)]
-    )
+    sound_16k = torch.randn(1, int(seconds * CONTENT_RATE))
     wide = pick_precision("auto", "cpu") == "bf16"
     shape = nsf_hifigan.Shape((8, 8, 2, 2, 2), (16, 16, 4, 4, 4), 512, (3, 7, 11), ((1, 3, 5),) * 3, 128, MEL_RATE)
     generator = nsf_hifigan.Generator(shape)
@@ -139,13 +140,17 @@ def parts(seconds: float) -> dict[str, Callable[[], Any]]:
     for preset in ("tiny", "base", "large"):
         model = our_model(preset)
         made[f"{preset}: whole sampling, 20 steps"] = lambda model=model: draw(model, frames, wide)
-    made["NSF-HiFiGAN, fp32 (peers)"] = lambda v=nsf_hifigan.NsfHifiGan(generator, {}): v(mel, f0)
-    made["NSF-HiFiGAN, as we run it"] = lambda v=nsf_hifigan.NsfHifiGan(generator, {}, bf16=wide): v(mel, f0)
+    vocoders: dict[str, Vocoder] = {
+        "NSF-HiFiGAN, fp32 (peers)": nsf_hifigan.NsfHifiGan(generator, {}),
+        "NSF-HiFiGAN, as we run it": nsf_hifigan.NsfHifiGan(generator, {}, bf16=wide),
+        "WORLD": World(),
+    }
     for preset in ("tiny", "base"):
         own = VOCODER_PRESETS[preset]
         network = source_filter.SourceFilterNet(source_filter.Shape(own.channels, own.layers))
-        made[f"own vocoder, {preset}"] = lambda v=source_filter.SourceFilter(network, {}): v(mel, f0)
-    made["WORLD"] = lambda v=World(): v(mel, f0)
+        vocoders[f"own vocoder, {preset}"] = source_filter.SourceFilter(network, {})
+    for name, vocoder in vocoders.items():
+        made[name] = lambda vocoder=vocoder: vocoder(mel, f0)
     return made
 
 
