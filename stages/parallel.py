@@ -105,6 +105,6 @@ class Singers:
             raise UserError(f"{path} is no description of singers as svc writes it: {error}") from error
 
 
-def singers_of(run: Path) -> Path | None:
-    """The `singers.json` that lies beside a run, as `svc demo` leaves it."""
-    return path if (path := run.absolute().parent / FILE).exists() else None
+def singers_of(path: Path) -> Path | None:
+    """The `singers.json` that lies beside a run or a corpus, as `svc demo` leaves it."""
+    return found if (found := path.absolute().parent / FILE).exists() else None

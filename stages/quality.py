@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from typing import Any
 
 import numpy as np
 import torch
@@ -152,9 +151,10 @@ def table(rows: dict[str, Row]) -> str:
     """Rows as a Markdown table."""
     lines = ["| system | " + " | ".join(HEADINGS.values()) + " |", "|---|" + "---|" * len(HEADINGS)]
     for name, row in rows.items():
-        lines.append(f"| {name} | " + " | ".join(_shown(getattr(row, column)) for column in HEADINGS) + " |")
+        lines.append(f"| {name} | " + " | ".join(shown(getattr(row, column)) for column in HEADINGS) + " |")
     return "\n".join(lines)
 
 
-def _shown(value: Any) -> str:
-    return "" if value is None or np.isnan(value) else f"{value:.1f}" if abs(value) >= 3 else f"{value:.3f}"
+def shown(value: float) -> str:
+    """A figure for a table."""
+    return "" if np.isnan(value) else f"{value:.1f}" if abs(value) >= 3 else f"{value:.3f}"
