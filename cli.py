@@ -61,6 +61,7 @@ def main() -> None:
 @click.option("--f0-min", type=float, help="Hz.  [default: 65]")
 @click.option("--f0-max", type=float, help="Hz.  [default: 1100]")
 @click.option("--slice-db", type=float, help="Silence, in dB under the loudest moment.  [default: -40]")
+@click.option("--shifts", help="Mels moved by semitones to augment training with, such as -4,4.")
 @click.option("--precision", help="The encoder's arithmetic: fp32, bf16 or fp16.  [default: fp32]")
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--workers", default=0, metavar="N", help="Compute in N processes.  [default: threads of this one]")
@@ -72,6 +73,7 @@ def extract(
     corpora: tuple[Path, ...],
     store: str | None,
     layers: str | None,
+    shifts: str | None,
     check: bool,
     dry_run: bool,
     as_json: bool,
@@ -85,7 +87,8 @@ def extract(
     with checked_settings():
         from .stages.settings import ExtractSettings, beside
 
-        settings = ExtractSettings(layers=_layers(layers), **options)
+        wanted = _numbers("shifts", shifts) or ()
+        settings = ExtractSettings(layers=_numbers("layers", layers), shifts=wanted, **options)
     from .stages.extract import extract as run_extract
 
     report = run_extract(corpora, store or str(beside(corpora[0], ".zarr")), settings, Terminal(), dry_run, check)
@@ -115,13 +118,16 @@ def compact(store: str) -> None:
     "--store", "stores", multiple=True, required=True, metavar="STORE", help="What svc extract made; may be repeated."
 )
 @click.option("--out", type=PATH, help="The run's folder.  [default: runs/NAME of the store]")
-@click.option("--preset", help="tiny, base or large.  [default: base on a GPU, tiny without]")
+@click.option("--preset", help="tiny, base, large, diff-svc or diffusion-svc.  [default: base on a GPU, tiny without]")
 @click.option("--steps", type=int, help="Steps of the acoustic model.  [default: the preset's]")
 @click.option("--unit-dim", type=int, help="Width of the soft units.  [default: 256]")
+@click.option("--units", help="soft, hidden, linear or hubert-soft.  [default: soft]")
 @click.option("--objective", help="flow or ddpm.  [default: flow]")
+@click.option("--denoiser", help="wavenet or lynxnet2.  [default: the preset's]")
 @click.option("--batch", type=int, help="Crops a step.  [default: the preset's]")
 @click.option("--seed", type=int, help="Everything random follows from it.  [default: 0]")
-@click.option("--only", type=click.Choice(["units", "diffusion"]), help="Train one half.")
+@click.option("--base", type=PATH, metavar="RUN", help="Begin with the units and weights of another run.")
+@click.option("--only", type=click.Choice(["units", "diffusion", "vocoder"]), help="Train one part.")
 @click.option("--resume", is_flag=True, help="Insist that there is a run to go on with.")
 @click.option("--show", is_flag=True, help="Print the settings and do nothing.")
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
@@ -129,6 +135,7 @@ def train(
     stores: tuple[str, ...],
     out: Path | None,
     preset: str | None,
+    base: Path | None,
     only: str | None,
     resume: bool,
     show: bool,
@@ -137,31 +144,54 @@ def train(
 ) -> None:
     """Train a voice from a store: the soft units, then the acoustic model. The encoder is not needed.
 
-    Interrupted, the same command goes on; with a larger --steps, it trains on.
+    Interrupted, the same command goes on; with a larger --steps, it trains on. On several GPUs:
+    accelerate launch -m svc.cli train --store ...
     """
     import dataclasses
 
-    from .stages.settings import PRESETS, pick_device
+    from .stages.settings import PRESETS, VOCODER_PRESETS, VocoderSettings, pick_device
 
     if preset is None:
         preset = "base" if pick_device(device).startswith("cuda") else "tiny"
     if preset not in PRESETS:
         raise click.UsageError(f"preset {preset!r} is not known; choose {', '.join(PRESETS)}")
+    given = {k: v for k, v in changes.items() if v is not None}
+    settings: Any
     with checked_settings():
-        settings = dataclasses.replace(PRESETS[preset], **{k: v for k, v in changes.items() if v is not None})
+        if only == "vocoder":
+            known = {field.name for field in dataclasses.fields(VocoderSettings)}
+            if unknown := sorted(set(given) - known):
+                raise ValueError(f"--{unknown[0].replace('_', '-')} is nothing of the vocoder's")
+            settings = dataclasses.replace(VOCODER_PRESETS[preset], **given)
+        else:
+            settings = dataclasses.replace(PRESETS[preset], **given)
     out = out or Path("runs") / PurePosixPath(stores[0]).name.removesuffix(".zarr")
     if show:
         click.echo(json.dumps({"preset": preset, "out": str(out), **dataclasses.asdict(settings)}, indent=1))
         return
     if resume and not (out / "run.json").exists():
         raise click.UsageError(f"there is no run in {out} to resume")
+    terminal = Terminal()
+    if only == "vocoder":
+        from .stages.vocoder_training import train_vocoder
+
+        learnt = train_vocoder(list(stores), out, settings, device, terminal)
+        click.echo(
+            f"{learnt.run}: vocoder trained to step {learnt.steps}; held-out sound is off by {learnt.mel_error:.3f} in "
+            f"ln mel (before training: {learnt.untrained_mel_error:.3f}), {learnt.seconds:.0f} s"
+        )
+        click.echo(f"next: svc render song.wav -m {learnt.run}")
+        return
     from .stages.train import train as run_train
 
-    terminal = Terminal()
     terminal.say(f"preset {preset}: {settings.steps} steps of {settings.batch} x {settings.crop_seconds} s")
-    report = run_train(list(stores), out, settings, device, only, terminal)
-    click.echo(f"{report.run}: codes {report.code_accuracy:.0%} right on held-out utterances")
+    report = run_train(list(stores), out, settings, device, only, terminal, base)
+    if not report.leads:
+        return
+    codes = "" if report.code_accuracy is None else f": codes {report.code_accuracy:.0%} right on held-out utterances"
+    click.echo(f"{report.run}{codes}")
     if only != "units":
+        click.echo(f"  {report.verdict}")
         click.echo(
             f"  step {report.steps}, best at {report.best_step} (held-out loss {report.best_loss:.4f}); a held-out "
             f"utterance is off by {report.mel_error:.2f} in ln mel: see {report.run / 'held_out.png'}"
@@ -172,57 +202,101 @@ def train(
 @main.command()
 @click.argument("songs", nargs=-1, required=True, type=PATH, metavar="SONG...")
 @click.option("-m", "--model", type=PATH, help="The run.  [default: the newest in runs/]")
-@click.option("-o", "--output", type=PATH, help="A .wav, or a folder.  [default: SONG.SPEAKER.wav beside the song]")
-@click.option("-k", "--key", "--transpose", default=0.0, show_default=True, help="Semitones up.")
-@click.option("-s", "--speaker", help="Whose voice, by name.  [default: the run's first]")
+@click.option("-o", "--output", type=PATH, help="A file, or a folder.  [default: SONG.SPEAKER.wav beside the song]")
+@click.option("-k", "--key", "--transpose", default="0", show_default=True, help="Semitones up, or auto.")
+@click.option("-s", "--speaker", help='A name, "a:0.7,b:0.3", or "0=a; 1:30=b".  [default: the run\'s first]')
+@click.option("--vocoder", metavar="NAME", help="own, world, or a path.  [default: the run's own if trained, or world]")
 @click.option("--steps", default=20, show_default=True, help="Sampling steps.")
 @click.option("--method", help="euler or heun (flow); dpm-solver, unipc, ddim, pndm or ddpm (ddpm).")
+@click.option("--k-step", type=int, help="Noise steps of 1000 to start from.  [default: as trained]")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--f0", metavar="METHOD", help=f"{METHODS}.  [default: as the store was made]")
+@click.option("--f0-min", type=float, help="Hz.  [default: as the store was made]")
+@click.option("--f0-max", type=float, help="Hz.  [default: as the store was made]")
+@click.option("--f0-smooth", "smooth_ms", default=0.0, metavar="MS", help="Smooth f0 over so many milliseconds.")
+@click.option("--f0-octaves", "mend_octaves", is_flag=True, help="Mend the f0 tracker's octave slips.")
+@click.option("--formants", default=0.0, metavar="N", help="Move formants up by semitones.")
+@click.option("--loudness", default=0.0, metavar="0..1", help="Give the result the song's own loudness, so much.")
+@click.option("--threshold", type=float, metavar="DB", help="Be silent where the song is softer than this, dBFS.")
+@click.option("--retrieve", "--index-ratio", default=0.0, metavar="0..1", help="Take units from the target's own.")
+@click.option("--format", "suffix", default="wav", show_default=True, help="wav, flac, mp3 or ogg, unless -o says it.")
+@click.option("--depth", default="16", show_default=True, help="16, 24 or float.")
+@click.option("--rate", default="44100", show_default=True, help="Sample rate in Hz, or song for the song's own.")
+@click.option("--separate", is_flag=True, help="The song is a mix: sing its voice anew, and mix it back.")
 @click.option("--encoder", help="Where the run's encoder is now.  [default: where it was]")
+@click.option("--precision", default="auto", show_default=True, help="fp32, bf16, or auto.")
+@click.option("--batch", default=0, metavar="N", help="Slices sampled at once.  [default: 1, on a GPU 8]")
+@click.option("--report", type=PATH, metavar="HTML", help="A page to listen to and look at all of it.")
+@click.option("-v", "--verbose", is_flag=True, help="Say where the time went.")
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 def render(
     songs: tuple[Path, ...],
     model: Path | None,
     output: Path | None,
-    key: float,
-    speaker: str | None,
-    steps: int,
-    method: str | None,
-    seed: int,
-    encoder: str | None,
-    device: str,
+    key: str,
+    rate: str,
+    suffix: str,
+    report: Path | None,
+    verbose: bool,
+    **options: Any,
 ) -> None:
-    """Sing each SONG with a trained voice. Beside each result lie a picture and its settings."""
+    """Sing each SONG (or each in a folder) with a trained voice. Beside each result lie a picture and its settings."""
     with checked_settings():
         from .stages.settings import RenderSettings
 
-        settings = RenderSettings(speaker, key, steps, method, seed, encoder, device)
-    from .stages.render import AudioError, Singer
+        settings = RenderSettings(key=_number_or(key, "auto"), rate=int(_number_or(rate, "song", 0)), **options)
+    from .stages.errors import UserError
+    from .stages.render import AudioError, RenderReport, Singer
+    from .stages.report import claim_page, write_page
     from .stages.run import Run, newest_run
-    from .stages.sound import place
+    from .stages.songs import find_songs
+    from .stages.sound import FORMATS, place
 
+    if (suffix := "." + suffix.lower().lstrip(".")) not in FORMATS:
+        raise click.UsageError(f"format {suffix[1:]!r} is not written; choose {', '.join(s[1:] for s in FORMATS)}")
+    if report:
+        claim_page(report)
     run = Run.open(model or newest_run())
+    found = find_songs(songs)
     singer = Singer(run, settings)
-    click.echo(f"{run.path} (step {singer.step}): {singer.speaker} sings, {key:+g} semitones, on {singer.device}")
-    refused = 0
-    for song in songs:
+    click.echo(
+        f"{run.path} (step {singer.step}): {printable(singer.speaker)} sings, through {singer.vocoder.name}, "
+        f"on {singer.device}"
+    )
+    done: list[RenderReport] = []
+    refused: list[tuple[Path, str]] = []
+    for song in found:
         try:
-            out = place(song, singer.speaker, output, songs)
-            report = singer.render(song, out, Terminal())
-        except AudioError as error:
-            refused += 1
+            done.append(singer.render(song, place(song, singer.speaker, output, found, suffix), Terminal()))
+        except (AudioError, UserError) as error:
+            if len(found) == 1 and isinstance(error, UserError):
+                raise
+            refused.append((song, str(error)))
             click.echo(f"refused {printable(str(song))}: {error}", err=True)
             continue
-        for note in report.notes:
-            click.echo(f"  mended {printable(str(song))}: {note}")
-        in_tune = (
-            "nothing in it is voiced"
-            if report.within_50_cents is None
-            else f"{report.within_50_cents:.1%} of voiced frames within 50 cents of the asked f0 "
-            f"(median {report.median_cents:.1f})"
-        )
-        click.echo(f"{printable(str(report.wav))}: {report.seconds:.1f} s in {report.took:.1f} s; {in_tune}")
-    sys.exit(DONE if not refused else WRONG if refused == len(songs) else REFUSED)
+        _tell(done[-1], verbose)
+    if report:
+        write_page(report, done, refused)
+        click.echo(f"{printable(str(report))}: listen and look")
+    sys.exit(DONE if not refused else WRONG if not done else REFUSED)
+
+
+def _tell(report: Any, verbose: bool) -> None:
+    """What came of one song."""
+    for note in report.notes:
+        click.echo(f"  {printable(str(report.song))}: {printable(note)}")
+    in_tune = (
+        "nothing in it is voiced"
+        if report.within_50_cents is None
+        else f"{report.within_20_cents:.1%} of voiced frames within 20 cents of the asked f0 "
+        f"({report.within_50_cents:.1%} within 50)"
+    )
+    click.echo(f"{printable(str(report.wav))}: {report.seconds:.1f} s in {report.took:.1f} s; {in_tune}")
+    if verbose:
+        for name, seconds in report.timings.items():
+            click.echo(f"  {seconds:8.2f} s  {seconds / report.seconds:6.3f} of real time  {name}")
+        if report.first_sound is not None:
+            click.echo(f"  first sound after {report.first_sound:.2f} s")
 
 
 @main.command()
@@ -399,16 +473,30 @@ def checked_settings() -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
-def _layers(text: str | None) -> tuple[int, ...] | None:
+def _number_or(text: str, word: str, meaning: float | str | None = None) -> Any:
+    """A number, or what a word stands for (itself, if nothing else)."""
+    if text.strip().lower() == word:
+        return word if meaning is None else meaning
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r}: expected a number or {word}") from error
+
+
+def _numbers(name: str, text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     try:
         return tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError as error:
-        raise ValueError(f"layers {text!r}: expected numbers with commas between, such as 7,12") from error
+        raise ValueError(f"{name} {text!r}: expected numbers with commas between, such as 7,12") from error
 
 
 def printable(text: str) -> str:
     """Text that any terminal takes: bytes of a name that are no UTF-8 become question marks."""
     encoding = sys.stdout.encoding or "utf-8"
     return text.encode(encoding, "replace").decode(encoding, "replace")
+
+
+if __name__ == "__main__":  # accelerate launch -m svc.cli
+    main()

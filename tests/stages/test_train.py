@@ -14,11 +14,12 @@ import pytest
 import torch
 from svc.pipeline.projection import gather
 from svc.stages import checkpoint
-from svc.stages.dataset import Crops, collate, gather_corpus
+from svc.stages.dataset import Crops, Cut, collate, gather_corpus
 from svc.stages.errors import UserError
 from svc.stages.progress import Progress
 from svc.stages.run import Run
 from svc.stages.settings import PRESETS, TrainSettings
+from svc.stages.team import Team
 from svc.stages.train import train
 from svc.stages.trainer import Trainer
 from svc.store import open_store
@@ -42,7 +43,7 @@ def test_what_is_held_out_is_not_trained_on_and_stays_so(store: Path) -> None:
 
 def test_a_batch_depends_on_seed_and_step_alone(store: Path) -> None:
     corpus = gather_corpus([open_store(store)], Progress())
-    a, b = (Crops(corpus.train, corpus.speakers, 4, 60, 4, seed=3) for _ in range(2))
+    a, b = (Crops(corpus.train, corpus.speakers, "hidden/4", 60, 4, seed=3) for _ in range(2))
     a.batch(0)  # what was drawn before does not matter
     for name, value in a.batch(7).items():
         np.testing.assert_array_equal(value, b.batch(7)[name])
@@ -52,11 +53,11 @@ def test_a_batch_depends_on_seed_and_step_alone(store: Path) -> None:
 def test_a_crop_s_units_are_those_that_sound_in_it(store: Path) -> None:
     """Gathered through the crop's own mel2ph, they equal the whole clip's gathered, then cut."""
     clip = open_store(store)[3]
-    crops = Crops([clip], [clip.speaker], 4, 60, 1, seed=0)
+    crops = Crops([clip], [clip.speaker], "hidden/4", 60, 1, seed=0)
     whole = torch.from_numpy(clip.hidden(4).astype(np.float32))[None]
     everywhere = gather(whole, torch.from_numpy(clip.mel2ph.astype(np.int64))[None])[0]
     for start in (0, 1, 37, clip.row.mel_frames - 60):
-        crop = collate([crops._crop(clip, start, start + 60)])
+        crop = collate([crops.read(Cut(clip, start, start + 60))], 60)
         units = gather(torch.from_numpy(crop["hidden"]), torch.from_numpy(crop["mel2ph"]))[0]
         torch.testing.assert_close(units, everywhere[start : start + 60])
 
@@ -64,7 +65,7 @@ def test_a_crop_s_units_are_those_that_sound_in_it(store: Path) -> None:
 def test_clips_shorter_than_a_crop_are_used_whole_and_masked(store: Path) -> None:
     corpus = gather_corpus([open_store(store)], Progress())
     longest = max(c.row.mel_frames for c in corpus.train)
-    batch = Crops(corpus.train, corpus.speakers, 4, longest + 100, 6, seed=0).batch(0)
+    batch = Crops(corpus.train, corpus.speakers, "hidden/4", longest + 100, 6, seed=0).batch(0)
     lengths = batch["mask"].sum(1).astype(int)
     assert set(lengths) <= {c.row.mel_frames for c in corpus.train}
     for row, length in enumerate(lengths):
@@ -98,10 +99,24 @@ def test_it_learns(run: Path) -> None:
     assert (run / "held_out.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path, store: Path, run: Path, train_settings) -> None:
-    """To the bit: stopped at step 20, then 40, then trained to 60."""
-    for steps in (20, 40, 60):
-        train([store], tmp_path / "r", dataclasses.replace(train_settings, steps=steps))
+def test_interrupted_and_resumed_equals_uninterrupted(
+    tmp_path: Path, store: Path, run: Path, train_settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the bit: stopped in step 30, of which 10 are lost, and in 41, where one is."""
+    real, seen = Trainer._train_step, []
+
+    def interrupted(self: Trainer, arrays: object) -> torch.Tensor:
+        if self.step in (30, 41) and self.step not in seen:
+            seen.append(self.step)
+            raise KeyboardInterrupt
+        return real(self, arrays)
+
+    monkeypatch.setattr(Trainer, "_train_step", interrupted)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train([store], tmp_path / "r", train_settings)
+    train([store], tmp_path / "r", train_settings)
+    assert seen == [30, 41]
     assert equal(weights(tmp_path / "r"), weights(run))
     assert (tmp_path / "r" / "log.jsonl").read_text() == (run / "log.jsonl").read_text()
 
@@ -192,7 +207,7 @@ def test_a_training_that_comes_apart_says_so_and_keeps_what_was_good(
     good = (copy / "last.safetensors").read_bytes(), (copy / "best.safetensors").read_bytes()
     real = Trainer._train_step
 
-    def diverging(self: Trainer, batch: object) -> float:
+    def diverging(self: Trainer, batch: object) -> torch.Tensor:
         loss = real(self, batch)
         with torch.no_grad():
             self.average.denoiser.output.weight.fill_(torch.nan)
@@ -208,7 +223,7 @@ def test_a_run_killed_in_its_first_write_is_begun_again(tmp_path: Path, store: P
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / ".run.json.123.partial").write_bytes(b"{")
     train([store], tmp_path / "r", train_settings, only="units")
-    assert sorted(p.name for p in (tmp_path / "r").iterdir()) == ["run.json", "units.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "r").iterdir()) == ["lock", "run.json", "units.safetensors"]
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, run: Path) -> None:
@@ -240,6 +255,6 @@ def test_overfitting_one_crop_reaches_it(tmp_path: Path, store: Path, train_sett
     untrained = train([store], tmp_path / "r", dataclasses.replace(settings, steps=1)).mel_error
     for name in ("last", "best"):
         (tmp_path / "r" / f"{name}.safetensors").unlink()
-    trainer = Trainer(Run.open(tmp_path / "r"), corpus, settings, 4, "cpu")
+    trainer = Trainer(Run.open(tmp_path / "r"), corpus, settings, Team("cpu"))
     trainer.fit(Progress())
     assert trainer.listen() < 0.5 * untrained
