@@ -31,18 +31,18 @@ def one_message(result: Result, says: str) -> None:
 
 def test_help_names_every_command() -> None:
     result = svc("--help")
-    for name in ("extract", "train", "render", "inspect", "verify", "compact", "demo"):
+    for name in ("extract", "train", "render", "inspect", "verify", "compact", "evaluate", "demo"):
         assert name in result.output
 
 
 def test_help_names_what_there_is() -> None:
     """Help is written without importing torch, so that it is quick; what it names must be what is there."""
     from svc.cli import ENCODERS, METHOD, METHODS
-    from svc.pipeline.encoders import HUB_NAMES, RELEASES
+    from svc.pipeline.encoders import HUB_NAMES, RELEASES, SHIPPED
     from svc.pipeline.pitch import METHODS as there
     from svc.pipeline.pitch import PitchSettings
 
-    assert set(ENCODERS.split(", ")) == {*HUB_NAMES, *RELEASES}
+    assert set(ENCODERS.split(", ")) == {*HUB_NAMES, *RELEASES, *SHIPPED}
     assert set(METHODS.replace(" or ", ", ").split(", ")) == set(there)
     assert PitchSettings().method == METHOD
 
