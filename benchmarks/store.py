@@ -2,9 +2,9 @@
 
     python benchmarks/store.py            half an hour of clips of 2 to 12 s, HuBERT-base's width, beside each other
 
-Every way reads the same numbers (asserted), in turns within one run; a figure is the median of the rounds, per second of processor
-time. "Hidden" is
-3 s of the hidden states alone (150 x 768 float16), "all" what a training step sees: hidden, mel, f0, loudness, mel2ph.
+Every way reads the same numbers (asserted), in turns within one run; a figure is the median of the rounds, per second
+of processor time. "Hidden" is 3 s of the hidden states alone (150 x 768 float16), "all" what a training step sees:
+hidden, mel, f0, loudness, mel2ph.
 """
 
 from __future__ import annotations
@@ -132,7 +132,9 @@ def main() -> None:
                     found.setdefault((way, what), []).append(len(plan) / (time.process_time() - begun))
         rates = {key: statistics.median(rounds) for key, rounds in found.items()}
         for way in readers:
-            line = "".join(f"{rates[way, w]:9.0f}{rates[way, w] / rates['.npy a clip', w]:8.1f}" for w in ("hidden", "all"))
+            line = "".join(
+                f"{rates[way, w]:9.0f}{rates[way, w] / rates['.npy a clip', w]:8.1f}" for w in ("hidden", "all")
+            )
             print(f"{way:22}{line}")
 
 

@@ -56,7 +56,7 @@ class Store:
         self.size = PackSize(**self.description["size"])
         self.columns: dict[str, Column] = read_columns(self.layout)
         self.table: list[Utterance]
-        self.packs, self.table = read_corpus(self.layout)
+        self.packs, self.table = read_corpus(self.layout, self.size)
         self._shards: dict[tuple[str, int], tuple[Receipt, Shard]] = {}
         self._present: dict[str, dict[int, Receipt | MissingError | DamagedError]] = {}
 

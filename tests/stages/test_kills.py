@@ -33,13 +33,21 @@ Start = Callable[..., Any]
 
 pytestmark = pytest.mark.torture
 LONG = [pytest.mark.long]
+SETTINGS: dict[str, Any] = {"f0": "dio", "device": "cpu"}
+
+# The commands, and what they import once they need it.
+PRELOADED = [
+    "svc.stages.extract", "svc.stages.train",
+    "diffusers.schedulers", "matplotlib.backends.backend_agg", "matplotlib.figure", "pyworld", "scipy.signal", "sklearn.cluster",
+    "soundfile", "soxr", "transformers.models.hubert.modeling_hubert", "zarr",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def start() -> Start:
     """Runs a function in a process of its own, forked from one that has imported everything."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["svc.stages.extract", "svc.stages.train"])
+    context.set_forkserver_preload(PRELOADED)
 
     def begin(function: Callable[..., Any], *arguments: Any) -> Any:
         process = context.Process(target=function, args=arguments)
@@ -51,7 +59,7 @@ def start() -> Start:
 
 def begin_small(path: Path) -> Path:
     """A store with nothing in it yet, whose packs are so small that there will be several."""
-    with open_writer(path, PackSize(512, 896), identity(SliceSettings())):
+    with open_writer(path, PackSize(256, 512), identity(SliceSettings())):
         return path
 
 
@@ -96,18 +104,17 @@ def torn_cells(path: Path) -> int:
 def test_extract_killed_at_random_moments(
     tmp_path: Path, corpus: Path, encoder: Path, start: Start, tree: Tree, tally: Tally, tries: int
 ) -> None:
-    settings = ExtractSettings(encoder=str(encoder), f0="dio", device="cpu")
+    settings = ExtractSettings(encoder=str(encoder), **SETTINGS)
     whole = begin_small(tmp_path / "whole.zarr")
-    timed(start(extract, [corpus], whole, settings))
+    lasts = timed(start(extract, [corpus / "alto"], whole, settings))
     whole_tree = tree(whole)
     rng = random.Random(1)
     kills = number = 0
     while kills < tries:
         number += 1
         path = begin_small(tmp_path / f"{number}.zarr")
-        lasts = timed(start(extract, [corpus], begin_small(tmp_path / f"timed{number}.zarr"), settings))
         receipts: dict[Path, int] = {}
-        while killed(start(extract, [corpus], path, settings), rng.uniform(0, lasts)):
+        while killed(start(extract, [corpus / "alto"], path, settings), rng.uniform(0, lasts)):
             kills += 1
             now = {file: file.stat().st_mtime_ns for file in path.glob("ledger/receipts/**/[0-9]*.json")}
             lost = sum(now.get(file) != when for file, when in receipts.items())  # gone, or written again
@@ -115,16 +122,16 @@ def test_extract_killed_at_random_moments(
             tally("kill -9 of extract", tries=1, lost=lost, torn=torn)
             assert (lost, torn) == (0, 0)
             receipts = now
-        same = tree(path) == whole_tree
-        tally("kill -9 of extract", repaired=len(receipts) > 0 and same)
-        assert same
+        different = {name for name, _ in tree(path).items() ^ whole_tree.items()}
+        tally("kill -9 of extract", repaired=int(not different))
+        assert different == set()
 
 
 @pytest.mark.parametrize("tries", [20, pytest.param(200, marks=LONG)])
 def test_train_killed_at_random_moments(
     tmp_path: Path, store: Path, train_settings: TrainSettings, start: Start, tally: Tally, tries: int
 ) -> None:
-    settings = dataclasses.replace(train_settings, steps=12, validate_every=2, unit_steps=10)
+    settings = dataclasses.replace(train_settings, steps=6, validate_every=2, unit_steps=5)
     lasts = timed(start(train, [store], tmp_path / "whole", settings))
     truth = weights(tmp_path / "whole")
     rng = random.Random(2)
@@ -142,12 +149,12 @@ def test_train_killed_at_random_moments(
                     now = max(now, facts["step"]) if file.stem == "last" else now
                 except UserError:
                     torn += 1
-            tally("kill -9 of train", tries=1, lost=now < step, torn=torn)
+            tally("kill -9 of train", tries=1, lost=int(now < step), torn=torn)
             assert torn == 0
             assert now >= step
             step = now
         same = weights(path) == truth
-        tally("kill -9 of train", repaired=step > 0 and same)
+        tally("kill -9 of train", repaired=int(same))
         assert same
 
 
@@ -163,11 +170,11 @@ def test_extracts_at_once_on_one_store(
     tmp_path: Path, corpus: Path, encoder: Path, start: Start, tree: Tree, tally: Tally, count: int
 ) -> None:
     """The first of them is killed while it has the store."""
-    settings = ExtractSettings(encoder=str(encoder), f0="dio", device="cpu")
+    settings = ExtractSettings(encoder=str(encoder), **SETTINGS)
     whole = begin_small(tmp_path / "whole.zarr")
-    timed(start(extract, [corpus], whole, settings))
+    timed(start(extract, [corpus / "alto"], whole, settings))
     path = begin_small(tmp_path / "s.zarr")
-    processes = [start(extract, [corpus], path, settings) for _ in range(count)]
+    processes = [start(extract, [corpus / "alto"], path, settings) for _ in range(count)]
     while not list(path.glob("ledger/receipts/**/[0-9]*.json")):
         time.sleep(0.002)
     processes[0].kill()
@@ -176,6 +183,6 @@ def test_extracts_at_once_on_one_store(
     assert [process.exitcode for process in processes[1:]] == [0] * (count - 1)
     torn = torn_cells(path)
     same = tree(path) == tree(whole)
-    tally(f"{count} extracts at once, one killed", tries=1, torn=torn, repaired=same)
+    tally(f"{count} extracts at once, one killed", tries=1, torn=torn, repaired=int(same))
     assert torn == 0
     assert same
