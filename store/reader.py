@@ -89,6 +89,11 @@ class Store:
         """What `open_store` finds it by from anywhere: an absolute path, or a URL."""
         return self.layout.folder.location
 
+    @property
+    def settled(self) -> bool:
+        """Whether a writer ever came to describe all the columns that it wanted."""
+        return self.layout.folder.size(self.layout.arrays) is not None
+
     @cached_property
     def _by_id(self) -> dict[str, Utterance]:
         return {utterance.id: utterance for utterance in self.table}

@@ -97,6 +97,7 @@ class Change(RuleBasedStateMachine):
         self.known: set[str] = set()  # recordings that have their place and all cells
         self.layers, self.f0 = {2, 4}, "harvest"
         self.torn_off = False  # a command was killed, and none ended well since
+        self.settled = False  # one ended well
         self.folder: LocalFolder = LocalFolder(self.path)
         self.patched = pytest.MonkeyPatch()
         content = SimpleNamespace(describe=lambda: ENCODER, origin="here", head=None)
@@ -157,13 +158,14 @@ class Change(RuleBasedStateMachine):
 
     def _extract(self, folder: LocalFolder, check: bool = False) -> Report:
         self.folder = folder
-        chosen = ExtractSettings("made up", layers=tuple(self.layers), f0=self.f0, device="cpu")
+        # The default layers are not asked for by name; another one is, until a run that was asked ended well.
+        chosen = ExtractSettings("made up", layers=tuple(self.layers - {2, 4}) or None, f0=self.f0, device="cpu")
         return extract([self.corpus], folder, chosen, check=check)  # type: ignore[arg-type]
 
     @precondition(lambda self: self.files)
     @rule(layer=st.sampled_from([None, None, 1, 3]), f0=st.sampled_from([None, None, "dio", "harvest"]))
     def extract(self, layer: int | None, f0: str | None) -> None:
-        asked = self.layers | ({layer} if layer else set()), f0 or self.f0
+        asked = self.layers | ({layer} if layer and self.settled else set()), f0 or self.f0
         same = asked == (self.layers, self.f0)
         self.layers, self.f0 = asked
         report = self._extract(LocalFolder(self.path))
@@ -172,7 +174,7 @@ class Change(RuleBasedStateMachine):
         if not (new or self.torn_off) and same:
             assert report.cells_computed == 0
         self.known |= set(self.after.values())
-        self.torn_off = False
+        self.torn_off, self.settled = False, True
         store = open_store(self.path)
         assert verify(store) == []
         assert set(store.columns) == {f"hidden/{n}" for n in self.layers} | {"mel", "mel2ph", "loudness", "f0"}
@@ -182,7 +184,8 @@ class Change(RuleBasedStateMachine):
     @precondition(lambda self: self.files)
     @rule(left=st.integers(0, 60), layer=st.sampled_from([None, 1, 3]), f0=st.sampled_from([None, "dio", "harvest"]))
     def extract_killed(self, left: int, layer: int | None, f0: str | None) -> None:
-        self.layers, self.f0 = self.layers | ({layer} if layer else set()), f0 or self.f0
+        self.layers |= {layer} if layer and self.settled else set()
+        self.f0 = f0 or self.f0
         self.after, self.torn_off = self._expected(), True
         with suppress(Killed):
             self._extract(Mortal(self.path, left))
