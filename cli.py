@@ -360,12 +360,17 @@ def verify(store: str, as_json: bool) -> None:
     """Read every byte of a STORE against its receipts."""
     import dataclasses
 
-    from .stages.inspect import open_store
-    from .stages.inspect import verify as run_verify
+    from .stages.inspect import verify_at
 
-    opened = open_store(store)
-    with Terminal().bar("verifying", len(opened.columns) * len({u.pack for u in opened.table}), "cell") as bar:
-        findings = run_verify(opened, lambda done, total: bar.advance(1 if done else 0))
+    with Terminal().bar("verifying", 1, "store") as bar:
+        shown = 0.0
+
+        def tell(done: int, total: int) -> None:
+            nonlocal shown
+            bar.advance(done / max(1, total) - shown)
+            shown = done / max(1, total)
+
+        findings = verify_at(store, tell)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
     else:
