@@ -246,7 +246,7 @@ def test_verify_names_the_utterances_of_a_damaged_cell(tmp_path: Path, store: Pa
 
 def test_train_show_prints_the_settings(store: Path) -> None:
     shown = json.loads(svc("train", "--store", store, "--preset", "base", "--show", "--unit-dim", 512).stdout)
-    assert (shown["preset"], shown["unit_dim"], shown["channels"]) == ("base", 512, 384)
+    assert (shown["preset"], shown["unit_dim"], shown["channels"]) == ("base", 512, 512)
 
 
 def test_ctrl_c_says_that_it_can_go_on(tmp_path: Path, corpus: Path, encoder: Path) -> None:
