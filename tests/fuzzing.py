@@ -143,10 +143,14 @@ def store() -> Attempt:
         files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != "lock")
         file = rng.choice(files)
         data = file.read_bytes()
-        if b'"seal"' not in data or rng.random() < 0.1:
+        try:
+            sealed = unseal(data, "")
+        except StoreError:
+            sealed = None
+        if sealed is None or rng.random() < 0.1:
             file.write_bytes(bytes_changed(data, rng))
             return
-        value = json_changed(unseal(data, ""), rng)
+        value = json_changed(sealed, rng)
         if not isinstance(value, dict):
             file.write_bytes(json.dumps(value).encode())
             return
