@@ -20,7 +20,7 @@ DONE, REFUSED, WRONG, INTERRUPTED = 0, 1, 2, 130
 PATH = click.Path(path_type=Path)
 
 # Named here as well as where they are made, so that help needs no torch; a test holds the two together.
-ENCODERS = "en, ko, ja, zh, en-large, contentvec, hubert-soft"
+ENCODERS = "en, ko, ja, zh, en-large, contentvec, hubert-soft, mini"
 METHODS, METHOD = "swift-f0, dio or harvest", "swift-f0"
 
 
@@ -360,12 +360,17 @@ def verify(store: str, as_json: bool) -> None:
     """Read every byte of a STORE against its receipts."""
     import dataclasses
 
-    from .stages.inspect import open_store
-    from .stages.inspect import verify as run_verify
+    from .stages.inspect import verify_at
 
-    opened = open_store(store)
-    with Terminal().bar("verifying", len(opened.columns) * len({u.pack for u in opened.table}), "cell") as bar:
-        findings = run_verify(opened, lambda done, total: bar.advance(1 if done else 0))
+    with Terminal().bar("verifying", 1, "store") as bar:
+        shown = 0.0
+
+        def tell(done: int, total: int) -> None:
+            nonlocal shown
+            bar.advance(done / max(1, total) - shown)
+            shown = done / max(1, total)
+
+        findings = verify_at(store, tell)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
     else:
@@ -381,10 +386,58 @@ def verify(store: str, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("run", required=False, type=PATH, metavar="[RUN]")
+@click.argument("songs", nargs=-1, type=PATH, metavar="[SONG]...")
+@click.option(
+    "--singers", type=PATH, help="singers.json of the parallel singers that it learned.  [default: beside it]"
+)
+@click.option("--out", type=PATH, help="Where results and page go.  [default: RUN/evaluation]")
+@click.option("-s", "--speaker", help="Who sings SONGs.  [default: the run's first]")
+@click.option("-k", "--key", "--transpose", default=0.0, show_default=True, help="Semitones up, of SONGs.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+def evaluate(
+    run: Path | None,
+    songs: tuple[Path, ...],
+    singers: Path | None,
+    out: Path | None,
+    speaker: str | None,
+    key: float,
+    as_json: bool,
+    device: str,
+) -> None:
+    """Say how well a RUN (the newest in runs/) converts.
+
+    Without SONGs: against the truth, beside trivial methods, of a run trained on parallel singers such as svc demo
+    makes. With SONGs: sing them, and compare with what was asked and with the target's own utterances.
+    """
+    from .stages.evaluate import evaluate_songs, evaluate_truth
+    from .stages.parallel import Singers, singers_of
+    from .stages.run import newest_run
+
+    run = run or newest_run()
+    out = out or run / "evaluation"
+    truth = singers or singers_of(run)
+    if songs:
+        found = evaluate_songs(run, songs, out, speaker, key, device, Terminal())
+    elif truth:
+        found = evaluate_truth(run, Singers.open(truth), out, device, Terminal())
+    else:
+        raise click.UsageError(
+            f"no truth is known of what {run} should sing: give SONGs to sing and compare, or --singers FILE"
+        )
+    if as_json:
+        click.echo(json.dumps(found.facts, indent=1, ensure_ascii=False))
+        return
+    for line in found.lines:
+        click.echo(printable(line))
+
+
+@main.command()
 @click.option("--out", type=PATH, default=Path("demo"), show_default=True, help="Where everything is made.")
 @click.option("--steps", type=int, help="Training steps.  [default: what fits in some minutes]")
 def demo(out: Path, steps: int | None) -> None:
-    """Make two synthetic voices and a song, and run the whole way on them, offline."""
+    """Make two synthetic singers, run the whole way on them, offline, and judge it by the truth."""
     from .stages.demo import demo as run_demo
 
     for line in run_demo(out, steps, Terminal()):

@@ -31,18 +31,18 @@ def one_message(result: Result, says: str) -> None:
 
 def test_help_names_every_command() -> None:
     result = svc("--help")
-    for name in ("extract", "train", "render", "inspect", "verify", "compact", "demo"):
+    for name in ("extract", "train", "render", "inspect", "verify", "compact", "evaluate", "demo"):
         assert name in result.output
 
 
 def test_help_names_what_there_is() -> None:
     """Help is written without importing torch, so that it is quick; what it names must be what is there."""
     from svc.cli import ENCODERS, METHOD, METHODS
-    from svc.pipeline.encoders import HUB_NAMES, RELEASES
+    from svc.pipeline.encoders import HUB_NAMES, RELEASES, SHIPPED
     from svc.pipeline.pitch import METHODS as there
     from svc.pipeline.pitch import PitchSettings
 
-    assert set(ENCODERS.split(", ")) == {*HUB_NAMES, *RELEASES}
+    assert set(ENCODERS.split(", ")) == {*HUB_NAMES, *RELEASES, *SHIPPED}
     assert set(METHODS.replace(" or ", ", ").split(", ")) == set(there)
     assert PitchSettings().method == METHOD
 
@@ -246,7 +246,7 @@ def test_verify_names_the_utterances_of_a_damaged_cell(tmp_path: Path, store: Pa
 
 def test_train_show_prints_the_settings(store: Path) -> None:
     shown = json.loads(svc("train", "--store", store, "--preset", "base", "--show", "--unit-dim", 512).stdout)
-    assert (shown["preset"], shown["unit_dim"], shown["channels"]) == ("base", 512, 384)
+    assert (shown["preset"], shown["unit_dim"], shown["channels"]) == ("base", 512, 512)
 
 
 def test_ctrl_c_says_that_it_can_go_on(tmp_path: Path, corpus: Path, encoder: Path) -> None:
