@@ -11,9 +11,11 @@ from typing import Any
 
 from ..pipeline import frames
 from ..pipeline.content import Content
+from ..pipeline.encoders import SHIPPED
 from ..store import DamagedError, Store, StoreError, open_store
 from ..store.cells import missing_cells
 from ..store.folder import open_folder
+from ..store.mend import mend
 from ..store.schema import Column, Pack, PackSize, Utterance
 from ..store.writer import Writer, open_writer
 from .cluster import cluster
@@ -22,6 +24,7 @@ from .engines import Engine, in_process
 from .errors import UserError
 from .features import identity, is_content
 from .jobs import Bench, Job, Recipe
+from .parallel import singers_of
 from .plan import Changes, plan, unknown
 from .progress import Progress
 from .settings import ExtractSettings, pick_device
@@ -98,13 +101,21 @@ def extract(
         StoreError: the store is something else, or holds columns made with other settings.
     """
     progress = progress or Progress()
+    corpora = list(corpora)
     found, refused = find(corpora)
     remote = settings.workers > 0 or settings.scheduler is not None
     device = settings.device if remote else pick_device(settings.device)
     open_folder(location)  # so that a URL that cannot be used is told first
+    if check and not dry_run:
+        _mend(location, progress)
     store = _look(location)
     want = wanted(settings, store, lambda name, precision: Content.load(name, "cpu" if remote else device, precision))
     _announce(want, found, str(location), device, settings, progress)
+    if want.encoder in SHIPPED and not all(singers_of(corpus) for corpus in corpora):
+        progress.warn(
+            f"{want.encoder} is the small encoder of the demo and the tests: it knows the words of synthetic singers, "
+            f"and of real voices little. For those take a real HuBERT: --encoder en, ko, ja, zh, contentvec, a folder"
+        )
     heard = survey(found, refused, progress)
     heard.slice(unknown(store.packs if store else [], heard), want.slices, progress)
     if not heard.heard:
@@ -160,6 +171,22 @@ def _look(location: str | Path) -> Store | None:
         raise
     except StoreError:
         return None
+
+
+def _mend(location: str | Path, progress: Progress) -> None:
+    """Make damaged records anew from those that are whole, before cells are looked at."""
+    try:
+        open_store(location)
+    except DamagedError:
+        harms = mend(
+            location,
+            lambda mel_frames: frames.unit_frames(frames.content_samples(mel_frames)),
+            waiting=lambda: progress.say(f"waiting: another svc extract is writing {location}"),
+        )
+        for harm in harms:
+            progress.warn(f"mended: {harm.reason}")
+    except StoreError:
+        return  # there is none yet, or opening it for writing will tell
 
 
 def _announce(

@@ -31,18 +31,18 @@ def one_message(result: Result, says: str) -> None:
 
 def test_help_names_every_command() -> None:
     result = svc("--help")
-    for name in ("extract", "train", "render", "inspect", "verify", "compact", "demo"):
+    for name in ("extract", "train", "render", "inspect", "verify", "compact", "evaluate", "demo"):
         assert name in result.output
 
 
 def test_help_names_what_there_is() -> None:
     """Help is written without importing torch, so that it is quick; what it names must be what is there."""
     from svc.cli import ENCODERS, METHOD, METHODS
-    from svc.pipeline.encoders import HUB_NAMES, RELEASES
+    from svc.pipeline.encoders import HUB_NAMES, RELEASES, SHIPPED
     from svc.pipeline.pitch import METHODS as there
     from svc.pipeline.pitch import PitchSettings
 
-    assert set(ENCODERS.split(", ")) == {*HUB_NAMES, *RELEASES}
+    assert set(ENCODERS.split(", ")) == {*HUB_NAMES, *RELEASES, *SHIPPED}
     assert set(METHODS.replace(" or ", ", ").split(", ")) == set(there)
     assert PitchSettings().method == METHOD
 
@@ -246,7 +246,7 @@ def test_verify_names_the_utterances_of_a_damaged_cell(tmp_path: Path, store: Pa
 
 def test_train_show_prints_the_settings(store: Path) -> None:
     shown = json.loads(svc("train", "--store", store, "--preset", "base", "--show", "--unit-dim", 512).stdout)
-    assert (shown["preset"], shown["unit_dim"], shown["channels"]) == ("base", 512, 384)
+    assert (shown["preset"], shown["unit_dim"], shown["channels"]) == ("base", 512, 512)
 
 
 def test_ctrl_c_says_that_it_can_go_on(tmp_path: Path, corpus: Path, encoder: Path) -> None:
@@ -264,3 +264,19 @@ def test_ctrl_c_says_that_it_can_go_on(tmp_path: Path, corpus: Path, encoder: Pa
     assert process.returncode == 130
     assert "goes on from here" in errors
     assert "Traceback" not in errors
+
+
+def test_a_log_is_told_now_and_then_how_long_it_still_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from svc import cli
+
+    clock, lines = [0.0], []
+    monkeypatch.setattr(cli.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(cli.Terminal, "say", lambda self, text: lines.append(text))
+    with cli.Terminal().bar("training", 1_000, "step", done=100) as bar:
+        bar.note("loss 0.5, 1.00 steps/s")
+        for _ in range(900):
+            clock[0] += 1.0
+            bar.advance()
+    assert lines[0] == "training: 130 of 1000 step, loss 0.5, 1.00 steps/s, 14:30 min left"
+    assert len(lines) == 30  # one in 30 s, but for the last, which says that it is done
+    assert lines[-1] == "training: 1000 step done"
