@@ -34,9 +34,9 @@ def test_the_true_conversion_is_told_from_a_copy(own: dict[str, list[np.ndarray]
     assert copy.cents == 0
     assert right.cents < 10
     assert min(right.loudness, copy.loudness) > 0.85
-    assert right.off_db < 2 < copy.off_db
+    assert right.off_db < 0.7 * copy.off_db
     assert copy.off_db == pytest.approx(copy.source_off_db)
-    assert 0.8 < right.lively < 1.3
+    assert 0.6 < right.lively < 1.5
 
 
 def test_a_key_is_what_was_asked(own: dict[str, list[np.ndarray]]) -> None:
@@ -53,7 +53,7 @@ def test_over_smoothing_is_under_one(own: dict[str, list[np.ndarray]]) -> None:
     song = sing(score, draw_voice(9, True))
     mel = mel_of(sing(score, VOICES["b"]))
     smooth = World()(np.float32(0.6 * mel + 0.4 * mel.mean(0)), score.mel_f0())
-    assert judge_own(song, smooth, 0.0, "b", own).lively < 0.7
+    assert judge_own(song, smooth, 0.0, "b", own).lively < 0.5
 
 
 def test_a_run_is_evaluated_on_any_song(run: Path, song: Path, tmp_path: Path) -> None:
