@@ -2,13 +2,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check torture clean
 
 demo: $(VENV)/ready  ## a song sung by another voice, made offline from nothing
 	$(BIN)/svc demo
 
 test: $(VENV)/ready check  ## style, types and every fast test
 	$(BIN)/pytest -q
+
+torture: $(VENV)/ready  ## every fault that the store is promised to survive, in large numbers, and the table of them
+	$(BIN)/pytest -q -m torture --timeout 7200
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -128,6 +129,8 @@ def compact(store: str) -> None:
 @click.option("--seed", type=int, help="Everything random follows from it.  [default: 0]")
 @click.option("--base", type=PATH, metavar="RUN", help="Begin with the units and weights of another run.")
 @click.option("--only", type=click.Choice(["units", "diffusion", "vocoder"]), help="Train one part.")
+@click.option("--compare", metavar="WIDTHS", help="Units of several widths or kinds in a table: 128,256,512,hidden.")
+@click.option("--truth", metavar="STORE", help="For --compare: the voices' same songs, to convert and measure by.")
 @click.option("--resume", is_flag=True, help="Insist that there is a run to go on with.")
 @click.option("--show", is_flag=True, help="Print the settings and do nothing.")
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
@@ -137,6 +140,8 @@ def train(
     preset: str | None,
     base: Path | None,
     only: str | None,
+    compare: str | None,
+    truth: str | None,
     resume: bool,
     show: bool,
     device: str,
@@ -153,8 +158,9 @@ def train(
 
     if preset is None:
         preset = "base" if pick_device(device).startswith("cuda") else "tiny"
-    if preset not in PRESETS:
-        raise click.UsageError(f"preset {preset!r} is not known; choose {', '.join(PRESETS)}")
+    presets = VOCODER_PRESETS if only == "vocoder" else PRESETS
+    if preset not in presets:
+        raise click.UsageError(f"preset {preset!r} is not known; choose {', '.join(presets)}")
     given = {k: v for k, v in changes.items() if v is not None}
     settings: Any
     with checked_settings():
@@ -165,12 +171,26 @@ def train(
             settings = dataclasses.replace(VOCODER_PRESETS[preset], **given)
         else:
             settings = dataclasses.replace(PRESETS[preset], **given)
+    out_is_default = out is None
     out = out or Path("runs") / PurePosixPath(stores[0]).name.removesuffix(".zarr")
     if show:
         click.echo(json.dumps({"preset": preset, "out": str(out), **dataclasses.asdict(settings)}, indent=1))
         return
     if resume and not (out / "run.json").exists():
         raise click.UsageError(f"there is no run in {out} to resume")
+    if compare and only in ("diffusion", "vocoder"):
+        raise click.UsageError("--compare is about units; leave --only out")
+    if compare:
+        from .stages.compare import compare as run_compare
+        from .stages.compare import table
+
+        out = out.with_name(f"{out.name}.compare") if out_is_default else out
+        with checked_settings():
+            kinds = compare.split(",")
+            lines = run_compare(stores, out, settings, kinds, truth, device, Terminal())
+        for line in table(lines):
+            click.echo(line)
+        return
     terminal = Terminal()
     if only == "vocoder":
         from .stages.vocoder_training import train_vocoder
@@ -343,12 +363,17 @@ def verify(store: str, as_json: bool) -> None:
     """Read every byte of a STORE against its receipts."""
     import dataclasses
 
-    from .stages.inspect import open_store
-    from .stages.inspect import verify as run_verify
+    from .stages.inspect import verify_at
 
-    opened = open_store(store)
-    with Terminal().bar("verifying", len(opened.columns) * len({u.pack for u in opened.table}), "cell") as bar:
-        findings = run_verify(opened, lambda done, total: bar.advance(1 if done else 0))
+    with Terminal().bar("verifying", 1, "store") as bar:
+        shown = 0.0
+
+        def tell(done: int, total: int) -> None:
+            nonlocal shown
+            bar.advance(done / max(1, total) - shown)
+            shown = done / max(1, total)
+
+        findings = verify_at(store, tell)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
     else:
@@ -438,7 +463,10 @@ class Terminal(Progress):
         if total <= done:
             yield TqdmBar(tqdm(disable=True))
             return
-        watched = sys.stderr.isatty()
+        if not sys.stderr.isatty():
+            yield LineBar(self, label, total, unit, done)
+            self.say(f"{label}: {total:.0f} {unit} done")
+            return
         shape = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} {unit} [{elapsed}, {remaining} left{postfix}]"
         with tqdm(
             total=total,
@@ -446,12 +474,9 @@ class Terminal(Progress):
             desc=printable(label),
             unit=unit,
             bar_format=shape,
-            disable=not watched,
             leave=False,
         ) as bar:
             yield TqdmBar(bar)
-        if not watched:
-            self.say(f"{label}: {total:.0f} {unit} done")
 
 
 class TqdmBar:
@@ -465,6 +490,33 @@ class TqdmBar:
 
     def note(self, text: str) -> None:
         self._bar.set_postfix_str(text, refresh=False)
+
+
+class LineBar:
+    """A line now and then, for a log: how far it is, what was noted, how long it still takes."""
+
+    EVERY = 30.0  # seconds
+
+    def __init__(self, terminal: Terminal, label: str, total: float, unit: str, done: float):
+        self.terminal, self.label, self.total, self.unit = terminal, label, total, unit
+        self.first = self.done = done
+        self.noted, self.begun = "", time.monotonic()
+        self.told = self.begun
+
+    def advance(self, amount: float = 1) -> None:
+        self.done += amount
+        now = time.monotonic()
+        if now - self.told < self.EVERY or self.done >= self.total:
+            return
+        self.told = now
+        left = (now - self.begun) / (self.done - self.first) * (self.total - self.done)
+        self.terminal.say(
+            f"{self.label}: {self.done:.0f} of {self.total:.0f} {self.unit}{self.noted}, "
+            f"{int(left) // 60}:{int(left) % 60:02d} min left"
+        )
+
+    def note(self, text: str) -> None:
+        self.noted = f", {text}"
 
 
 @contextmanager

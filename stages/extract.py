@@ -15,6 +15,7 @@ from ..pipeline.encoders import SHIPPED
 from ..store import DamagedError, Store, StoreError, open_store
 from ..store.cells import missing_cells
 from ..store.folder import open_folder
+from ..store.mend import mend
 from ..store.schema import Column, Pack, PackSize, Utterance
 from ..store.writer import Writer, open_writer
 from .cluster import cluster
@@ -105,6 +106,8 @@ def extract(
     remote = settings.workers > 0 or settings.scheduler is not None
     device = settings.device if remote else pick_device(settings.device)
     open_folder(location)  # so that a URL that cannot be used is told first
+    if check and not dry_run:
+        _mend(location, progress)
     store = _look(location)
     want = wanted(settings, store, lambda name, precision: Content.load(name, "cpu" if remote else device, precision))
     _announce(want, found, str(location), device, settings, progress)
@@ -168,6 +171,22 @@ def _look(location: str | Path) -> Store | None:
         raise
     except StoreError:
         return None
+
+
+def _mend(location: str | Path, progress: Progress) -> None:
+    """Make damaged records anew from those that are whole, before cells are looked at."""
+    try:
+        open_store(location)
+    except DamagedError:
+        harms = mend(
+            location,
+            lambda mel_frames: frames.unit_frames(frames.content_samples(mel_frames)),
+            waiting=lambda: progress.say(f"waiting: another svc extract is writing {location}"),
+        )
+        for harm in harms:
+            progress.warn(f"mended: {harm.reason}")
+    except StoreError:
+        return  # there is none yet, or opening it for writing will tell
 
 
 def _announce(

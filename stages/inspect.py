@@ -7,11 +7,11 @@ from typing import Any
 
 from ..store import Clip, Store, open_store
 from ..store.folder import open_folder
-from ..store.verify import verify
+from ..store.verify import verify_at
 from .errors import UserError
 from .run import Run
 
-__all__ = ["describe", "describe_clip", "open_store", "verify"]
+__all__ = ["describe", "describe_clip", "open_store", "verify_at"]
 
 
 def describe(location: str | Path) -> dict[str, Any]:

@@ -172,7 +172,8 @@ class Probe:
     def _variance(self, voice: int) -> Tensor:
         """How much a voice's mel-cepstra vary within an utterance, as recorded: (24,)."""
         if voice not in self._variances:
-            clips = [clip for clip in self.corpus.train if clip.speaker == self.corpus.speakers[voice]][:20]
+            own = [clip for clip in self.corpus.train if clip.speaker == self.corpus.speakers[voice]]
+            clips = (own or self.corpus.train)[:20]
             mels = [torch.from_numpy(clip.mel.astype(np.float32)) for clip in clips if clip.row.mel_frames > 1]
             pieces = [
                 part for mel in mels for part in mel.split(FRAMES) if len(part) > FRAMES // 2 or len(mel) < FRAMES

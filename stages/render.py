@@ -28,6 +28,7 @@ from ..store.files import write_whole
 from .acoustic import Acoustic, joined
 from .dynamics import volume
 from .errors import UserError
+from .features import SOFT
 from .mixture import Mixture
 from .picture import Strip, save_song
 from .progress import Bar, Progress
@@ -105,7 +106,9 @@ class Singer:
         retrieval = None
         if settings.retrieve > 0:
             sing = [name for name, share in zip(run.speakers, self.mixture.whole(), strict=True) if share > 0]
-            retrieval = Retrieval(facts["stores"], sing, f"hidden/{layer}", projection)
+            ready = facts["unit_column"] == SOFT  # the store's units, rather than what they are made of
+            units = torch.nn.Identity() if ready else projection
+            retrieval = Retrieval(facts["stores"], sing, facts["unit_column"], units)
         self.acoustic = Acoustic(
             self.content,
             layer,
@@ -358,7 +361,9 @@ def _range(speaker: dict[str, Any]) -> Range | None:
 
 def _load_encoder(run: Run, settings: RenderSettings, device: str) -> Content:
     """The encoder that the run's store was made with, or an equal one. Raises UserError for another."""
-    content = Content.load(settings.encoder or run.facts["encoder_origin"], device)
+    # In the precision that the store was made in: what it hears is what the model was taught from.
+    name, precision = settings.encoder or run.facts["encoder_origin"], run.facts.get("encoder_precision", "fp32")
+    content = Content.load(name, device, precision)
     if changed := differences(run.facts["encoder"], content.describe(), "in the run", "found"):
         raise UserError(
             f"the encoder {content.name} is not the one that {run.path} was trained on:\n{changed}\n"

@@ -50,8 +50,10 @@ class Retrieval:
         if total < NEIGHBOURS:
             raise UserError(f"{', '.join(map(str, stores))} holds too little of {', '.join(speakers)} to retrieve from")
         stride = max(1, -(-total // MOST_FRAMES))
+        device = next((parameter.device for parameter in projection.parameters()), torch.device("cpu"))
+        frames = (torch.from_numpy(clip.read(column)[::stride].astype(np.float32)) for clip in clips)
         with torch.inference_mode():
-            kept = [projection(torch.from_numpy(clip.read(column)[::stride].astype(np.float32))) for clip in clips]
+            kept = [projection(some.to(device)).cpu() for some in frames]
         self.units: NDArray[np.float32] = torch.cat(kept).numpy()
         self._index = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(self.units)
 

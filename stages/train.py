@@ -171,6 +171,7 @@ def _open_run(
         "identity": stores[0].description["identity"],
         "encoder": made["encoder"],
         "encoder_origin": column.origin,
+        "encoder_precision": made["precision"],
         "pitch": stores[0].columns["f0"].settings,
         "base": None,
         "shape": asdict(_shape(settings, column.width, len(speakers))),

@@ -73,7 +73,9 @@ def wanted(settings: ExtractSettings, store: Store | None, load: Callable[[str, 
         encoder, origin = content.describe(), content.origin
         head = describe_head(content)
     kept = {int(column.name.split("/")[1]) for column in stored if column.name != SOFT}
-    layers = kept | set(settings.layers or () if kept or settings.layers else default_layers(encoder["layers"]))
+    # Until all columns were described once, what is there may be a part of the defaults, from a run that was stopped.
+    settled = kept and store is not None and store.settled
+    layers = kept | set(settings.layers or (() if settled else default_layers(encoder["layers"])))
     if wrong := [layer for layer in layers if not 0 <= layer <= encoder["layers"]]:
         raise EncoderError(f"{origin} has no layer {wrong[0]}: it has layers 0 to {encoder['layers']}")
     shifts = {shift for name in known if (shift := shift_of(name))} | set(settings.shifts)

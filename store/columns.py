@@ -18,18 +18,27 @@ def write_column(layout: Layout, column: Column) -> None:
 
 def read_columns(layout: Layout) -> dict[str, Column]:
     """All columns by name."""
-    columns = {}
     names = [name for name in layout.folder.files(layout.columns) if name.endswith(".json")]
-    for name, data in layout.folder.read_all(names).items():
-        where = layout.folder.where(name)
-        try:
-            column = Column(**unseal(data, where))
-        except (TypeError, ValueError) as error:
-            raise DamagedError(f"{where} is no column that this version understands") from error
-        if name != layout.column(column.name):
-            raise DamagedError(f"{where} calls itself column {column.name}")
-        columns[column.name] = column
-    return columns
+    read = layout.folder.read_all(names)
+    return {column.name: column for column in (_column(layout, name, data) for name, data in read.items())}
+
+
+def read_column(layout: Layout, name: str) -> Column:
+    """The column that a file describes. Raises DamagedError when it is none, or another."""
+    return _column(layout, name, layout.folder.read(name))
+
+
+def _column(layout: Layout, name: str, data: bytes) -> Column:
+    where = layout.folder.where(name)
+    try:
+        column = Column(**unseal(data, where))
+    except DamagedError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise DamagedError(f"{where} is no column that this version understands") from error
+    if name != layout.column(column.name):
+        raise DamagedError(f"{where} calls itself column {column.name}")
+    return column
 
 
 _NOTHING = "nothing"  # where a setting is absent on one side

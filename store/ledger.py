@@ -7,7 +7,7 @@ from typing import Any
 from .errors import DamagedError, MissingError, StoreError
 from .layout import Layout
 from .packs import read_packs
-from .schema import FORMAT, FORMAT_VERSION, Pack, PackSize, Utterance
+from .schema import FORMAT, FORMAT_VERSION, Pack, PackSize, Utterance, check_fields
 from .sealed import read_sealed, write_sealed
 
 
@@ -32,29 +32,48 @@ def read_description(layout: Layout) -> dict[str, Any]:
     return description
 
 
-def read_corpus(layout: Layout) -> tuple[list[Pack], list[Utterance]]:
+def read_corpus(layout: Layout, size: PackSize) -> tuple[list[Pack], list[Utterance]]:
     """The packs and the corpus as it is now.
 
     Raises:
         StoreError: nothing was ever committed.
         DamagedError: the table or a pack is not what was written.
     """
+    digests, utterances = read_table(layout)
+    packs = read_packs(layout, digests)
+    for pack in packs:
+        if not pack.fits(size):
+            raise DamagedError(f"{layout.folder.where(layout.pack(pack.number))} holds more than a pack has room for")
+    if any(u.row >= len(packs[u.pack].rows) for u in utterances):
+        raise DamagedError(f"{layout.folder.where(layout.utterances)} names rows that its packs do not have")
+    return packs, utterances
+
+
+def read_table(layout: Layout) -> tuple[list[str | None], list[Utterance]]:
+    """The digests of all packs by number (None: retired), and the utterances, each in one of these packs.
+
+    Raises:
+        StoreError: nothing was ever committed.
+        DamagedError: the table is not what was written, or is lost.
+    """
     where = layout.folder.where(layout.utterances)
     try:
         value = read_sealed(layout.folder, layout.utterances)
     except MissingError as error:
+        if any(layout.folder.files("ledger/receipts")):
+            raise DamagedError(f"{where} is gone; run the same `svc extract` with --check to make it anew") from error
         raise StoreError(f"{layout.root} holds no utterances yet; run `svc extract` again to fill it") from error
     try:
-        packs = read_packs(layout, value["packs"])
-        columns = value["table"]
+        digests, columns = value["packs"], value["table"]
         rows = zip(*(columns[name] for name in Utterance.__dataclass_fields__), strict=True)
-        utterances = [Utterance(*row) for row in rows]
-        places = [packs[u.pack].rows[u.row] for u in utterances if u.pack >= 0 and u.row >= 0]
+        utterances = [check_fields(Utterance(*row)) for row in rows]
+        if not all(digest is None or type(digest) is str for digest in digests):
+            raise TypeError("a digest that is no text")
+        if any(u.pack >= len(digests) or digests[u.pack] is None for u in utterances):
+            raise ValueError("an utterance in a pack that does not count")
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise DamagedError(f"{where} is no utterance table that this version understands") from error
-    if len(places) != len(utterances):
-        raise DamagedError(f"{where} names places before the first")
-    return packs, utterances
+    return digests, utterances
 
 
 def write_corpus(layout: Layout, packs: list[Pack], utterances: list[Utterance]) -> None:

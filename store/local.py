@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import MissingError, StoreError
-from .files import sync_folder, write_whole
+from .files import make_folder, sync_folder, write_whole
 from .place import Folder, checked
 
 
@@ -101,7 +101,7 @@ class LocalFolder(Folder):
         import filelock
 
         path = self._path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         lock = filelock.FileLock(path)
         try:
             lock.acquire(blocking=False)

@@ -70,21 +70,27 @@ def read_packs(layout: Layout, digests: list[str | None]) -> list[Pack]:
     Raises:
         DamagedError: one is gone, or is not what it was.
     """
-    names = {number: layout.pack(number) for number, digest in enumerate(digests) if digest is not None}
-    data = layout.folder.read_all(names.values())
-    packs = []
-    for number, expected in enumerate(digests):
-        if expected is None:
-            packs.append(Pack(number, ()))
-            continue
-        where = layout.folder.where(names[number])
-        if names[number] not in data:
-            raise DamagedError(f"{where} is gone")
-        try:
-            pack = Pack.from_json(unseal(data[names[number]], where))
-        except (KeyError, TypeError) as error:
-            raise DamagedError(f"{where} is no pack that this version understands") from error
-        if pack.number != number or pack.digest != expected:
-            raise DamagedError(f"{where} is not the pack that the corpus was written with")
-        packs.append(pack)
-    return packs
+    data = layout.folder.read_all(layout.pack(number) for number, digest in enumerate(digests) if digest is not None)
+    return [
+        Pack(number, ()) if digest is None else _pack(layout, number, data.get(layout.pack(number)), digest)
+        for number, digest in enumerate(digests)
+    ]
+
+
+def read_pack(layout: Layout, number: int, digest: str | None) -> Pack:
+    """One pack, of that digest if one is given. Raises DamagedError when it is gone, or is not what it was."""
+    return _pack(layout, number, layout.folder.read_all([layout.pack(number)]).get(layout.pack(number)), digest)
+
+
+def _pack(layout: Layout, number: int, data: bytes | None, digest: str | None) -> Pack:
+    where = layout.folder.where(layout.pack(number))
+    if data is None:
+        raise DamagedError(f"{where} is gone")
+    value = unseal(data, where)
+    try:
+        pack = Pack.from_json(value)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedError(f"{where} is no pack that this version understands") from error
+    if pack.number != number or pack.digest != (digest or pack.digest):
+        raise DamagedError(f"{where} is not the pack that the corpus was written with")
+    return pack

@@ -56,7 +56,7 @@ class Store:
         self.size = PackSize(**self.description["size"])
         self.columns: dict[str, Column] = read_columns(self.layout)
         self.table: list[Utterance]
-        self.packs, self.table = read_corpus(self.layout)
+        self.packs, self.table = read_corpus(self.layout, self.size)
         self._shards: dict[tuple[str, int], tuple[Receipt, Shard]] = {}
         self._present: dict[str, dict[int, Receipt | MissingError | DamagedError]] = {}
 
@@ -88,6 +88,11 @@ class Store:
     def location(self) -> str:
         """What `open_store` finds it by from anywhere: an absolute path, or a URL."""
         return self.layout.folder.location
+
+    @property
+    def settled(self) -> bool:
+        """Whether a writer ever came to describe all the columns that it wanted."""
+        return self.layout.folder.size(self.layout.arrays) is not None
 
     @cached_property
     def _by_id(self) -> dict[str, Utterance]:
@@ -153,11 +158,10 @@ class Store:
 
     def read(self, name: str, row: int, pack: int, start: int = 0, stop: int | None = None) -> NDArray[Any]:
         """Frames [start, stop) of one row of a pack in a column, copied from its shard."""
-        column = self.column(name)
-        receipt, shard = self._cell(name, pack)
-        if (reason := receipt.refused.get(str(row))) is not None:
+        receipt, shard = self._shards.get((name, pack)) or self._open(name, pack)
+        if receipt.refused and (reason := receipt.refused.get(str(row))) is not None:
             raise MissingError(f"{name} of row {row} in pack {pack} could not be computed: {reason}")
-        offset, length = self.packs[pack].rows[row].place(column.axis)
+        offset, length = self.packs[pack].rows[row].place(self.columns[name].axis)
         stop = length if stop is None else stop
         if not 0 <= start <= stop <= length:
             raise IndexError(f"frames {start} to {stop} of an utterance of {length}")
@@ -174,32 +178,33 @@ class Store:
         receipt = self._present[name].get(pack)
         return isinstance(receipt, Receipt) and str(row) not in receipt.refused
 
-    def _cell(self, name: str, pack: int) -> tuple[Receipt, Shard]:
-        if (name, pack) not in self._shards:
-            column = self.column(name)
-            shard_name = self.layout.shard(column, pack)
-            folder = self.layout.folder
-            try:
-                receipt = read_receipt(self.layout, column, self.packs[pack])
-                shard = Shard(
-                    folder.view(shard_name),
-                    folder.where(shard_name),
-                    column.numpy_dtype,
-                    column.frame_shape,
-                    self.size.of(column.axis),
-                )
-                # Writers take a receipt away before they change its shard: if it is still there, they belong together.
-                if read_receipt(self.layout, column, self.packs[pack]) != receipt:
-                    raise MissingError(f"{folder.where(shard_name)} was written anew meanwhile")
-            except MissingError as error:
-                raise MissingError(
-                    f"column {name} of pack {pack} is not in {self.layout.root}; run `svc extract` again if it was "
-                    f"never finished, or open the store again if it has been changed since"
-                ) from error
-            if len(self._shards) >= OPEN_SHARDS:
-                self._shards.pop(next(iter(self._shards)))
-            self._shards[name, pack] = receipt, shard
-        return self._shards[name, pack]
+    def _open(self, name: str, pack: int) -> tuple[Receipt, Shard]:
+        """Open a cell, its receipt checked against it; from then on it is read without looking at its records."""
+        column = self.column(name)
+        shard_name = self.layout.shard(column, pack)
+        folder = self.layout.folder
+        try:
+            receipt = read_receipt(self.layout, column, self.packs[pack])
+            shard = Shard(
+                folder.view(shard_name),
+                folder.where(shard_name),
+                column.numpy_dtype,
+                column.frame_shape,
+                self.size.of(column.axis),
+            )
+            # Writers take a receipt away before they change its shard: if it is still there, they belong together.
+            if read_receipt(self.layout, column, self.packs[pack]) != receipt:
+                raise MissingError(f"{folder.where(shard_name)} was written anew meanwhile")
+        except MissingError as error:
+            raise MissingError(
+                f"column {name} of pack {pack} is not in {self.layout.root}; run `svc extract` again if it was "
+                f"never finished, or open the store again if it has been changed since"
+            ) from error
+        if len(self._shards) >= OPEN_SHARDS:
+            # Another thread may be here too, and have taken it.
+            self._shards.pop(next(iter(self._shards)), None)
+        self._shards[name, pack] = receipt, shard
+        return receipt, shard
 
     def __repr__(self) -> str:
         seconds = sum(clip.seconds for clip in self)

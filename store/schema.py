@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,19 @@ MAX_WIDTH = 65_536
 MAX_PACK_FRAMES = 2**24
 
 UNIT, MEL = "unit", "mel"  # the two axes along which features run
+
+
+T = TypeVar("T")
+
+
+def check_fields(record: T) -> T:
+    """A record of text, flags and whole numbers from 0, if it is one: a stranger's JSON may hold anything."""
+    kinds = {"str": str, "bool": bool, "int": int}
+    for name, field_ in record.__dataclass_fields__.items():  # type: ignore[attr-defined]
+        value: Any = getattr(record, name)
+        if type(value) is not kinds[field_.type] or (type(value) is int and value < 0):
+            raise TypeError(f"{name} {value!r} is not {field_.type}")
+    return record
 
 
 @dataclass(frozen=True)
@@ -128,7 +141,17 @@ class Pack:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Pack:
-        return cls(value["number"], tuple(Row(**row) for row in value["rows"]))
+        """As a store says it. Raises KeyError, TypeError or ValueError for what no pack can be."""
+        pack = cls(value["number"], tuple(check_fields(Row(**row)) for row in value["rows"]))
+        unit = mel = 0
+        for row in pack.rows:
+            if (row.unit_offset, row.mel_offset, row.end - row.start) != (unit, mel, row.mel_frames):
+                raise ValueError(f"rows that do not lie end to end: {row}")
+            unit, mel = unit + row.unit_frames, mel + row.mel_frames
+        return pack
+
+    def fits(self, size: PackSize) -> bool:
+        return not self.rows or all(sum(self.rows[-1].place(axis)) <= size.of(axis) for axis in (UNIT, MEL))
 
     @cached_property
     def digest(self) -> str:

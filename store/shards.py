@@ -54,8 +54,8 @@ class Shard:
         if _crc(tail[:-CRC_BYTES]) != tail[-CRC_BYTES:]:
             raise DamagedError(f"{where} is damaged: its index does not match its checksum")
         index = np.frombuffer(tail, "<u8", slots * 2).reshape(slots, 2)
-        self._frame_strides = np.empty((1, *frame_shape), dtype).strides
-        self._chunk_bytes = self._frame_strides[0] * INNER_FRAMES + CRC_BYTES
+        self._frame_bytes = np.empty((1, *frame_shape), dtype).strides[0]
+        self._chunk_bytes = self._frame_bytes * INNER_FRAMES + CRC_BYTES
         present = int((index[:, 0] != ABSENT).sum())
         expected = np.full_like(index, ABSENT)
         expected[:present, 0] = np.arange(present) * self._chunk_bytes
@@ -63,26 +63,26 @@ class Shard:
         if not np.array_equal(index, expected) or length != present * self._chunk_bytes + len(tail):
             raise DamagedError(f"{where} is damaged: its index does not describe its chunks")
         self.frames = present * INNER_FRAMES
-        self._verified = np.zeros(present, bool)
+        self._verified = bytearray(present)
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """A copy of frames [start, stop). Raises DamagedError for a chunk that does not match its checksum."""
         if not 0 <= start <= stop <= self.frames:
             raise DamagedError(f"{self.where} is damaged: frames {start} to {stop} asked for, {self.frames} held")
         first, last = start // INNER_FRAMES, -(-stop // INNER_FRAMES)
-        size = self._chunk_bytes
+        size, frame = self._chunk_bytes, self._frame_bytes
         data = self._view[first * size : last * size] if last > first else b""
+        out: NDArray[Any] = np.empty((stop - start, *self._frame_shape), self._dtype)
+        into, at = out.reshape(-1).view(np.uint8).data, 0
         for number in range(first, last):
+            begin = (number - first) * size
             if not self._verified[number]:
-                self._verify(number, bytes(data[(number - first) * size : (number - first + 1) * size]))
-        chunks: NDArray[Any] = np.ndarray(
-            (max(0, last - first), INNER_FRAMES, *self._frame_shape),
-            self._dtype,
-            buffer=data,
-            strides=(size, *self._frame_strides),
-        )
-        flat = chunks.reshape(-1, *self._frame_shape)
-        return np.array(flat[start - first * INNER_FRAMES : stop - first * INNER_FRAMES])
+                self._verify(number, bytes(data[begin : begin + size]))
+            low = max(0, start - number * INNER_FRAMES) * frame
+            high = min(INNER_FRAMES, stop - number * INNER_FRAMES) * frame
+            into[at : at + high - low] = data[begin + low : begin + high]
+            at += high - low
+        return out
 
     def _verify(self, number: int, data: bytes) -> None:
         if _crc(data[:-CRC_BYTES]) != data[-CRC_BYTES:]:

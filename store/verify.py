@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from .arrays import check_arrays, recorded_columns
 from .errors import DamagedError, MissingError
-from .reader import Store
+from .folder import Folder
+from .layout import Layout
+from .mend import find_harm
+from .reader import Store, open_store
 from .receipts import check_sha256, read_receipt
 
 
@@ -21,6 +25,24 @@ class Finding:
     pack: int
     utterances: tuple[str, ...]
     reason: str
+
+
+def verify_at(
+    location: str | Path | Folder, progress: Callable[[int, int], None] = lambda done, total: None
+) -> list[Finding]:
+    """`verify` of a store that may be too damaged to be opened: then what is wrong with its ledger is told.
+
+    Raises:
+        StoreError: there is no store, or it says of itself what no store does.
+    """
+    try:
+        store = open_store(location)
+    except DamagedError:
+        harms = find_harm(Layout(location))
+        if not harms:
+            raise
+        return [Finding("damaged", harm.column or "ledger", harm.pack, harm.utterances, harm.reason) for harm in harms]
+    return verify(store, progress)
 
 
 def verify(store: Store, progress: Callable[[int, int], None] = lambda done, total: None) -> list[Finding]:

@@ -35,7 +35,7 @@ class Writer:
         self.packs: list[Pack] = []  # by number; retired ones are empty
         self.utterances: list[Utterance] = []  # the corpus as it is now
         if layout.folder.size(layout.utterances) is not None:
-            self.packs, self.utterances = read_corpus(layout)
+            self.packs, self.utterances = read_corpus(layout, size)
         self.columns = read_columns(layout)
 
     def add(self, pieces: Iterable[Piece]) -> list[Pack]:

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -135,3 +136,30 @@ def bucket() -> Iterator[str]:
         boto3.client("s3").create_bucket(Bucket="bucket")
         yield "s3://bucket"
     running.stop()
+
+
+COUNTED = "tries", "lost", "torn", "found", "repaired"
+
+
+@pytest.fixture(scope="session")
+def tally(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Counts what a fault did, such as tally("kill -9", tries=1, lost=0, torn=0); told as a table in the end."""
+    table: dict[str, Counter[str]] = request.config.stash.setdefault(TALLY, {})
+
+    def count(fault: str, **counts: int) -> None:
+        assert counts.keys() <= set(COUNTED)
+        table.setdefault(fault, Counter()).update(counts)
+
+    return count
+
+
+TALLY = pytest.StashKey[dict[str, "Counter[str]"]]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if table := config.stash.get(TALLY, {}):
+        terminalreporter.section("faults")
+        terminalreporter.line(f"{'fault':60}" + "".join(f"{name:>10}" for name in COUNTED))
+        for fault, counts in table.items():
+            cells = [str(counts[name]) if name in counts else "-" for name in COUNTED]
+            terminalreporter.line(f"{fault:60}" + "".join(f"{cell:>10}" for cell in cells))

@@ -262,6 +262,31 @@ def test_stopped_before_the_corpus_is_written_no_part_of_a_recording_is_lost(
     assert tree(tmp_path / "s.zarr") == tree(tmp_path / "whole.zarr")
 
 
+def test_stopped_among_the_columns_the_next_run_still_makes_them_all(
+    tmp_path: Path, encoder: Path, corpus: Path, store: Path, monkeypatch: pytest.MonkeyPatch, tree: Tree
+) -> None:
+    """Found by killing at random: one of two default layers was described, and the next run took it for a choice."""
+    from svc.store import writer
+
+    described = []
+    real = writer.write_column
+
+    def stopped(layout: object, column: object) -> None:
+        if described:
+            raise KeyboardInterrupt
+        real(layout, column)
+        described.append(column)
+
+    settings = ExtractSettings(encoder=str(encoder))
+    with monkeypatch.context() as patched:
+        patched.setattr(writer, "write_column", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            extract([corpus], tmp_path / "s.zarr", settings)
+    assert list(open_store(tmp_path / "s.zarr").columns) == ["hidden/2"]
+    extract([corpus], tmp_path / "s.zarr", settings)
+    assert tree(tmp_path / "s.zarr") == tree(store)
+
+
 def test_two_corpora_with_the_same_names_are_not_mixed(tmp_path: Path, corpus: Path, encoder: Path, tree: Tree) -> None:
     settings = ExtractSettings(encoder=str(encoder))
     extract([corpus / "alto"], tmp_path / "s.zarr", settings)

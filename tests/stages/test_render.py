@@ -45,7 +45,7 @@ def test_the_result_lasts_as_long_as_the_song_and_is_in_tune(singer: Singer, son
     assert 0 < facts["first_sound_seconds"] < facts["took_seconds"]
     asked = np.array(facts["f0"]["asked_hz"].split(), float)
     sung, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
-    measured = pitch.track(sung, pitch.PitchSettings("harvest"))[: len(asked)]
+    measured = pitch.track(sung, pitch.PitchSettings())[: len(asked)]
     both = (measured > 0) & (asked[: len(measured)] > 0)
     assert both.mean() > 0.5
     assert np.mean(np.abs(1200 * np.log2(measured[both] / asked[: len(measured)][both])) <= 50) > 0.95

@@ -14,10 +14,10 @@ import pytest
 import torch
 from svc.pipeline.projection import gather
 from svc.stages import checkpoint
-from svc.stages.dataset import Crops, Cut, collate, gather_corpus
+from svc.stages.dataset import Augmentation, Crops, Cut, collate, gather_corpus
 from svc.stages.errors import UserError
 from svc.stages.progress import Progress
-from svc.stages.run import Run
+from svc.stages.run import Run, at_work
 from svc.stages.settings import PRESETS, TrainSettings
 from svc.stages.team import Team
 from svc.stages.train import train
@@ -78,10 +78,11 @@ def test_training_needs_neither_encoder_nor_recordings(
 ) -> None:
     """In a process where nothing of transformers can be imported, from a copy of the store alone."""
     shutil.copytree(store, tmp_path / "s.zarr")
+    settings = dataclasses.asdict(dataclasses.replace(train_settings, steps=2, unit_steps=5))
     code = (
         "import sys; sys.modules['transformers'] = None; from pathlib import Path; import dataclasses\n"
         "from svc.stages.train import train; from svc.stages.settings import TrainSettings\n"
-        f"train([Path('s.zarr')], Path('run'), TrainSettings(**{dataclasses.asdict(train_settings)!r}))"
+        f"train([Path('s.zarr')], Path('run'), TrainSettings(**{settings!r}))"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     assert (tmp_path / "run" / "best.safetensors").exists()
@@ -258,3 +259,120 @@ def test_overfitting_one_crop_reaches_it(tmp_path: Path, store: Path, train_sett
     trainer = Trainer(Run.open(tmp_path / "r"), corpus, settings, Team("cpu"))
     trainer.fit(Progress())
     assert trainer.listen() < 0.5 * untrained
+
+
+# What training is given
+
+
+def test_batches_have_one_shape(store: Path) -> None:
+    corpus = gather_corpus([open_store(store)], Progress())
+    crops = Crops(corpus.train, corpus.speakers, "hidden/4", 10_000, 3, seed=0)
+    shapes = {tuple((name, value.shape) for name, value in crops.batch(step).items()) for step in range(6)}
+    assert len(shapes) == 1
+
+
+def test_clips_are_drawn_in_proportion_to_their_length(store: Path) -> None:
+    corpus = gather_corpus([open_store(store)], Progress())
+    crops = Crops(corpus.train, corpus.speakers, "hidden/4", 60, 50, seed=0)
+    seen = [cut.clip.id for step in range(60) for cut in crops.cuts(step)]
+    total = sum(clip.row.mel_frames for clip in corpus.train)
+    for clip in corpus.train:
+        share = clip.row.mel_frames / total
+        assert seen.count(clip.id) / len(seen) == pytest.approx(share, abs=4 * (share / len(seen)) ** 0.5)
+
+
+def test_a_louder_crop_is_louder_in_mel_and_loudness_alike(store: Path) -> None:
+    clip = open_store(store)[3]
+    crops = Crops([clip], [clip.speaker], "hidden/4", 60, 1, seed=0)
+    plain, softer, louder = (crops.read(Cut(clip, 20, 80, 0, gain)) for gain in (0.0, -6.0, 60.0))
+    sounding = softer["mel"] > np.log(1e-5) + 0.01
+    np.testing.assert_allclose((softer["mel"] - plain["mel"])[sounding], -6 * np.log(10) / 20, atol=1e-4)
+    assert softer["mel"].min() >= np.float32(np.log(1e-5))
+    np.testing.assert_allclose(softer["loudness"] - plain["loudness"], -6, atol=1e-4)
+    assert louder["loudness"].max() == pytest.approx(-3, abs=1e-3)  # never so loud that it would clip
+
+
+def test_a_shifted_crop_is_another_column_with_its_f0(tmp_path: Path, store: Path) -> None:
+    from svc.stages.extract import extract
+    from svc.stages.settings import ExtractSettings
+
+    corpus_folder = tmp_path / "c" / "alto"
+    corpus_folder.mkdir(parents=True)
+    source = Path(open_store(store).columns["hidden/4"].origin)
+    from svc.pipeline import audio
+    from svc.pipeline.singer import practice, sing
+    from svc.stages.demo import VOICES
+
+    for number in range(2):
+        audio.write(corpus_folder / f"{number}.wav", sing(practice(VOICES[0], 1.5, number), VOICES[0], number)[0])
+    extract([tmp_path / "c"], tmp_path / "s.zarr", ExtractSettings(encoder=str(source), shifts=(-3, 4)))
+    corpus = gather_corpus([open_store(tmp_path / "s.zarr")], Progress())
+    assert corpus.shifts == {4: "mel_up/4", -3: "mel_down/3"}
+    clip = corpus.train[0]
+    crops = Crops([clip], [clip.speaker], "hidden/4", 60, 20, 0, Augmentation(corpus.shifts, 0.0))
+    assert {cut.shift for step in range(5) for cut in crops.cuts(step)} == {0, -3, 4}
+    plain, up = (crops.read(Cut(clip, 10, 50, shift)) for shift in (0, 4))
+    np.testing.assert_array_equal(up["mel"], clip.read("mel_up/4", 10, 50).astype(np.float32))
+    np.testing.assert_allclose(up["f0"], plain["f0"] * 2 ** (4 / 12), rtol=1e-6)
+    assert (plain["shift"], up["shift"]) == (0, 4)
+    np.testing.assert_array_equal(up["hidden"], plain["hidden"])
+
+
+@pytest.mark.parametrize(("units", "width"), [("hidden", 256), ("linear", 48)])
+def test_units_without_codes_are_trained_and_sung_with(
+    tmp_path: Path, store: Path, song: Path, train_settings, units: str, width: int
+) -> None:
+    from svc.stages.render import Singer
+    from svc.stages.settings import RenderSettings
+
+    settings = dataclasses.replace(train_settings, units=units, unit_dim=48, steps=2, unit_steps=3)
+    report = train([store], tmp_path / "r", settings)
+    assert report.code_accuracy is None
+    run = Run.open(tmp_path / "r")
+    assert run.shape().unit_dim == 256
+    assert run.new_model().condition.units.in_features == width
+    Singer(run, RenderSettings(steps=2)).render(song, tmp_path / "sung.wav")
+    assert (tmp_path / "sung.wav").exists()
+
+
+def test_units_of_any_width_go_all_the_way(tmp_path: Path, store: Path, train_settings) -> None:
+    settings = dataclasses.replace(train_settings, unit_dim=1024, steps=2, unit_steps=3)
+    train([store], tmp_path / "r", settings)
+    model, _ = Run.open(tmp_path / "r").load_best("cpu")
+    assert model.condition.units.in_features == 1024
+
+
+def test_a_layer_that_is_not_stored_is_asked_for(tmp_path: Path, store: Path, train_settings) -> None:
+    with pytest.raises(UserError, match="add it: svc extract --layers 3"):
+        train([store], tmp_path / "r", dataclasses.replace(train_settings, code_layer=3))
+    with pytest.raises(UserError, match="extract --encoder hubert-soft"):
+        train([store], tmp_path / "r", dataclasses.replace(train_settings, units="hubert-soft"))
+
+
+def test_two_trainings_of_one_run_are_kept_apart(tmp_path: Path, store: Path, run: Path, train_settings) -> None:
+    with at_work(run), pytest.raises(UserError, match="another svc train is at work"):
+        train([store], run, train_settings)
+    assert train([store], run, train_settings).steps == 60  # and it goes on once the other is done
+
+
+def test_the_log_says_how_it_converts(run: Path) -> None:
+    import json
+
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    for line in lines:
+        shares = [line[name] for name in ("words", "voice", "in_tune", "lively")]
+        assert all(0 <= share <= 1 for share in shares)
+        assert line["score"] == pytest.approx(np.prod(np.maximum(shares, 1e-6)) ** 0.25, abs=1e-3)
+    _, facts = checkpoint.load(run / "best.safetensors")
+    best = max(lines, key=lambda line: line["score"])
+    assert facts["step"] == best["step"]
+
+
+def test_tensorboard_has_numbers_pictures_and_sound(run: Path) -> None:
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    board = event_accumulator.EventAccumulator(str(run / "tensorboard"))
+    board.Reload()
+    tags = board.Tags()
+    assert {"loss", "held_out", "score", "in_tune", "waited"} <= set(tags["scalars"])
+    assert [event.step for event in board.Scalars("held_out")] == [20, 40, 60]
+    assert len(tags["images"]) == len(tags["audio"]) == 1
