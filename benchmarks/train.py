@@ -21,12 +21,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from svc.pipeline import pitch
+from svc.pipeline import audio, pitch
 from svc.pipeline.diffusion import Batch, Diffusion, Shape
 from svc.pipeline.frames import seconds_to_mel_frames
 from svc.pipeline.sampling import sample
+from svc.pipeline.singers import draw_score, draw_voice, sing
 from svc.stages.dataset import Corpus, Crops, gather_corpus, random, to_batch
-from svc.stages.demo import make_material, make_untrained_encoder
+from svc.stages.demo import make_untrained_encoder
 from svc.stages.extract import extract
 from svc.stages.progress import Progress
 from svc.stages.run import Run, fork_generator
@@ -166,8 +167,13 @@ def reach(
 
 
 def make_store(folder: Path) -> str:
-    """The demo's two voices."""
-    make_material(folder / "corpus", folder / "song.wav", Progress())
+    """Two synthetic voices, a minute each, heard by an untrained encoder."""
+    for name, high, midi in (("high", True, 62.0), ("low", False, 52.0)):
+        (folder / "corpus" / name).mkdir(parents=True)
+        voice = draw_voice(1, high=high, name=name)
+        for number in range(10):
+            score = draw_score("en", 6.0, 100 * high + number, midi=midi)
+            audio.write(folder / "corpus" / name / f"{number}.wav", sing(score, voice, number))
     make_untrained_encoder(folder / "encoder")
     extract([folder / "corpus"], folder / "s.zarr", ExtractSettings(encoder=str(folder / "encoder")))
     return str(folder / "s.zarr")
@@ -175,7 +181,7 @@ def make_store(folder: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--store", help="what to train on; the demo's voices without")
+    parser.add_argument("--store", help="what to train on; two synthetic voices without")
     parser.add_argument("--seconds", type=float, default=120, help="CPU seconds that each way trains for")
     parser.add_argument("--target", type=float, default=1.0, help="held-out mel error to reach, in ln mel")
     parser.add_argument("--threads", type=int, default=1)
