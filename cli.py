@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -19,7 +20,7 @@ DONE, REFUSED, WRONG, INTERRUPTED = 0, 1, 2, 130
 PATH = click.Path(path_type=Path)
 
 # Named here as well as where they are made, so that help needs no torch; a test holds the two together.
-ENCODERS = "en, ko, ja, zh, en-large, contentvec, hubert-soft"
+ENCODERS = "en, ko, ja, zh, en-large, contentvec, hubert-soft, mini"
 METHODS, METHOD = "swift-f0, dio or harvest", "swift-f0"
 
 
@@ -61,6 +62,7 @@ def main() -> None:
 @click.option("--f0-min", type=float, help="Hz.  [default: 65]")
 @click.option("--f0-max", type=float, help="Hz.  [default: 1100]")
 @click.option("--slice-db", type=float, help="Silence, in dB under the loudest moment.  [default: -40]")
+@click.option("--shifts", help="Mels moved by semitones to augment training with, such as -4,4.")
 @click.option("--precision", help="The encoder's arithmetic: fp32, bf16 or fp16.  [default: fp32]")
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--workers", default=0, metavar="N", help="Compute in N processes.  [default: threads of this one]")
@@ -72,6 +74,7 @@ def extract(
     corpora: tuple[Path, ...],
     store: str | None,
     layers: str | None,
+    shifts: str | None,
     check: bool,
     dry_run: bool,
     as_json: bool,
@@ -85,7 +88,8 @@ def extract(
     with checked_settings():
         from .stages.settings import ExtractSettings, beside
 
-        settings = ExtractSettings(layers=_layers(layers), **options)
+        wanted = _numbers("shifts", shifts) or ()
+        settings = ExtractSettings(layers=_numbers("layers", layers), shifts=wanted, **options)
     from .stages.extract import extract as run_extract
 
     report = run_extract(corpora, store or str(beside(corpora[0], ".zarr")), settings, Terminal(), dry_run, check)
@@ -115,13 +119,18 @@ def compact(store: str) -> None:
     "--store", "stores", multiple=True, required=True, metavar="STORE", help="What svc extract made; may be repeated."
 )
 @click.option("--out", type=PATH, help="The run's folder.  [default: runs/NAME of the store]")
-@click.option("--preset", help="tiny, base or large.  [default: base on a GPU, tiny without]")
+@click.option("--preset", help="tiny, base, large, diff-svc or diffusion-svc.  [default: base on a GPU, tiny without]")
 @click.option("--steps", type=int, help="Steps of the acoustic model.  [default: the preset's]")
 @click.option("--unit-dim", type=int, help="Width of the soft units.  [default: 256]")
+@click.option("--units", help="soft, hidden, linear or hubert-soft.  [default: soft]")
 @click.option("--objective", help="flow or ddpm.  [default: flow]")
+@click.option("--denoiser", help="wavenet or lynxnet2.  [default: the preset's]")
 @click.option("--batch", type=int, help="Crops a step.  [default: the preset's]")
 @click.option("--seed", type=int, help="Everything random follows from it.  [default: 0]")
-@click.option("--only", type=click.Choice(["units", "diffusion"]), help="Train one half.")
+@click.option("--base", type=PATH, metavar="RUN", help="Begin with the units and weights of another run.")
+@click.option("--only", type=click.Choice(["units", "diffusion", "vocoder"]), help="Train one part.")
+@click.option("--compare", metavar="WIDTHS", help="Units of several widths or kinds in a table: 128,256,512,hidden.")
+@click.option("--truth", metavar="STORE", help="For --compare: the voices' same songs, to convert and measure by.")
 @click.option("--resume", is_flag=True, help="Insist that there is a run to go on with.")
 @click.option("--show", is_flag=True, help="Print the settings and do nothing.")
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
@@ -129,7 +138,10 @@ def train(
     stores: tuple[str, ...],
     out: Path | None,
     preset: str | None,
+    base: Path | None,
     only: str | None,
+    compare: str | None,
+    truth: str | None,
     resume: bool,
     show: bool,
     device: str,
@@ -137,92 +149,177 @@ def train(
 ) -> None:
     """Train a voice from a store: the soft units, then the acoustic model. The encoder is not needed.
 
-    Interrupted, the same command goes on; with a larger --steps, it trains on.
+    Interrupted, the same command goes on; with a larger --steps, it trains on. On several GPUs:
+    accelerate launch -m svc.cli train --store ...
     """
     import dataclasses
 
-    from .stages.settings import PRESETS, pick_device
+    from .stages.settings import PRESETS, VOCODER_PRESETS, VocoderSettings, pick_device
 
     if preset is None:
         preset = "base" if pick_device(device).startswith("cuda") else "tiny"
-    if preset not in PRESETS:
-        raise click.UsageError(f"preset {preset!r} is not known; choose {', '.join(PRESETS)}")
+    presets = VOCODER_PRESETS if only == "vocoder" else PRESETS
+    if preset not in presets:
+        raise click.UsageError(f"preset {preset!r} is not known; choose {', '.join(presets)}")
+    given = {k: v for k, v in changes.items() if v is not None}
+    settings: Any
     with checked_settings():
-        settings = dataclasses.replace(PRESETS[preset], **{k: v for k, v in changes.items() if v is not None})
+        if only == "vocoder":
+            known = {field.name for field in dataclasses.fields(VocoderSettings)}
+            if unknown := sorted(set(given) - known):
+                raise ValueError(f"--{unknown[0].replace('_', '-')} is nothing of the vocoder's")
+            settings = dataclasses.replace(VOCODER_PRESETS[preset], **given)
+        else:
+            settings = dataclasses.replace(PRESETS[preset], **given)
+    out_is_default = out is None
     out = out or Path("runs") / PurePosixPath(stores[0]).name.removesuffix(".zarr")
     if show:
         click.echo(json.dumps({"preset": preset, "out": str(out), **dataclasses.asdict(settings)}, indent=1))
         return
     if resume and not (out / "run.json").exists():
         raise click.UsageError(f"there is no run in {out} to resume")
+    if compare and only in ("diffusion", "vocoder"):
+        raise click.UsageError("--compare is about units; leave --only out")
+    if compare:
+        from .stages.compare import compare as run_compare
+        from .stages.compare import table
+
+        out = out.with_name(f"{out.name}.compare") if out_is_default else out
+        with checked_settings():
+            kinds = compare.split(",")
+            lines = run_compare(stores, out, settings, kinds, truth, device, Terminal())
+        for line in table(lines):
+            click.echo(line)
+        return
+    terminal = Terminal()
+    if only == "vocoder":
+        from .stages.vocoder_training import train_vocoder
+
+        learnt = train_vocoder(list(stores), out, settings, device, terminal)
+        click.echo(
+            f"{learnt.run}: vocoder trained to step {learnt.steps}; held-out sound is off by {learnt.mel_error:.3f} in "
+            f"ln mel (before training: {learnt.untrained_mel_error:.3f}), {learnt.seconds:.0f} s"
+        )
+        click.echo(f"next: svc render song.wav -m {learnt.run}")
+        return
     from .stages.train import train as run_train
 
-    terminal = Terminal()
     terminal.say(f"preset {preset}: {settings.steps} steps of {settings.batch} x {settings.crop_seconds} s")
-    report = run_train(list(stores), out, settings, device, only, terminal)
-    click.echo(f"{report.run}: codes {report.code_accuracy:.0%} right on held-out utterances")
+    report = run_train(list(stores), out, settings, device, only, terminal, base)
+    if not report.leads:
+        return
+    codes = "" if report.code_accuracy is None else f": codes {report.code_accuracy:.0%} right on held-out utterances"
+    click.echo(f"{report.run}{codes}")
     if only != "units":
+        click.echo(f"  {report.verdict}")
         click.echo(
             f"  step {report.steps}, best at {report.best_step} (held-out loss {report.best_loss:.4f}); a held-out "
             f"utterance is off by {report.mel_error:.2f} in ln mel: see {report.run / 'held_out.png'}"
         )
+        from .stages.training_report import report_training
+
+        click.echo(f"  {report_training(report.run, device, report.verdict)}: listen and look")
         click.echo(f"next: svc render song.wav -m {report.run}")
 
 
 @main.command()
 @click.argument("songs", nargs=-1, required=True, type=PATH, metavar="SONG...")
 @click.option("-m", "--model", type=PATH, help="The run.  [default: the newest in runs/]")
-@click.option("-o", "--output", type=PATH, help="A .wav, or a folder.  [default: SONG.SPEAKER.wav beside the song]")
-@click.option("-k", "--key", "--transpose", default=0.0, show_default=True, help="Semitones up.")
-@click.option("-s", "--speaker", help="Whose voice, by name.  [default: the run's first]")
+@click.option("-o", "--output", type=PATH, help="A file, or a folder.  [default: SONG.SPEAKER.wav beside the song]")
+@click.option("-k", "--key", "--transpose", default="0", show_default=True, help="Semitones up, or auto.")
+@click.option("-s", "--speaker", help='A name, "a:0.7,b:0.3", or "0=a; 1:30=b".  [default: the run\'s first]')
+@click.option("--vocoder", metavar="NAME", help="own, world, or a path.  [default: the run's own if trained, or world]")
 @click.option("--steps", default=20, show_default=True, help="Sampling steps.")
 @click.option("--method", help="euler or heun (flow); dpm-solver, unipc, ddim, pndm or ddpm (ddpm).")
+@click.option("--k-step", type=int, help="Noise steps of 1000 to start from.  [default: as trained]")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--f0", metavar="METHOD", help=f"{METHODS}.  [default: as the store was made]")
+@click.option("--f0-min", type=float, help="Hz.  [default: as the store was made]")
+@click.option("--f0-max", type=float, help="Hz.  [default: as the store was made]")
+@click.option("--f0-smooth", "smooth_ms", default=0.0, metavar="MS", help="Smooth f0 over so many milliseconds.")
+@click.option("--f0-octaves", "mend_octaves", is_flag=True, help="Mend the f0 tracker's octave slips.")
+@click.option("--formants", default=0.0, metavar="N", help="Move formants up by semitones.")
+@click.option("--loudness", default=0.0, metavar="0..1", help="Give the result the song's own loudness, so much.")
+@click.option("--threshold", type=float, metavar="DB", help="Be silent where the song is softer than this, dBFS.")
+@click.option("--retrieve", "--index-ratio", default=0.0, metavar="0..1", help="Take units from the target's own.")
+@click.option("--format", "suffix", default="wav", show_default=True, help="wav, flac, mp3 or ogg, unless -o says it.")
+@click.option("--depth", default="16", show_default=True, help="16, 24 or float.")
+@click.option("--rate", default="44100", show_default=True, help="Sample rate in Hz, or song for the song's own.")
+@click.option("--separate", is_flag=True, help="The song is a mix: sing its voice anew, and mix it back.")
 @click.option("--encoder", help="Where the run's encoder is now.  [default: where it was]")
+@click.option("--precision", default="auto", show_default=True, help="fp32, bf16, or auto.")
+@click.option("--batch", default=0, metavar="N", help="Slices sampled at once.  [default: 1, on a GPU 8]")
+@click.option("--report", type=PATH, metavar="HTML", help="A page to listen to and look at all of it.")
+@click.option("-v", "--verbose", is_flag=True, help="Say where the time went.")
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 def render(
     songs: tuple[Path, ...],
     model: Path | None,
     output: Path | None,
-    key: float,
-    speaker: str | None,
-    steps: int,
-    method: str | None,
-    seed: int,
-    encoder: str | None,
-    device: str,
+    key: str,
+    rate: str,
+    suffix: str,
+    report: Path | None,
+    verbose: bool,
+    **options: Any,
 ) -> None:
-    """Sing each SONG with a trained voice. Beside each result lie a picture and its settings."""
+    """Sing each SONG (or each in a folder) with a trained voice. Beside each result lie a picture and its settings."""
     with checked_settings():
         from .stages.settings import RenderSettings
 
-        settings = RenderSettings(speaker, key, steps, method, seed, encoder, device)
-    from .stages.render import AudioError, Singer
+        settings = RenderSettings(key=_number_or(key, "auto"), rate=int(_number_or(rate, "song", 0)), **options)
+    from .stages.errors import UserError
+    from .stages.render import AudioError, RenderReport, Singer
+    from .stages.report import claim_page, write_page
     from .stages.run import Run, newest_run
-    from .stages.sound import place
+    from .stages.songs import find_songs
+    from .stages.sound import FORMATS, place
 
+    if (suffix := "." + suffix.lower().lstrip(".")) not in FORMATS:
+        raise click.UsageError(f"format {suffix[1:]!r} is not written; choose {', '.join(s[1:] for s in FORMATS)}")
+    if report:
+        claim_page(report)
     run = Run.open(model or newest_run())
+    found = find_songs(songs)
     singer = Singer(run, settings)
-    click.echo(f"{run.path} (step {singer.step}): {singer.speaker} sings, {key:+g} semitones, on {singer.device}")
-    refused = 0
-    for song in songs:
+    click.echo(
+        f"{run.path} (step {singer.step}): {printable(singer.speaker)} sings, through {singer.vocoder.name}, "
+        f"on {singer.device}"
+    )
+    done: list[RenderReport] = []
+    refused: list[tuple[Path, str]] = []
+    for song in found:
         try:
-            out = place(song, singer.speaker, output, songs)
-            report = singer.render(song, out, Terminal())
-        except AudioError as error:
-            refused += 1
+            done.append(singer.render(song, place(song, singer.speaker, output, found, suffix), Terminal()))
+        except (AudioError, UserError) as error:
+            if len(found) == 1 and isinstance(error, UserError):
+                raise
+            refused.append((song, str(error)))
             click.echo(f"refused {printable(str(song))}: {error}", err=True)
             continue
-        for note in report.notes:
-            click.echo(f"  mended {printable(str(song))}: {note}")
-        in_tune = (
-            "nothing in it is voiced"
-            if report.within_50_cents is None
-            else f"{report.within_50_cents:.1%} of voiced frames within 50 cents of the asked f0 "
-            f"(median {report.median_cents:.1f})"
-        )
-        click.echo(f"{printable(str(report.wav))}: {report.seconds:.1f} s in {report.took:.1f} s; {in_tune}")
-    sys.exit(DONE if not refused else WRONG if refused == len(songs) else REFUSED)
+        _tell(done[-1], verbose)
+    if report:
+        write_page(report, done, refused)
+        click.echo(f"{printable(str(report))}: listen and look")
+    sys.exit(DONE if not refused else WRONG if not done else REFUSED)
+
+
+def _tell(report: Any, verbose: bool) -> None:
+    """What came of one song."""
+    for note in report.notes:
+        click.echo(f"  {printable(str(report.song))}: {printable(note)}")
+    in_tune = (
+        "nothing in it is voiced"
+        if report.within_50_cents is None
+        else f"{report.within_20_cents:.1%} of voiced frames within 20 cents of the asked f0 "
+        f"({report.within_50_cents:.1%} within 50)"
+    )
+    click.echo(f"{printable(str(report.wav))}: {report.seconds:.1f} s in {report.took:.1f} s; {in_tune}")
+    if verbose:
+        for name, seconds in report.timings.items():
+            click.echo(f"  {seconds:8.2f} s  {seconds / report.seconds:6.3f} of real time  {name}")
+        if report.first_sound is not None:
+            click.echo(f"  first sound after {report.first_sound:.2f} s")
 
 
 @main.command()
@@ -292,10 +389,58 @@ def verify(store: str, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("run", required=False, type=PATH, metavar="[RUN]")
+@click.argument("songs", nargs=-1, type=PATH, metavar="[SONG]...")
+@click.option(
+    "--singers", type=PATH, help="singers.json of the parallel singers that it learned.  [default: beside it]"
+)
+@click.option("--out", type=PATH, help="Where results and page go.  [default: RUN/evaluation]")
+@click.option("-s", "--speaker", help="Who sings SONGs.  [default: the run's first]")
+@click.option("-k", "--key", "--transpose", default=0.0, show_default=True, help="Semitones up, of SONGs.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+def evaluate(
+    run: Path | None,
+    songs: tuple[Path, ...],
+    singers: Path | None,
+    out: Path | None,
+    speaker: str | None,
+    key: float,
+    as_json: bool,
+    device: str,
+) -> None:
+    """Say how well a RUN (the newest in runs/) converts.
+
+    Without SONGs: against the truth, beside trivial methods, of a run trained on parallel singers such as svc demo
+    makes. With SONGs: sing them, and compare with what was asked and with the target's own utterances.
+    """
+    from .stages.evaluate import evaluate_songs, evaluate_truth
+    from .stages.parallel import Singers, singers_of
+    from .stages.run import newest_run
+
+    run = run or newest_run()
+    out = out or run / "evaluation"
+    truth = singers or singers_of(run)
+    if songs:
+        found = evaluate_songs(run, songs, out, speaker, key, device, Terminal())
+    elif truth:
+        found = evaluate_truth(run, Singers.open(truth), out, device, Terminal())
+    else:
+        raise click.UsageError(
+            f"no truth is known of what {run} should sing: give SONGs to sing and compare, or --singers FILE"
+        )
+    if as_json:
+        click.echo(json.dumps(found.facts, indent=1, ensure_ascii=False))
+        return
+    for line in found.lines:
+        click.echo(printable(line))
+
+
+@main.command()
 @click.option("--out", type=PATH, default=Path("demo"), show_default=True, help="Where everything is made.")
 @click.option("--steps", type=int, help="Training steps.  [default: what fits in some minutes]")
 def demo(out: Path, steps: int | None) -> None:
-    """Make two synthetic voices and a song, and run the whole way on them, offline."""
+    """Make two synthetic singers, run the whole way on them, offline, and judge it by the truth."""
     from .stages.demo import demo as run_demo
 
     for line in run_demo(out, steps, Terminal()):
@@ -318,7 +463,10 @@ class Terminal(Progress):
         if total <= done:
             yield TqdmBar(tqdm(disable=True))
             return
-        watched = sys.stderr.isatty()
+        if not sys.stderr.isatty():
+            yield LineBar(self, label, total, unit, done)
+            self.say(f"{label}: {total:.0f} {unit} done")
+            return
         shape = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} {unit} [{elapsed}, {remaining} left{postfix}]"
         with tqdm(
             total=total,
@@ -326,12 +474,9 @@ class Terminal(Progress):
             desc=printable(label),
             unit=unit,
             bar_format=shape,
-            disable=not watched,
             leave=False,
         ) as bar:
             yield TqdmBar(bar)
-        if not watched:
-            self.say(f"{label}: {total:.0f} {unit} done")
 
 
 class TqdmBar:
@@ -347,6 +492,33 @@ class TqdmBar:
         self._bar.set_postfix_str(text, refresh=False)
 
 
+class LineBar:
+    """A line now and then, for a log: how far it is, what was noted, how long it still takes."""
+
+    EVERY = 30.0  # seconds
+
+    def __init__(self, terminal: Terminal, label: str, total: float, unit: str, done: float):
+        self.terminal, self.label, self.total, self.unit = terminal, label, total, unit
+        self.first = self.done = done
+        self.noted, self.begun = "", time.monotonic()
+        self.told = self.begun
+
+    def advance(self, amount: float = 1) -> None:
+        self.done += amount
+        now = time.monotonic()
+        if now - self.told < self.EVERY or self.done >= self.total:
+            return
+        self.told = now
+        left = (now - self.begun) / (self.done - self.first) * (self.total - self.done)
+        self.terminal.say(
+            f"{self.label}: {self.done:.0f} of {self.total:.0f} {self.unit}{self.noted}, "
+            f"{int(left) // 60}:{int(left) % 60:02d} min left"
+        )
+
+    def note(self, text: str) -> None:
+        self.noted = f", {text}"
+
+
 @contextmanager
 def checked_settings() -> Iterator[None]:
     """A setting that cannot be is the user's mistake."""
@@ -356,16 +528,30 @@ def checked_settings() -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
-def _layers(text: str | None) -> tuple[int, ...] | None:
+def _number_or(text: str, word: str, meaning: float | str | None = None) -> Any:
+    """A number, or what a word stands for (itself, if nothing else)."""
+    if text.strip().lower() == word:
+        return word if meaning is None else meaning
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r}: expected a number or {word}") from error
+
+
+def _numbers(name: str, text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     try:
         return tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError as error:
-        raise ValueError(f"layers {text!r}: expected numbers with commas between, such as 7,12") from error
+        raise ValueError(f"{name} {text!r}: expected numbers with commas between, such as 7,12") from error
 
 
 def printable(text: str) -> str:
     """Text that any terminal takes: bytes of a name that are no UTF-8 become question marks."""
     encoding = sys.stdout.encoding or "utf-8"
     return text.encode(encoding, "replace").decode(encoding, "replace")
+
+
+if __name__ == "__main__":  # accelerate launch -m svc.cli
+    main()

@@ -1,81 +1,45 @@
-"""The network that tells noise from mel: DiffWave's WaveNet (Kong et al., 2021, arXiv 2009.09761), as in Diff-SVC.
+"""The network that tells noise from mel, behind one door.
 
-The condition's convolutions do not depend on the noise step, so they are a step of their own: `project` once, then
-`forward` as often as the sampler likes.
+What depends on the condition alone is a step of its own: `project` once a song, then call the denoiser as often as the
+sampler likes.
 """
 
 from __future__ import annotations
 
-import math
+from typing import Protocol
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .lynxnet import LYNXNet2
+from .wavenet import WaveNet
 
-class WaveNet(nn.Module):
-    """Gated dilated convolutions with skips (prophesier/diff-svc, DiffNet; its shape is 20 layers of 384, cycle 4).
+DENOISERS = ("wavenet", "lynxnet2")
 
-    Args:
-        bins: mel bins in and out.
-        condition: channels of the condition.
-        channels: residual channels C.
-        layers: residual blocks.
-        dilation_cycle: block i has dilation 2 ** (i % dilation_cycle).
-    """
 
-    def __init__(self, bins: int, condition: int, channels: int, layers: int, dilation_cycle: int = 4):
-        super().__init__()
-        self.layers = layers
-        self.input = nn.Conv1d(bins, channels, 1)
-        self.step = nn.Sequential(nn.Linear(channels, 4 * channels), nn.Mish(), nn.Linear(4 * channels, channels))
-        self.condition = nn.Conv1d(condition, layers * 2 * channels, 1)  # of all blocks at once
-        self.blocks = nn.ModuleList(Block(channels, 2 ** (i % dilation_cycle)) for i in range(layers))
-        self.skip = nn.Conv1d(channels, channels, 1)
-        self.output = nn.Conv1d(channels, bins, 1)
-        assert self.output.bias is not None
-        for convolution in (self.input, self.skip):
-            nn.init.kaiming_normal_(convolution.weight)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
+class Denoiser(Protocol):
+    """What every denoiser does."""
 
     def project(self, condition: Tensor) -> tuple[Tensor, ...]:
-        """What every block adds for the condition: (B, condition, T) -> for each block (B, 2C, T)."""
-        return self.condition(condition).chunk(self.layers, dim=1)
+        """(B, condition, T) -> what the steps add of it."""
 
-    def forward(self, x: Tensor, step: Tensor, projected: tuple[Tensor, ...]) -> Tensor:
+    def __call__(self, x: Tensor, step: Tensor, projected: tuple[Tensor, ...]) -> Tensor:
         """Noisy mel (B, bins, T) at noise steps (B,) in 0..1000 -> the prediction, (B, bins, T)."""
-        x = F.relu(self.input(x))
-        embedded = self.step(sinusoid(step, x.shape[1]).to(x.dtype))
-        skips = torch.zeros_like(x)
-        for block, condition in zip(self.blocks, projected, strict=True):
-            x, skip = block(x, embedded, condition)
-            skips = skips + skip
-        x = F.relu(self.skip(skips / math.sqrt(self.layers)))
-        return self.output(x)
 
 
-class Block(nn.Module):
-    """One residual block: y = dilated(x + step) + condition, sigmoid(gate) * tanh(filter), half on, half skips."""
+def new_denoiser(
+    name: str, bins: int, condition: int, channels: int, layers: int, dilation_cycle: int
+) -> WaveNet | LYNXNet2:
+    """An untrained denoiser, which says exactly nothing yet. `dilation_cycle` is the WaveNet's alone.
 
-    def __init__(self, channels: int, dilation: int):
-        super().__init__()
-        self.dilated = nn.Conv1d(channels, 2 * channels, 3, padding=dilation, dilation=dilation)
-        self.step = nn.Linear(channels, channels)
-        self.output = nn.Conv1d(channels, 2 * channels, 1)
-        for convolution in (self.dilated, self.output):
-            nn.init.kaiming_normal_(convolution.weight)
-
-    def forward(self, x: Tensor, step: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        y = self.dilated(x + self.step(step)[..., None]) + condition
-        gate, filtered = y.chunk(2, dim=1)
-        residual, skip = self.output(torch.sigmoid(gate) * torch.tanh(filtered)).chunk(2, dim=1)
-        return (x + residual) / math.sqrt(2.0), skip
+    Raises ValueError for a name that is not in DENOISERS.
+    """
+    if name == "wavenet":
+        return WaveNet(bins, condition, channels, layers, dilation_cycle)
+    if name == "lynxnet2":
+        return LYNXNet2(bins, condition, channels, layers)
+    raise ValueError(f"denoiser {name!r} is not known; choose {' or '.join(DENOISERS)}")
 
 
-def sinusoid(step: Tensor, channels: int) -> Tensor:
-    """Transformer position code of a noise step (Vaswani et al., 2017, section 3.5): (B,) -> (B, channels)."""
-    half = channels // 2
-    frequency = torch.exp(-math.log(10_000) / (half - 1) * torch.arange(half, device=step.device))
-    angle = step.float()[:, None] * frequency
-    return torch.cat([angle.sin(), angle.cos()], dim=-1)
+def parameters(module: nn.Module) -> int:
+    """How many numbers a module learns."""
+    return sum(parameter.numel() for parameter in module.parameters())

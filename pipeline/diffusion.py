@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .denoiser import WaveNet
+from .denoiser import new_denoiser
 from .projection import gather
 
 OBJECTIVES = ("ddpm", "flow")
@@ -24,16 +24,29 @@ PITCH_FEATURES = 16  # sines and cosines each, of log2 f0
 
 @dataclass(frozen=True)
 class Shape:
-    """The widths of an acoustic model. `decoder_layers` 0 means that there is no auxiliary decoder."""
+    """The widths of an acoustic model.
+
+    Attributes:
+        unit_dim: of the units that come in.
+        speakers: whose voices it sings with.
+        bins: of the mel.
+        projected: width of a linear layer on the units that is trained with the model; 0: there is none.
+        condition: channels of the condition.
+        denoiser, channels, layers, dilation_cycle: the denoiser's (pipeline.denoiser).
+        decoder_layers, decoder_channels: the auxiliary decoder's; 0 layers: there is none.
+    """
 
     unit_dim: int
     speakers: int
     bins: int = 128
+    projected: int = 0
     condition: int = 192
+    denoiser: str = "wavenet"
     channels: int = 192
     layers: int = 6
     dilation_cycle: int = 4
     decoder_layers: int = 0
+    decoder_channels: int = 192
 
 
 @dataclass
@@ -41,7 +54,9 @@ class Batch:
     """A batch of crops, padded to one length; `mask` is 0 on padding.
 
     units float (B, U, unit_dim); mel2ph int64 (B, M); f0 Hz without gaps, voiced 0/1, loudness dBFS and mask:
-    float (B, M); speaker int64 (B,), or float (B, speakers) for a mixture; mel float (B, M, bins) when training.
+    float (B, M); speaker int64 (B,), or float (B, speakers) for a mixture, (B, M, speakers) for one that changes;
+    shift float (B,), by how many semitones the whole spectrum is moved (None: by none), which is what a longer or
+    shorter throat would do; mel float (B, M, bins) when training.
     """
 
     units: Tensor
@@ -51,7 +66,23 @@ class Batch:
     loudness: Tensor
     mask: Tensor
     speaker: Tensor
+    shift: Tensor | None = None
     mel: Tensor | None = None
+
+
+@dataclass
+class Chance:
+    """What chance decides in a step: `uniform` (B,) in 0..1, for the noise steps; `noise` normal (B, bins, M)."""
+
+    uniform: Tensor
+    noise: Tensor
+
+    @classmethod
+    def of(cls, generator: torch.Generator, size: int, bins: int, frames: int) -> Chance:
+        """`generator` lives on the CPU, so that every device draws alike."""
+        noise = torch.randn((size, bins, frames), generator=generator)
+        # Stratified over the batch: every step of training sees early and late noise steps.
+        return cls((torch.arange(size) + torch.rand(size, generator=generator)) / size, noise)
 
 
 class Condition(nn.Module):
@@ -64,20 +95,27 @@ class Condition(nn.Module):
         super().__init__()
         self.register_buffer("unit_mean", torch.zeros(shape.unit_dim))
         self.register_buffer("unit_scale", torch.ones(shape.unit_dim))
-        self.units = nn.Linear(shape.unit_dim, shape.condition)
+        self.projected = nn.Linear(shape.unit_dim, shape.projected) if shape.projected else nn.Identity()
+        self.units = nn.Linear(shape.projected or shape.unit_dim, shape.condition)
         self.pitch = nn.Linear(2 * PITCH_FEATURES + 1, shape.condition)
         self.loudness = nn.Linear(1, shape.condition)
         self.speaker = nn.Embedding(shape.speakers, shape.condition)
+        self.shift = nn.Linear(1, shape.condition, bias=False)
         self.context = nn.Conv1d(shape.condition, shape.condition, 5, padding=2)
 
     def forward(self, batch: Batch) -> Tensor:
         # Before the gather, whose zero row must stay zero, and at 50 frames a second instead of 86.
-        units = gather(self.units((batch.units - self.unit_mean) / self.unit_scale), batch.mel2ph)
+        units = self.projected((batch.units - self.unit_mean) / self.unit_scale)
+        units = gather(self.units(units), batch.mel2ph)
         octaves = torch.log2(batch.f0 / 55.0)[..., None]
         angle = octaves * (2 * math.pi * 2.0 ** torch.linspace(-3, 3, PITCH_FEATURES, device=octaves.device))
         pitch = torch.cat([angle.sin(), angle.cos(), batch.voiced[..., None]], dim=-1)
         speaker = self.speaker(batch.speaker) if batch.speaker.dim() == 1 else batch.speaker @ self.speaker.weight
-        whole = units + self.pitch(pitch) + self.loudness(batch.loudness[..., None] / 20 + 2) + speaker[:, None]
+        if speaker.dim() == 2:  # one for the whole utterance
+            speaker = speaker[:, None]
+        whole = units + self.pitch(pitch) + self.loudness(batch.loudness[..., None] / 20 + 2) + speaker
+        if batch.shift is not None:
+            whole = whole + self.shift(batch.shift[:, None, None] / 12)
         whole = (whole * batch.mask[..., None]).transpose(1, 2)
         return whole + self.context(F.silu(whole))
 
@@ -91,9 +129,9 @@ class Decoder(nn.Module):
 
     def __init__(self, shape: Shape):
         super().__init__()
-        self.input = nn.Conv1d(shape.condition, shape.channels, 1)
-        self.blocks = nn.ModuleList(ConvNeXt(shape.channels) for _ in range(shape.decoder_layers))
-        self.output = nn.Conv1d(shape.channels, shape.bins, 1)
+        self.input = nn.Conv1d(shape.condition, shape.decoder_channels, 1)
+        self.blocks = nn.ModuleList(ConvNeXt(shape.decoder_channels) for _ in range(shape.decoder_layers))
+        self.output = nn.Conv1d(shape.decoder_channels, shape.bins, 1)
 
     def forward(self, condition: Tensor) -> Tensor:
         x = self.input(condition)
@@ -134,7 +172,9 @@ class Diffusion(nn.Module):
         self.shape, self.objective, self.depth = shape, objective, depth
         self.condition = Condition(shape)
         self.decoder = Decoder(shape) if shape.decoder_layers else None
-        self.denoiser = WaveNet(shape.bins, shape.condition, shape.channels, shape.layers, shape.dilation_cycle)
+        self.denoiser = new_denoiser(
+            shape.denoiser, shape.bins, shape.condition, shape.channels, shape.layers, shape.dilation_cycle
+        )
         self.register_buffer("mel_mean", torch.zeros(shape.bins))
         self.register_buffer("mel_scale", torch.ones(shape.bins))
 
@@ -159,33 +199,34 @@ class Diffusion(nn.Module):
         variance = time**2 + (1 - time) ** 2
         return (2 * time - 1) / variance * x + self.denoiser(x * variance.rsqrt(), step, projected) * variance.rsqrt()
 
-    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Mean squared error of the prediction over the frames that are no padding, and with an auxiliary decoder its
-        mean absolute error too: a scalar.
-
-        `generator` (on the CPU, so that every device draws alike) decides noise steps and noise.
+    def forward(self, batch: Batch, chance: Chance) -> Tensor:
+        """The squared error of the prediction, and with an auxiliary decoder its absolute error too, averaged over the
+        bins of each frame: (B, M), 0 on padding.
         """
         assert batch.mel is not None
         x0 = self.normalise(batch.mel)
-        device = x0.device
-        noise = torch.randn(x0.shape, generator=generator).to(device)
-        # Stratified over the batch: every loss sees early and late steps.
-        uniform = ((torch.arange(len(x0)) + torch.rand(len(x0), generator=generator)) / len(x0)).to(device)
         if self.objective == "ddpm":
-            step = (uniform * self.depth * STEPS).long().clamp(max=STEPS - 1)
-            keep = alphas_cumprod().to(device)[step][:, None, None]
-            noisy, target = keep.sqrt() * x0 + (1 - keep).sqrt() * noise, noise
+            step = (chance.uniform * self.depth * STEPS).long().clamp(max=STEPS - 1)
+            keep = alphas_cumprod().to(x0.device)[step][:, None, None]
+            noisy, target = keep.sqrt() * x0 + (1 - keep).sqrt() * chance.noise, chance.noise
         else:
             # Drawn most often in the middle, where the flow is hard to tell (Esser et al., 2024, arXiv 2403.03206)
-            time = torch.sigmoid(torch.special.ndtri(uniform.clamp(1e-4, 1 - 1e-4))) * self.depth
+            time = torch.sigmoid(torch.special.ndtri(chance.uniform.clamp(1e-4, 1 - 1e-4))) * self.depth
             step = time * STEPS
-            noisy, target = torch.lerp(x0, noise, time[:, None, None]), noise - x0
+            noisy, target = torch.lerp(x0, chance.noise, time[:, None, None]), chance.noise - x0
         condition = self.condition(batch)
-        predicted = self.predict(noisy, step, self.denoiser.project(condition))
+        # Beyond an utterance's end its network hears zeros, as it does when it sings.
+        predicted = self.predict(noisy * batch.mask[:, None], step, self.denoiser.project(condition))
         error = (predicted.float() - target).square().mean(1)
         if self.decoder is not None:
             error = error + (self.decoder(condition).float() - x0).abs().mean(1)
-        return (error * batch.mask).sum() / batch.mask.sum()
+        return error * batch.mask
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """The mean of `forward` over the frames that are no padding: a scalar."""
+        chance = Chance.of(generator, len(batch.mask), self.shape.bins, batch.mask.shape[1])
+        chance = Chance(chance.uniform.to(batch.mask.device), chance.noise.to(batch.mask.device))
+        return self(batch, chance).sum() / batch.mask.sum()
 
 
 def alphas_cumprod() -> Tensor:

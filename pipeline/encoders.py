@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,6 +33,9 @@ RELEASES = {
     "hubert-soft": "https://github.com/bshall/hubert/releases/download/v0.1/hubert-soft-0d54a1f4.pt",
 }
 
+# What the project made and ships: its folder in svc.data. data/README.md tells what it is good for.
+SHIPPED = {"mini": "mini"}
+
 FILE_ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 IN_A_FOLDER = ("config.json", "model.safetensors", "pytorch_model.bin")  # as save_pretrained names them
 EXPECTED = (
@@ -50,7 +54,8 @@ class Encoder:
 
     `model` is a transformers `HubertModel` in float32 on the CPU, whatever it was read from. `normalize` says that its
     input must have zero mean and unit variance. `name` is how the user called it, `origin` where to find it again from
-    any folder: a hub id, a release's short name, or an absolute path. `head` is the soft projection that came with it.
+    any folder: a hub id, the short name of a release or of what is shipped, or an absolute path. `head` is the soft
+    projection that came with it.
     """
 
     model: Any
@@ -61,7 +66,7 @@ class Encoder:
 
 
 def load_encoder(name: str) -> Encoder:
-    """Load by short name (`HUB_NAMES`, `RELEASES`), hub id, folder or file.
+    """Load by short name (`HUB_NAMES`, `RELEASES`, `SHIPPED`), hub id, folder or file.
 
     Raises:
         EncoderError: it is not there, incomplete, or no HuBERT with a 20 ms hop.
@@ -70,7 +75,9 @@ def load_encoder(name: str) -> Encoder:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    if name in RELEASES:
+    if name in SHIPPED:
+        encoder = _from_transformers(str(files("svc.data") / SHIPPED[name]), name, name)
+    elif name in RELEASES:
         encoder = _from_file(_released(name), name, name)
     elif name in HUB_NAMES or not looks_like_path(name):
         source = HUB_NAMES.get(name, name)
@@ -101,7 +108,7 @@ def _from_path(path: Path, name: str) -> Encoder:
         return _from_transformers(str(folder), name, str(folder))
     if path.is_file():
         return _from_file(path, name, str(path))
-    names = ", ".join([*HUB_NAMES, *RELEASES])
+    names = ", ".join([*HUB_NAMES, *RELEASES, *SHIPPED])
     raise EncoderError(f"no encoder in {name}: {EXPECTED}; or give a name ({names}) or a hub id")
 
 

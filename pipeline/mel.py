@@ -42,18 +42,26 @@ def filterbank() -> Tensor:
     return melscale_fbanks(N_FFT // 2 + 1, F_MIN, F_MAX, N_MELS, MEL_RATE, norm="slaney", mel_scale="slaney")
 
 
-def log_mel(wav: Tensor) -> Tensor:
-    """Log mel spectrogram. wav float32 (T,) at 44.1 kHz, T > 768 -> float32 (T // 512, 128), ln magnitude."""
-    padded = F.pad(wav[None, None], ((N_FFT - MEL_HOP) // 2,) * 2, mode="reflect")[0]
+def log_mel(wav: Tensor, semitones: int = 0) -> Tensor:
+    """Log mel spectrogram. wav float32 (T,) at 44.1 kHz, T > 768 -> float32 (T // 512, 128), ln magnitude.
+
+    With `semitones`, all frequencies are that much higher, formants too, and time stays as it is: a window longer by
+    that ratio, whose bins are then read as those of N_FFT samples (as in CNChTu/Diffusion-SVC's augmentation).
+    """
+    window = round(N_FFT * 2 ** (semitones / 12))
+    before = (window - MEL_HOP) // 2
+    padded = F.pad(wav[None, None], (before, window - MEL_HOP - before), mode="reflect")[0]
     spectrum = torch.stft(
         padded,
-        N_FFT,
+        window,
         MEL_HOP,
-        window=torch.hann_window(N_FFT, device=wav.device),
+        window=torch.hann_window(window, device=wav.device),
         center=False,
         return_complex=True,
     )[0]
-    mel = spectrum.abs().T @ filterbank().to(wav.device)
+    bins = N_FFT // 2 + 1
+    magnitude = spectrum.abs()[:bins] * (N_FFT / window)  # as loud as with a window of N_FFT
+    mel = F.pad(magnitude, (0, 0, 0, bins - len(magnitude))).T @ filterbank().to(wav.device)
     return mel.clamp(min=FLOOR).log()[: wav.shape[-1] // MEL_HOP]
 
 

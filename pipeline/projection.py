@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .clusters import nearest
+
 TEMPERATURE = 0.1
 
 
@@ -25,8 +27,7 @@ class Codebook(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """The nearest centroid of each frame: (..., hidden) -> int64 (...)."""
-        # |x - c|^2 without the |x|^2 that all centroids share
-        return (self.centroids.square().sum(-1) - 2 * hidden @ self.centroids.T).argmin(-1)
+        return nearest(hidden, self.centroids)
 
 
 class SoftProjection(nn.Module):

@@ -61,17 +61,21 @@ def sample(
     generator: torch.Generator,
     steps: int = 20,
     method: str | None = None,
+    noise: Tensor | None = None,
 ) -> Tensor:
     """Draw mels for the conditions of a batch: float32 (B, M, bins), ln magnitude.
 
-    `generator` lives on the CPU, so that one seed gives one noise on every device.
+    `generator` lives on the CPU, so that one seed gives one noise on every device. `noise` (B, bins, M) is begun from
+    instead of drawn, where given.
     """
     method = method or methods(model.objective)[0]
     condition = model.condition(batch)
     projected = model.denoiser.project(condition)
     size, frames = batch.mel2ph.shape
     device = batch.units.device
-    noise = torch.randn((size, model.shape.bins, frames), generator=generator).to(device)
+    if noise is None:
+        noise = torch.randn((size, model.shape.bins, frames), generator=generator)
+    noise = noise.to(device)
     # A shallow start takes the last `steps` of a longer schedule, as image-to-image pipelines do.
     total = min(STEPS, round(steps / model.depth))
     if method in WHOLE:

@@ -10,6 +10,8 @@ def is_for_the_user(error: Exception) -> bool:
     from ..pipeline.audio import AudioError
     from ..pipeline.encoders import EncoderError
     from ..pipeline.swift_f0 import MissingLibraryError
+    from ..pipeline.vocoder.vocoder import VocoderError
     from ..store import StoreError
 
-    return isinstance(error, UserError | StoreError | AudioError | EncoderError | MissingLibraryError | OSError)
+    shown = UserError | StoreError | AudioError | EncoderError | VocoderError | MissingLibraryError | OSError
+    return isinstance(error, shown)

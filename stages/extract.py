@@ -11,6 +11,7 @@ from typing import Any
 
 from ..pipeline import frames
 from ..pipeline.content import Content
+from ..pipeline.encoders import SHIPPED
 from ..store import DamagedError, Store, StoreError, open_store
 from ..store.cells import missing_cells
 from ..store.layout import Layout
@@ -23,6 +24,7 @@ from .engines import Engine, in_process
 from .errors import UserError
 from .features import identity, is_content
 from .jobs import Bench, Job, Recipe
+from .parallel import singers_of
 from .plan import Changes, plan, unknown
 from .progress import Progress
 from .settings import ExtractSettings, pick_device
@@ -99,6 +101,7 @@ def extract(
         StoreError: the store is something else, or holds columns made with other settings.
     """
     progress = progress or Progress()
+    corpora = list(corpora)
     found, refused = find(corpora)
     remote = settings.workers > 0 or settings.scheduler is not None
     device = settings.device if remote else pick_device(settings.device)
@@ -108,6 +111,11 @@ def extract(
     store = _look(location)
     want = wanted(settings, store, lambda name, precision: Content.load(name, "cpu" if remote else device, precision))
     _announce(want, found, str(location), device, settings, progress)
+    if want.encoder in SHIPPED and not all(singers_of(corpus) for corpus in corpora):
+        progress.warn(
+            f"{want.encoder} is the small encoder of the demo and the tests: it knows the words of synthetic singers, "
+            f"and of real voices little. For those take a real HuBERT: --encoder en, ko, ja, zh, contentvec, a folder"
+        )
     heard = survey(found, refused, progress)
     heard.slice(unknown(store.packs if store else [], heard), want.slices, progress)
     if not heard.heard:

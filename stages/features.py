@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -57,6 +58,31 @@ def describe_head(content: Content) -> dict[str, Any] | None:
     return {"kind": "hubert-soft", "sha256": weights_hash(content.head), "width": content.head.unit_dim}
 
 
+SHIFTED = re.compile(r"mel_(up|down)/(\d+)")
+
+
+def shift_of(name: str) -> int | None:
+    """By how many semitones a column's mel is moved: 4 of `mel_up/4`, -3 of `mel_down/3`, None of other columns."""
+    match = SHIFTED.fullmatch(name)
+    return None if match is None else int(match[2]) * (1 if match[1] == "up" else -1)
+
+
+def shift_columns(shifts: Iterable[int]) -> list[Column]:
+    """The mel as it would be of a voice with all frequencies `shift` semitones higher, to augment training with."""
+    settings = {**mel.SETTINGS, "algorithm": ALGORITHM}
+    return [
+        Column(
+            f"mel_{'up' if shift > 0 else 'down'}/{abs(shift)}",
+            MEL,
+            "float16",
+            mel.N_MELS,
+            "ln magnitude",
+            {**settings, "semitones": shift},
+        )
+        for shift in sorted(shifts)
+    ]
+
+
 def signal_columns(pitch_settings: PitchSettings) -> list[Column]:
     """The columns that need no encoder."""
     signal = {**mel.SETTINGS, "algorithm": ALGORITHM}
@@ -109,6 +135,11 @@ class Waveform:
             "loudness": mel.loudness(wav).numpy(),
             "mel2ph": frames.mel2ph(self.mel_frames, self.unit_frames),
         }
+
+    def shifted(self, semitones: int) -> NDArray[np.float16]:
+        """The mel with all frequencies that much higher, as stored."""
+        wav = torch.from_numpy(self.at(frames.MEL_RATE))
+        return mel.log_mel(wav, semitones).numpy().astype(np.float16)
 
     def f0(self, settings: PitchSettings) -> NDArray[np.float32]:
         return pitch.track(self.at(frames.MEL_RATE), settings)

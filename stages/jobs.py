@@ -25,7 +25,7 @@ from ..store.folder import open_folder
 from ..store.receipts import Receipt
 from ..store.schema import Column, Pack, PackSize, Row
 from .errors import UserError
-from .features import SIGNAL, SOFT, Waveform, is_content, of_content
+from .features import SIGNAL, SOFT, Waveform, is_content, of_content, shift_of
 from .survey import Source, cores
 
 Values = dict[str, NDArray[Any]]  # one utterance's, by column name
@@ -215,6 +215,9 @@ class Started:
     def _analyse(self, promised: Future[Waveform]) -> Values:
         wave, names = promised.result(), self.job.names
         values: Values = wave.signal() if names & set(SIGNAL) else {}
+        for name in names:
+            if semitones := shift_of(name):
+                values[name] = wave.shifted(semitones)
         if "f0" in names:
             values["f0"] = wave.f0(self.job.recipe.pitch)
         return values

@@ -4,27 +4,33 @@ runs/NAME/
     run.json                what it is: settings, speakers, what the store was made with
     units.safetensors       codes and soft projection
     last.safetensors        to train on: weights, their average, optimizer
-    best.safetensors        to sing with: the averaged weights that did best on held-out utterances
-    log.jsonl               losses, a line each
+    best.safetensors        to sing with: the averaged weights that converted held-out utterances best
+    judges.safetensors      what tells words and voices apart, to find the best by
+    log.jsonl               losses and what the judges found, a line each
+    tensorboard/            the same, with sound and pictures
     held_out.png            a held-out utterance, and what the model makes of it
+    lock                    held by the training that is at work
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..pipeline.diffusion import Diffusion, Shape
-from ..pipeline.projection import Codebook, SoftProjection
+from ..pipeline.projection import Codebook, SoftHead, SoftProjection
 from ..store.files import write_whole
 from . import checkpoint
 from .errors import UserError
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,10 @@ class Run:
         return self.path / "best.safetensors"
 
     @property
+    def judges(self) -> Path:
+        return self.path / "judges.safetensors"
+
+    @property
     def log(self) -> Path:
         return self.path / "log.jsonl"
 
@@ -87,16 +97,29 @@ class Run:
         settings = self.facts["settings"]
         return Diffusion(self.shape(), settings["objective"], settings["depth"])
 
-    def load_units(self) -> tuple[Codebook, SoftProjection]:
-        """Raises UserError when the units were never trained."""
+    def load_units(self) -> tuple[Codebook, nn.Module]:
+        """The codes, and what makes units of the column that they come from.
+
+        Raises UserError when the units were never trained.
+        """
         if not self.units.exists():
             raise UserError(f"{self.path} has no units yet: its training stopped before; run `svc train` again")
         tensors, _ = checkpoint.load(self.units)
         codebook = Codebook(tensors["codebook.centroids"])
+        if self.facts["settings"]["units"] != "soft":
+            return codebook, nn.Identity()
         codes, unit_dim = tensors["projection.label_embedding.weight"].shape
         projection = SoftProjection(tensors["projection.proj.weight"].shape[1], unit_dim, codes)
         checkpoint.restore("projection", projection, tensors)
         return codebook, projection.eval().requires_grad_(False)
+
+    def projection(self, head: SoftHead | None) -> nn.Module:
+        """What makes units of the encoder's `unit_layer`: (..., hidden) -> (..., unit_dim). `head` is the encoder's."""
+        if self.facts["settings"]["units"] != "hubert-soft":
+            return self.load_units()[1]
+        if head is None:
+            raise UserError(f"{self.path} sings from the units of a HuBERT-soft, but its encoder has no soft head")
+        return head.projection
 
     def load_best(self, device: str) -> tuple[Diffusion, int]:
         """The model to sing with, and the step it is from. Raises UserError when there is none."""
@@ -108,11 +131,34 @@ class Run:
         return model.to(device).eval().requires_grad_(False), int(facts["step"])
 
 
-def remove_leftovers(path: Path) -> None:
-    """Remove what a run that was killed while it wrote left half-written."""
-    for name in ("run.json", "units.safetensors", "last.safetensors", "best.safetensors"):
-        for left in path.glob(f".{name}.*.partial"):
-            left.unlink(missing_ok=True)
+WRITTEN = ("run.json", "units.safetensors", "judges.safetensors", "last.safetensors", "best.safetensors")
+
+
+@contextmanager
+def at_work(path: Path) -> Iterator[None]:
+    """Hold a run's folder, made if need be, and clear what a run that was killed while it wrote left half-written.
+
+    Raises UserError when it is a folder of something else, or another training is at work in it.
+    """
+    import filelock
+
+    if path.exists() and not (path / "run.json").exists():
+        ours = ("lock", *(f".{name}." for name in WRITTEN))
+        if not path.is_dir() or any(not entry.name.startswith(ours) for entry in path.iterdir()):
+            raise UserError(f"{path} exists and is no run; give another --out")
+    path.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path / "lock")
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise UserError(f"another svc train is at work on {path}; wait for it, or give another --out") from error
+    try:
+        for name in WRITTEN:
+            for left in path.glob(f".{name}.*.partial"):
+                left.unlink(missing_ok=True)
+        yield
+    finally:
+        lock.release()
 
 
 def newest_run(folder: Path = Path("runs")) -> Path:

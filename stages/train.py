@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,26 +15,44 @@ from ..pipeline.diffusion import Shape
 from ..store import Store, open_store
 from ..store.columns import differences
 from . import checkpoint
+from .base import check_base, take_units
 from .dataset import Corpus, gather_corpus
 from .errors import UserError
+from .features import SOFT
 from .progress import Progress
-from .run import VERSION, Run, remove_leftovers
-from .settings import TrainSettings, pick_device, pick_precision
+from .run import VERSION, Run, at_work
+from .settings import TrainSettings, pick_precision
+from .team import Team
 from .trainer import Trainer
-from .units import train_units
+from .units import Layers, train_units
 
 
 @dataclass(frozen=True)
 class TrainReport:
-    """What a training came to. `mel_error` is the mean |difference| of a held-out utterance's sampled ln mel."""
+    """What a training came to.
+
+    Attributes:
+        run: where it lies.
+        steps, best_step: how many steps it has had, and those of the checkpoint that sings.
+        best_loss: that checkpoint's loss on held-out crops.
+        mel_error: the mean |difference| of a held-out utterance's sampled ln mel.
+        code_accuracy: share of held-out codes that the units tell; None where they are not trained to.
+        verdict: whether more training would help, in a sentence.
+        waited: share of the training's time in which the next batch was waited for.
+        seconds: that all of it took.
+        leads: whether this process is the one to tell of it.
+    """
 
     run: Path
-    steps: int
-    best_step: int
-    best_loss: float
-    mel_error: float
-    code_accuracy: float
-    seconds: float
+    steps: int = 0
+    best_step: int = 0
+    best_loss: float = float("nan")
+    mel_error: float = float("nan")
+    code_accuracy: float | None = None
+    verdict: str = ""
+    waited: float = 0.0
+    seconds: float = 0.0
+    leads: bool = True
 
 
 def train(
@@ -42,6 +62,7 @@ def train(
     device: str = "auto",
     only: str | None = None,
     progress: Progress | None = None,
+    base: Path | None = None,
 ) -> TrainReport:
     """Train a run on stores, or go on with one that was interrupted or that is to have more steps.
 
@@ -52,38 +73,73 @@ def train(
         device: where.
         only: `units` stops after the soft projection, `diffusion` needs units that are there.
         progress: told what happens.
+        base: a trained run to begin from.
 
     Raises:
-        UserError: the stores cannot be trained on, or the run is of other settings or other data.
+        UserError: the stores cannot be trained on, or the run is of other settings or other data, or in use.
         StoreError: a store cannot be opened.
     """
-    progress = progress or Progress()
+    team = Team(device)
+    progress = progress if progress and team.leads else Progress()
     begun = time.monotonic()
     opened = [open_store(path) for path in stores]
     corpus = gather_corpus(opened, progress)
-    device = pick_device(device)
-    code_layer, unit_layer = _layers(opened[0])
-    run = _open_run(out, opened, corpus, settings, code_layer, unit_layer, device, progress)
-    minutes = sum(clip.seconds for clip in corpus.train) / 60
-    progress.say(
-        f"{len(corpus.train)} utterances of {', '.join(corpus.speakers)} ({minutes:.1f} minutes), "
-        f"{len(corpus.held_out)} held out -> {out}"
-    )
-    accuracy = _units(run, corpus, code_layer, unit_layer, settings, only, progress)
-    if only == "units":
-        return TrainReport(out, 0, 0, float("nan"), float("nan"), accuracy, time.monotonic() - begun)
-    trainer = Trainer(run, corpus, settings, unit_layer, device)
-    best_step, best_loss = trainer.fit(progress)
-    error = trainer.listen()
-    return TrainReport(out, trainer.step, best_step, best_loss, error, accuracy, time.monotonic() - begun)
+    if settings.batch % team.size:
+        raise UserError(f"a batch of {settings.batch} does not split over {team.size} processes; give another --batch")
+    accuracy: float | None = None
+    with at_work(out) if team.leads else nullcontext():
+        if team.leads:
+            run = _open_run(out, opened, corpus, settings, team.device, base, progress)
+            minutes = sum(clip.seconds for clip in corpus.train) / 60
+            progress.say(
+                f"{len(corpus.train)} utterances of {', '.join(corpus.speakers)} ({minutes:.1f} minutes), "
+                f"{len(corpus.held_out)} held out -> {out}"
+            )
+            accuracy = _units(run, corpus, settings, team.device, only, progress)
+        team.wait()
+        if only == "units":
+            return TrainReport(out, code_accuracy=accuracy, seconds=time.monotonic() - begun, leads=team.leads)
+        run = Run.open(out)
+        accuracy = checkpoint.load(run.units)[1]["accuracy"]
+        trainer = Trainer(run, corpus, settings, team)
+        trainer.fit(progress)
+        team.wait()
+        return TrainReport(
+            out,
+            trainer.step,
+            trainer.best.step,
+            trainer.best.loss,
+            trainer.listen() if team.leads else float("nan"),
+            accuracy,
+            trainer.verdict(),
+            trainer.waited,
+            time.monotonic() - begun,
+            team.leads,
+        )
 
 
-def _layers(store: Store) -> tuple[int, int]:
-    """The layer that is clustered and the one that units come from: the lowest and the highest stored."""
+def choose_layers(store: Store, settings: TrainSettings) -> Layers:
+    """The layer that is clustered, by default the lowest stored, and the column that units come from, the highest.
+
+    Raises UserError when the store lacks one of them.
+    """
     layers = sorted(int(name.split("/")[1]) for name in store.columns if name.startswith("hidden/"))
     if not layers:
         raise UserError(f"{store.location} has no hidden states; run `svc extract` on it first")
-    return layers[0], layers[-1]
+    codes = layers[0] if settings.code_layer is None else settings.code_layer
+    if codes not in layers:
+        raise UserError(
+            f"{store.location} has layers {', '.join(map(str, layers))}, not {codes}; "
+            f"add it: svc extract --layers {codes}"
+        )
+    if settings.units != "hubert-soft":
+        return Layers(codes, f"hidden/{layers[-1]}")
+    if SOFT not in store.columns:
+        raise UserError(
+            f"{store.location} has no units of a HuBERT-soft; they come with its encoder: "
+            f"svc extract --encoder hubert-soft"
+        )
+    return Layers(codes, SOFT)
 
 
 def _open_run(
@@ -91,14 +147,16 @@ def _open_run(
     stores: list[Store],
     corpus: Corpus,
     settings: TrainSettings,
-    code_layer: int,
-    unit_layer: int,
     device: str,
+    base: Path | None,
     progress: Progress,
 ) -> Run:
     """Begin a run, or find that the one that is there is the same."""
+    layers = choose_layers(stores[0], settings)
+    column = stores[0].columns[layers.units]
+    made = column.settings
     speakers = [{"name": name, **_pitch_of(corpus, name)} for name in corpus.speakers]
-    facts = {
+    facts: dict[str, Any] = {
         "format": "svc run",
         "version": VERSION,
         "settings": asdict(settings),
@@ -107,29 +165,25 @@ def _open_run(
         "data": corpus.digest,
         "held_out": [clip.id for clip in corpus.held_out],
         "speakers": speakers,
-        "code_layer": code_layer,
-        "unit_layer": unit_layer,
+        "code_layer": layers.codes,
+        "unit_column": layers.units,
+        "unit_layer": made.get("layer", made["encoder"]["layers"]),
         "identity": stores[0].description["identity"],
-        "encoder": stores[0].columns[f"hidden/{unit_layer}"].settings["encoder"],
-        "encoder_origin": stores[0].columns[f"hidden/{unit_layer}"].origin,
+        "encoder": made["encoder"],
+        "encoder_origin": column.origin,
+        "encoder_precision": made["precision"],
         "pitch": stores[0].columns["f0"].settings,
-        "shape": asdict(
-            Shape(
-                unit_dim=settings.unit_dim,
-                speakers=len(speakers),
-                condition=settings.condition,
-                channels=settings.channels,
-                layers=settings.layers,
-                dilation_cycle=settings.dilation_cycle,
-                decoder_layers=settings.decoder_layers,
-            )
-        ),
+        "base": None,
+        "shape": asdict(_shape(settings, column.width, len(speakers))),
     }
-    remove_leftovers(out)
     if not (out / "run.json").exists():
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise UserError(f"{out} exists and is no run; give another --out")
         run = Run(out, facts)
+        if base is not None:
+            before = Run.open(base)
+            check_base(before, facts)
+            facts["base"] = str(base.absolute())
+            progress.say(f"it begins with the units and weights of {base}")
+            take_units(run, before)
         run.save()
         return run
     run = Run.open(out)
@@ -138,6 +192,8 @@ def _open_run(
             f"{out} was trained on other data: the store has changed since it began. "
             f"Train a new run with --out ANOTHER, or restore the store"
         )
+    if base is not None and run.facts["base"] != str(base.absolute()):
+        raise UserError(f"{out} did not begin from {base}; leave --base out to go on with it, or give another --out")
     old, new = ({**f["settings"], "precision": f["precision"], "steps": 0} for f in (run.facts, facts))
     if settings.precision == "auto":  # a run keeps the precision that it began with
         new["precision"] = old["precision"]
@@ -150,29 +206,41 @@ def _open_run(
     return run
 
 
+def _shape(settings: TrainSettings, width: int, speakers: int) -> Shape:
+    """The acoustic model's, for stored columns `width` wide."""
+    return Shape(
+        unit_dim=settings.unit_dim if settings.units == "soft" else width,
+        projected=settings.unit_dim if settings.units == "linear" else 0,
+        speakers=speakers,
+        condition=settings.condition,
+        denoiser=settings.denoiser,
+        channels=settings.channels,
+        layers=settings.layers,
+        dilation_cycle=settings.dilation_cycle,
+        decoder_layers=settings.decoder_layers,
+        decoder_channels=settings.decoder_channels,
+    )
+
+
 def _units(
-    run: Run,
-    corpus: Corpus,
-    code_layer: int,
-    unit_layer: int,
-    settings: TrainSettings,
-    only: str | None,
-    progress: Progress,
-) -> float:
+    run: Run, corpus: Corpus, settings: TrainSettings, device: str, only: str | None, progress: Progress
+) -> float | None:
     """Train the units unless they are there; returns the code accuracy."""
     if run.units.exists():
-        return float(checkpoint.load(run.units)[1]["accuracy"])
+        return checkpoint.load(run.units)[1]["accuracy"]
     if only == "diffusion":
         raise UserError(f"{run.path} has no units yet; train them first: svc train --only units")
-    if code_layer == unit_layer:
+    layers = Layers(run.facts["code_layer"], run.facts["unit_column"])
+    if layers.same and settings.units == "soft":
         progress.warn("only one layer is stored: codes and units come from the same one, which makes units less useful")
-    codebook, projection, report = train_units(corpus, code_layer, unit_layer, settings, progress)
+    codebook, projection, report = train_units(corpus, layers, settings, device, progress)
     tensors = {**checkpoint.prefixed("codebook", codebook), **checkpoint.prefixed("projection", projection)}
     checkpoint.save(run.units, tensors, asdict(report))
-    progress.say(
-        f"soft units: {settings.unit_dim} wide, {report.accuracy:.0%} of {report.codes} codes right on held-out "
-        f"utterances (always the commonest: {report.chance:.0%}), {report.seconds:.0f} s"
-    )
+    if report.accuracy is not None:
+        progress.say(
+            f"soft units: {settings.unit_dim} wide, {report.accuracy:.0%} of {report.codes} codes right on held-out "
+            f"utterances (always the commonest: {report.chance:.0%}), {report.seconds:.0f} s"
+        )
     return report.accuracy
 
 

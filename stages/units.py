@@ -3,50 +3,114 @@
 from __future__ import annotations
 
 import time
-import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn.cluster import MiniBatchKMeans
+from torch import Tensor, nn
 
+from ..pipeline.clusters import epoch, plus_plus
 from ..pipeline.projection import Codebook, SoftProjection, soft_loss
 from ..store import Clip
 from .dataset import Corpus, random
 from .progress import Progress
 from .settings import TrainSettings
 
-CODE_FRAMES = 400_000  # frames that k-means looks at, at most: more change the centroids little
+SAMPLE_FRAMES = 20_000  # that k-means begins with: k-means++ and some epochs
+SAMPLE_EPOCHS = 10
+CODE_FRAMES = 1_000_000  # that an epoch over the store looks at, at most: more change the centroids little
+EPOCHS = 3
+PIECE_FRAMES = 8_192
 BATCH_CLIPS = 8
+JUDGED_CLIPS = 50  # held-out clips that accuracy is measured on
 
 
 @dataclass(frozen=True)
 class UnitsReport:
-    """How well the soft projection tells the codes of held-out utterances; `chance` is always saying the commonest."""
+    """How well the soft projection tells the codes of held-out utterances; `chance` is always saying the commonest.
+
+    `loss` is the held-out cross-entropy. A kind of units without a projection has no accuracy: it is None.
+    """
 
     codes: int
-    accuracy: float
+    accuracy: float | None
+    loss: float | None
     chance: float
     seconds: float
 
 
+@dataclass(frozen=True)
+class Layers:
+    """The hidden layer that is clustered, and the column that units are made of."""
+
+    codes: int
+    units: str
+
+    @property
+    def same(self) -> bool:
+        return self.units == f"hidden/{self.codes}"
+
+
 def train_units(
-    corpus: Corpus, code_layer: int, unit_layer: int, settings: TrainSettings, progress: Progress
-) -> tuple[Codebook, SoftProjection, UnitsReport]:
-    """Cluster `code_layer`, then learn to tell the clusters from `unit_layer`. The same store gives the same units."""
+    corpus: Corpus, layers: Layers, settings: TrainSettings, device: str, progress: Progress
+) -> tuple[Codebook, nn.Module, UnitsReport]:
+    """Codes, what makes units of stored columns (identity unless they are `soft`), and how good they are.
+
+    The same store gives the same units.
+    """
     begun = time.monotonic()
-    codebook = _cluster(corpus.train, code_layer, settings, progress)
-    codes = len(codebook.centroids)
+    codebook = cluster(corpus.train, layers.codes, settings, device, progress)
+    truth = codebook(frames(corpus.held_out[:JUDGED_CLIPS], f"hidden/{layers.codes}", device))
+    chance = torch.bincount(truth).max().item() / len(truth)
+    projection: nn.Module = nn.Identity()
+    accuracy = loss = None
+    if settings.units == "soft":
+        projection = train_projection(corpus, layers, codebook, settings.unit_dim, settings, device, progress)
+        accuracy, loss = judge(corpus, layers, codebook, projection, device)
+    report = UnitsReport(len(codebook.centroids), accuracy, loss, chance, time.monotonic() - begun)
+    return codebook.cpu(), projection.cpu(), report
+
+
+def cluster(clips: list[Clip], layer: int, settings: TrainSettings, device: str, progress: Progress) -> Codebook:
+    """k-means over frames read clip by clip, so that any corpus fits in memory."""
+    there = sum(clip.row.unit_frames for clip in clips)
+    codes = min(settings.codes, max(2, there // 20))
+    if codes < settings.codes:
+        progress.warn(f"{there} frames are too few for {settings.codes} codes; {codes} are made")
+    total = min(CODE_FRAMES, there)
+    generator = torch.Generator().manual_seed(settings.seed)
+    column = f"hidden/{layer}"
+    with progress.bar("codes", EPOCHS * total, "frame") as bar:
+        sample = torch.cat(list(_stream(clips, column, settings.seed, 0, SAMPLE_FRAMES, device)))
+        centroids = plus_plus(sample, codes, generator)
+        for _ in range(SAMPLE_EPOCHS):
+            centroids, _ = epoch(centroids, sample.split(PIECE_FRAMES))
+        for number in range(EPOCHS):
+            pieces = _stream(clips, column, settings.seed, number + 1, total, device)
+            centroids, distance = epoch(centroids, _told(pieces, bar.advance))
+            bar.note(f"distance {distance:.3f}")
+    return Codebook(centroids)
+
+
+def train_projection(
+    corpus: Corpus,
+    layers: Layers,
+    codebook: Codebook,
+    unit_dim: int,
+    settings: TrainSettings,
+    device: str,
+    progress: Progress,
+) -> SoftProjection:
+    """Learn to tell the codes from the units' layer, with units `unit_dim` wide."""
     torch.manual_seed(settings.seed)
-    width = corpus.train[0].hidden(unit_layer).shape[1]
-    projection = SoftProjection(width, settings.unit_dim, codes)
+    projection = SoftProjection(_width(corpus, layers), unit_dim, len(codebook.centroids)).to(device)
     optimizer = torch.optim.AdamW(projection.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=1e-2)
-    with progress.bar("soft projection", settings.unit_steps, "step") as bar:
+    with progress.bar(f"soft projection, {unit_dim} wide", settings.unit_steps, "step") as bar:
         for step in range(settings.unit_steps):
             chosen = random(settings.seed, 2, step).choice(len(corpus.train), BATCH_CLIPS)
             clips = [corpus.train[number] for number in chosen]
-            target, hidden = (_frames(clips, layer) for layer in (code_layer, unit_layer))
+            target, hidden = (frames(clips, column, device) for column in (f"hidden/{layers.codes}", layers.units))
             loss = soft_loss(projection, hidden, codebook(target))
             optimizer.zero_grad()
             loss.backward()
@@ -55,54 +119,55 @@ def train_units(
             if step % 20 == 0:
                 bar.note(f"loss {loss.item():.3f}")
             bar.advance()
-    projection.eval().requires_grad_(False)
-    accuracy, chance = _accuracy(corpus, code_layer, unit_layer, codebook, projection)
-    return codebook, projection, UnitsReport(codes, accuracy, chance, time.monotonic() - begun)
+    return projection.eval().requires_grad_(False)
 
 
-def unit_statistics(clips: list[Clip], layer: int, projection: SoftProjection) -> tuple[torch.Tensor, torch.Tensor]:
+@torch.no_grad()
+def judge(
+    corpus: Corpus, layers: Layers, codebook: Codebook, projection: nn.Module, device: str
+) -> tuple[float, float]:
+    """The share of held-out frames whose code is told, and the cross-entropy."""
+    assert isinstance(projection, SoftProjection)
+    clips = corpus.held_out[:JUDGED_CLIPS]
+    truth = codebook(frames(clips, f"hidden/{layers.codes}", device))
+    hidden = frames(clips, layers.units, device)
+    told = projection.logits(projection(hidden)).argmax(-1)
+    return (told == truth).float().mean().item(), soft_loss(projection, hidden, truth).item()
+
+
+def unit_statistics(clips: list[Clip], column: str, projection: nn.Module) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each unit dimension over a sample of clips: (unit_dim,) each."""
-    units = projection(_frames(clips[:200], layer))
+    units = projection(frames(clips[:200], column, "cpu"))
     return units.mean(0), units.std(0).clamp(min=1e-3)
 
 
-def _cluster(clips: list[Clip], layer: int, settings: TrainSettings, progress: Progress) -> Codebook:
-    """k-means over frames read clip by clip, so that any corpus fits in memory."""
-    total = min(CODE_FRAMES, sum(clip.row.unit_frames for clip in clips))
-    codes = min(settings.codes, max(2, total // 20))
-    if codes < settings.codes:
-        progress.warn(f"{total} frames are too few for {settings.codes} codes; {codes} are made")
-    means = MiniBatchKMeans(codes, random_state=settings.seed, n_init=1, batch_size=4096, reassignment_ratio=0.01)
-    chunk = max(4096, 10 * codes)
-    waiting: list[NDArray[np.float32]] = []
-    with progress.bar("codes", 3 * total, "frame") as bar, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for epoch in range(3):
-            seen = 0
-            for number in random(settings.seed, 0, epoch).permutation(len(clips)):
-                waiting.append(clips[number].hidden(layer).astype(np.float32))
-                seen += len(waiting[-1])
-                bar.advance(len(waiting[-1]))
-                if sum(map(len, waiting)) >= chunk:
-                    means.partial_fit(np.concatenate(waiting))
-                    waiting = []
-                if seen >= total:
-                    break
-        if waiting and sum(map(len, waiting)) >= codes:
-            means.partial_fit(np.concatenate(waiting))
-    return Codebook(torch.from_numpy(means.cluster_centers_.astype(np.float32)))
+def frames(clips: list[Clip], column: str, device: str) -> Tensor:
+    """All frames of a column in some clips: float32 (frames, width)."""
+    return torch.from_numpy(np.concatenate([clip.read(column) for clip in clips])).to(device).float()
 
 
-def _frames(clips: list[Clip], layer: int) -> torch.Tensor:
-    """All hidden states of some clips: float32 (frames, hidden)."""
-    return torch.from_numpy(np.concatenate([clip.hidden(layer) for clip in clips]).astype(np.float32))
+def _width(corpus: Corpus, layers: Layers) -> int:
+    return corpus.train[0].store.column(layers.units).width
 
 
-def _accuracy(
-    corpus: Corpus, code_layer: int, unit_layer: int, codebook: Codebook, projection: SoftProjection
-) -> tuple[float, float]:
-    clips = corpus.held_out[:50]
-    truth = codebook(_frames(clips, code_layer))
-    told = projection.logits(projection(_frames(clips, unit_layer))).argmax(-1)
-    commonest = torch.bincount(truth).max().item() / len(truth)
-    return (told == truth).float().mean().item(), commonest
+def _stream(clips: list[Clip], column: str, seed: int, number: int, most: int, device: str) -> Iterator[Tensor]:
+    """A column's frames of whole clips in an order of its own for every `number`, in pieces, until `most` were seen."""
+    waiting: list[Clip] = []
+    seen = held = 0
+    for index in random(seed, 0, number).permutation(len(clips)):
+        waiting.append(clips[index])
+        held += clips[index].row.unit_frames
+        seen += clips[index].row.unit_frames
+        if held >= PIECE_FRAMES or seen >= most:
+            yield frames(waiting, column, device)
+            waiting, held = [], 0
+        if seen >= most:
+            return
+    if waiting:
+        yield frames(waiting, column, device)
+
+
+def _told(pieces: Iterator[Tensor], tell: Callable[[float], None]) -> Iterator[Tensor]:
+    for piece in pieces:
+        yield piece
+        tell(len(piece))

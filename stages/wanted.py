@@ -11,7 +11,15 @@ from ..pipeline.pitch import PitchSettings
 from ..pipeline.slicing import SliceSettings
 from ..store import Store
 from ..store.schema import Column
-from .features import SOFT, content_columns, describe_head, is_content, signal_columns
+from .features import (
+    SOFT,
+    content_columns,
+    describe_head,
+    is_content,
+    shift_columns,
+    shift_of,
+    signal_columns,
+)
 from .settings import ExtractSettings
 
 
@@ -70,7 +78,12 @@ def wanted(settings: ExtractSettings, store: Store | None, load: Callable[[str, 
     layers = kept | set(settings.layers or (() if settled else default_layers(encoder["layers"])))
     if wrong := [layer for layer in layers if not 0 <= layer <= encoder["layers"]]:
         raise EncoderError(f"{origin} has no layer {wrong[0]}: it has layers 0 to {encoder['layers']}")
-    table = [*content_columns(encoder, origin, precision, sorted(layers), head), *signal_columns(pitch)]
+    shifts = {shift for name in known if (shift := shift_of(name))} | set(settings.shifts)
+    table = [
+        *content_columns(encoder, origin, precision, sorted(layers), head),
+        *signal_columns(pitch),
+        *shift_columns(shifts),
+    ]
     columns = {column.name: column for column in table}
     # f0 is cheap and has no heirs in the store: another may take its place. All else that differs is a mistake.
     replaced = {"f0"} if "f0" in known and known["f0"].made_by != columns["f0"].made_by else set()

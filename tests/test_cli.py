@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import soundfile
 from click.testing import CliRunner, Result
 from svc.cli import main
 
@@ -29,18 +31,18 @@ def one_message(result: Result, says: str) -> None:
 
 def test_help_names_every_command() -> None:
     result = svc("--help")
-    for name in ("extract", "train", "render", "inspect", "verify", "compact", "demo"):
+    for name in ("extract", "train", "render", "inspect", "verify", "compact", "evaluate", "demo"):
         assert name in result.output
 
 
 def test_help_names_what_there_is() -> None:
     """Help is written without importing torch, so that it is quick; what it names must be what is there."""
     from svc.cli import ENCODERS, METHOD, METHODS
-    from svc.pipeline.encoders import HUB_NAMES, RELEASES
+    from svc.pipeline.encoders import HUB_NAMES, RELEASES, SHIPPED
     from svc.pipeline.pitch import METHODS as there
     from svc.pipeline.pitch import PitchSettings
 
-    assert set(ENCODERS.split(", ")) == {*HUB_NAMES, *RELEASES}
+    assert set(ENCODERS.split(", ")) == {*HUB_NAMES, *RELEASES, *SHIPPED}
     assert set(METHODS.replace(" or ", ", ").split(", ")) == set(there)
     assert PitchSettings().method == METHOD
 
@@ -115,6 +117,15 @@ def test_refused_recordings_are_listed_and_exit_with_1(tmp_path: Path, corpus: P
         (["render", "song.wav", "-m", "empty"], "is no run"),
         (["render", "song.wav", "--steps", "0"], "steps must be 1 to 1000"),
         (["render", "song.wav", "-k", "99"], "four octaves"),
+        (["render", "song.wav", "-k", "high"], "'high': expected a number or auto"),
+        (["render", "song.wav", "--rate", "fast"], "'fast': expected a number or song"),
+        (["render", "song.wav", "--format", "aac"], "choose wav, flac, mp3, ogg"),
+        (["render", "song.wav", "--loudness", "2"], "an amount from 0 to 1"),
+        (["render", "song.wav", "--f0", "crepe"], "choose swift-f0"),
+        (["render", "song.wav", "--depth", "8"], "choose 16, 24 or float"),
+        (["render", "song.wav", "--report", "no/a.html"], "no does not exist"),
+        (["train", "--store", "nowhere.zarr", "--only", "vocoder", "--objective", "flow"], "nothing of the vocoder's"),
+        (["train", "--store", "nowhere.zarr", "--only", "vocoder", "--out", "empty"], "is no run"),
         (["inspect", "nowhere"], "does not exist"),
         (["inspect", "empty"], "neither a store"),
         (["verify", "empty"], "is no unit store"),
@@ -140,7 +151,7 @@ def test_mistakes_get_one_message(
 
 def test_mistakes_about_a_run(tmp_path: Path, run: Path, store: Path, song: Path) -> None:
     one_message(svc("render", song, "-m", store), "is a store, not a run")
-    one_message(svc("render", song, "-m", run, "-s", "tenor"), "it has alto, bass")
+    one_message(svc("render", song, "-m", run, "-s", "tenor"), "there are alto, bass")
     one_message(svc("render", tmp_path / "no.wav", "-m", run), "cannot be read")
     one_message(svc("render", song, "-m", run, "-o", tmp_path / "no" / "a.wav"), "does not exist")
     old = tmp_path / "old"
@@ -158,6 +169,44 @@ def test_one_bad_song_among_good_ones(tmp_path: Path, run: Path, song: Path) -> 
     assert result.exit_code == 1
     assert "is empty (0 bytes)" in result.output
     assert (tmp_path / "out" / f"{song.stem}.alto.wav").exists()
+
+
+def test_every_option_of_render_at_once(tmp_path: Path, run: Path, song: Path) -> None:
+    """A folder of songs into another format, with everything that can be asked for, and a page of it."""
+    (tmp_path / "songs").mkdir()
+    shutil.copy(song, tmp_path / "songs" / "-a 노래.flac")
+    (tmp_path / "songs" / "broken.wav").write_text("not a sound")
+    options = shlex.split(
+        "-k auto -s alto:0.5,bass:0.5 --vocoder world --steps 2 --method heun --k-step 100 --seed 3 --f0 dio "
+        "--f0-min 70 --f0-max 900 --f0-smooth 60 --f0-octaves --formants 1 --loudness 0.5 --threshold -60 "
+        "--retrieve 0.3 --depth 24 --rate song --format flac --precision fp32 --batch 2 -v"
+    )
+    page = tmp_path / "page.html"
+    result = svc("render", tmp_path / "songs", "-m", run, "-o", tmp_path / "out", *options, "--report", page)
+    assert result.exit_code == 1, result.output
+    out = tmp_path / "out" / "-a 노래.alto_0.5,bass_0.5.flac"
+    info, source = soundfile.info(out), soundfile.info(song)
+    assert (info.subtype, info.samplerate, info.frames) == ("PCM_24", source.samplerate, source.frames)
+    assert "of real time  diffusion" in result.output
+    assert "first sound after" in result.output
+    assert "broken.wav" in page.read_text()
+    facts = json.loads(out.with_suffix(".json").read_text())
+    assert facts["settings"]["k_step"] == 100
+    again = svc("render", tmp_path / "songs", "-m", run, "-o", tmp_path / "out", *options)
+    assert again.exit_code == 1
+    assert json.loads(out.with_suffix(".json").read_text())["result_sha256"] == facts["result_sha256"]
+
+
+def test_a_vocoder_of_ones_own_is_trained_and_sings(tmp_path: Path, run: Path, store: Path, song: Path) -> None:
+    own = shutil.copytree(run, tmp_path / "run")
+    result = svc("train", "--store", store, "--out", own, "--only", "vocoder", "--steps", 2, "--batch", 1)
+    assert result.exit_code == 0, result.output
+    assert "vocoder trained to step 2" in result.output
+    result = svc("render", song, "-m", own, "-o", tmp_path / "a.wav", "--steps", 2)
+    assert result.exit_code == 0, result.output
+    assert "through own" in result.output
+    one_message(svc("render", song, "-m", run, "-o", tmp_path / "b.wav", "--vocoder", "own"), "--vocoder world")
+    one_message(svc("render", song, "-m", run, "-o", tmp_path / "b.wav", "--vocoder", tmp_path), "0 checkpoints")
 
 
 def test_a_song_whose_name_starts_with_a_dash(tmp_path: Path, run: Path, song: Path, monkeypatch) -> None:
@@ -197,7 +246,7 @@ def test_verify_names_the_utterances_of_a_damaged_cell(tmp_path: Path, store: Pa
 
 def test_train_show_prints_the_settings(store: Path) -> None:
     shown = json.loads(svc("train", "--store", store, "--preset", "base", "--show", "--unit-dim", 512).stdout)
-    assert (shown["preset"], shown["unit_dim"], shown["channels"]) == ("base", 512, 384)
+    assert (shown["preset"], shown["unit_dim"], shown["channels"]) == ("base", 512, 512)
 
 
 def test_ctrl_c_says_that_it_can_go_on(tmp_path: Path, corpus: Path, encoder: Path) -> None:
@@ -215,3 +264,33 @@ def test_ctrl_c_says_that_it_can_go_on(tmp_path: Path, corpus: Path, encoder: Pa
     assert process.returncode == 130
     assert "goes on from here" in errors
     assert "Traceback" not in errors
+
+
+def test_evaluate_wants_truth_or_songs(run: Path, song: Path, tmp_path: Path) -> None:
+    one_message(svc("evaluate", run), "give SONGs to sing and compare, or --singers FILE")
+    one_message(svc("evaluate", run, "--singers", tmp_path), "`svc demo` makes singers whose truth is known")
+    done = svc("evaluate", run, song, "-s", "bass", "-k", -12, "--out", tmp_path / "out", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["songs"][song.name]["vuv_f1"] > 0.5
+
+
+def test_the_embedded_encoder_warns_of_real_voices(corpus: Path, tmp_path: Path) -> None:
+    done = svc("extract", corpus, "--store", tmp_path / "s.zarr", "--encoder", "mini", "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert "of real voices little" in done.output
+
+
+def test_a_log_is_told_now_and_then_how_long_it_still_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from svc import cli
+
+    clock, lines = [0.0], []
+    monkeypatch.setattr(cli.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(cli.Terminal, "say", lambda self, text: lines.append(text))
+    with cli.Terminal().bar("training", 1_000, "step", done=100) as bar:
+        bar.note("loss 0.5, 1.00 steps/s")
+        for _ in range(900):
+            clock[0] += 1.0
+            bar.advance()
+    assert lines[0] == "training: 130 of 1000 step, loss 0.5, 1.00 steps/s, 14:30 min left"
+    assert len(lines) == 30  # one in 30 s, but for the last, which says that it is done
+    assert lines[-1] == "training: 1000 step done"

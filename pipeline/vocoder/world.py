@@ -7,20 +7,27 @@ envelope. Voiced frames are pulses with a breath of noise that grows with freque
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
+from ..envelope import CEILING, envelope
 from ..frames import MEL_HOP, MEL_RATE
-from ..mel import F_MAX, FLOOR, N_FFT, filterbank, log_mel
+from ..mel import N_FFT, log_mel
 from ..quiet_pyworld import pyworld
+from .vocoder import Frames, Mels, whole
 
 PERIOD_MS = 1000.0 * MEL_HOP / MEL_RATE
 LOWEST_HZ, HIGHEST_HZ = 40.0, 2000.0  # f0 that WORLD is asked to sing
 PIECE, OVERLAP = 1_700, 4  # mel frames
+LONGEST = 4 * PIECE  # of singing without a breath, after which a piece ends in mid-note
+LEAD = 40  # mel frames in which the next piece's pulses fall into step, unheard
+WORLD_UNVOICED_HZ = 500.0  # at which WORLD's phase turns where nothing is voiced
 BREATH = ((0.0, -40.0), (3_000.0, -25.0), (8_000.0, -8.0), (14_000.0, -3.0))  # Hz, noise under the voice in dB
 
 
@@ -29,46 +36,52 @@ class World:
 
     name = "world"
 
-    def __call__(self, mel: NDArray[np.float32], f0: NDArray[np.float32]) -> NDArray[np.float32]:
-        """mel float (M, 128) ln magnitude, f0 float (M,) Hz with 0 = unvoiced -> float32 (M * 512,) at 44.1 kHz.
+    facts: dict[str, Any] = {}  # noqa: RUF012 (nothing decides its sound but its version)
 
-        The same input gives the same bytes. Long input is sung in pieces that meet where nothing is voiced, so that
-        memory stays bounded and no pulse is lost.
+    def __call__(self, mel: Frames, f0: Frames) -> Frames:
+        return whole(self.stream([mel], f0))
+
+    def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
+        """Long input is sung in pieces that meet where nothing is voiced, so that no pulse is lost.
+
+        Where nothing is unvoiced for over a minute they meet in mid-note, with their pulses in step.
         """
-        out = np.zeros(len(f0) * MEL_HOP, np.float32)
-        # Both sides of a join are noise, and not the same noise: faded so that their powers add up.
-        fade = np.sqrt(np.linspace(0, 1, OVERLAP * MEL_HOP, dtype=np.float32))
+        held, tail, before = Mels(mels), np.zeros(0, np.float32), np.zeros(0)
+        begun = 0  # the frame where the piece before began
         for start, stop in _pieces(f0) if len(f0) else []:
-            # A piece runs on into the next one's unvoiced beginning, and the two are faded over.
+            # A piece runs on into the next one's beginning, and the two are faded over.
             end = min(stop + OVERLAP, len(f0))
-            wav = self._sing(mel[start:end], f0[start:end])
-            if start > 0:
+            stepped = start > 0 and bool(f0[start] > 0)
+            first = start - LEAD if stepped else start
+            pitch = _pitch(f0[first:end])
+            if stepped:
+                _fall_into_step(pitch, _turned(before, (start - begun) * MEL_HOP))
+            wav = self._sing(held(first, end), f0[first:end], pitch)[(start - first) * MEL_HOP :]
+            # In step, amplitudes add up; noise upon other noise, powers do.
+            fade = np.linspace(0, 1, OVERLAP * MEL_HOP, dtype=np.float32) ** (1 if stepped else 0.5)
+            if len(tail):
                 wav[: len(fade)] *= fade
-            if end > stop:
-                wav[-len(fade) :] *= fade[::-1]
-            out[start * MEL_HOP : end * MEL_HOP] += wav
-        return out
+                wav[: len(fade)] += tail * (1 - fade if stepped else fade[::-1])
+            sung = len(wav) - (OVERLAP * MEL_HOP if end > stop else 0)
+            yield wav[:sung]
+            tail, before, begun = wav[sung:], pitch, first
 
-    def _sing(self, mel: NDArray[np.float32], f0: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _sing(self, mel: Frames, f0: Frames, pitch: NDArray[np.float64]) -> Frames:
         frames = len(f0)
         # WORLD's frame i stands at i * hop, a mel frame's centre half a hop later: one frame more, at the edges.
-        power = 2 * np.log(self.envelope(mel, f0))
+        power = 2 * np.log(self.amplitudes(mel, f0))
         power = np.concatenate([power[:1], (power[1:] + power[:-1]) / 2, power[-1:]])
-        # At an edge between voiced and unvoiced the sound is voiced: onsets keep their pitch.
-        left, right = np.append(0.0, f0), np.append(f0, 0.0)
-        pitch = np.where((left > 0) & (right > 0), np.sqrt(left * right), np.maximum(left, right))
-        pitch = np.where(pitch > 0, np.clip(pitch, LOWEST_HZ, HIGHEST_HZ), 0.0)
         noise = np.where(pitch[:, None] > 0, self._breath, 1.0)
-        wav = pyworld.synthesize(pitch.astype(np.float64), np.exp(power), noise, MEL_RATE, PERIOD_MS)
+        wav = pyworld.synthesize(pitch, np.exp(power), noise, MEL_RATE, PERIOD_MS)
         length = frames * MEL_HOP
         return np.pad(wav[:length], (0, max(0, length - len(wav)))).astype(np.float32)
 
-    def envelope(self, mel: NDArray[np.float32], f0: NDArray[np.float32]) -> NDArray[np.float64]:
+    def amplitudes(self, mel: NDArray[np.float32], f0: NDArray[np.float32]) -> NDArray[np.float64]:
         """WORLD's amplitude envelope (the root of its power spectrum): (M, n_fft // 2 + 1)."""
-        return _smooth(mel, f0) / self._of_flat(f0)
+        return envelope(mel, f0) / self._of_flat(f0)
 
     def _of_flat(self, f0: NDArray[np.float32]) -> NDArray[np.float64]:
-        """What `_smooth` makes of WORLD's sound when its envelope is 1: it depends on f0; noise has its own."""
+        """What `envelope` makes of WORLD's sound when its envelope is 1: it depends on f0; noise has its own."""
         pitches, table = self._calibration
         place = np.interp(np.log(np.maximum(f0, 1.0)), np.log(pitches), np.arange(len(pitches)))
         low = np.minimum(place.astype(int), len(pitches) - 2)
@@ -85,9 +98,9 @@ class World:
             noise = np.tile(self._breath if pitch else np.ones_like(self._breath), (frames, 1))
             wav = pyworld.synthesize(np.full(frames, pitch), np.ones_like(noise), noise, MEL_RATE, PERIOD_MS)
             flat = log_mel(torch.from_numpy(wav.astype(np.float32))).numpy()[8:-8]
-            row = _smooth(flat, np.full(len(flat), pitch, np.float32)).mean(0)
+            row = envelope(flat, np.full(len(flat), pitch, np.float32)).mean(0)
             # Noise flickers and flat spectra do not: smooth along frequency what is no property of the smoothing.
-            row[_CEILING:] = row[_CEILING - 32 : _CEILING].mean()
+            row[CEILING:] = row[CEILING - 32 : CEILING].mean()
             rows.append(uniform_filter1d(row, 9, mode="nearest"))
         return pitches, np.array(rows)
 
@@ -99,48 +112,46 @@ class World:
         return 10 ** (np.interp(frequencies, hertz, decibels) / 20)
 
 
-def _pieces(f0: NDArray[np.float32]) -> list[tuple[int, int]]:
-    """Frames [start, stop) that are sung at once: some 20 s each, cut where the next OVERLAP frames are unvoiced."""
+def _pitch(f0: Frames) -> NDArray[np.float64]:
+    """f0 at mel centres (M,) -> where WORLD wants it, at i * hop: float64 (M + 1,)."""
+    # At an edge between voiced and unvoiced the sound is voiced: onsets keep their pitch.
+    left, right = np.append(0.0, f0), np.append(f0, 0.0)
+    pitch = np.where((left > 0) & (right > 0), np.sqrt(left * right), np.maximum(left, right))
+    return np.where(pitch > 0, np.clip(pitch, LOWEST_HZ, HIGHEST_HZ), 0.0)
+
+
+def _turned(pitch: NDArray[np.float64], samples: int) -> float:
+    """Cycles that WORLD's pulses turn in the first `samples` of a piece, as it counts them (GetTimeBase)."""
+    at = np.arange(samples) / MEL_HOP
+    frames = np.arange(len(pitch))
+    hertz, voiced = np.interp(at, frames, pitch), np.interp(at, frames, pitch > 0) > 0.5
+    return float(np.where(voiced, hertz, WORLD_UNVOICED_HZ).sum() / MEL_RATE)
+
+
+def _fall_into_step(pitch: NDArray[np.float64], turned: float) -> None:
+    """Bend a piece's lead-in, in place, so that its pulses stand at `turned` cycles (or whole ones less) at its end."""
+    samples = LEAD * MEL_HOP
+    missing = (turned - _turned(pitch, samples) + 0.5) % 1.0 - 0.5
+    bend = pitch * np.where(np.arange(len(pitch)) < LEAD - 4, 1.0, 0.0)
+    pitch += bend * missing / (np.interp(np.arange(samples) / MEL_HOP, np.arange(len(bend)), bend).sum() / MEL_RATE)
+
+
+def _pieces(f0: Frames) -> list[tuple[int, int]]:
+    """Frames [start, stop) that are sung at once: some 20 s each, cut where the next OVERLAP frames are unvoiced.
+
+    After LONGEST frames without such a place: in a note, voiced for LEAD frames before and for OVERLAP after.
+    """
     # quiet[i]: none of the frames i .. i + OVERLAP - 1 is voiced
-    quiet = np.convolve(f0 > 0, np.ones(OVERLAP), "full")[OVERLAP - 1 :] == 0
+    quiet = np.flatnonzero(np.convolve(f0 > 0, np.ones(OVERLAP), "full")[OVERLAP - 1 :] == 0)
+    around = np.convolve(f0 > 0, np.ones(LEAD + OVERLAP + 1), "full")[LEAD + OVERLAP :][: max(0, len(f0) - LEAD)]
+    steady = np.flatnonzero(around == LEAD + OVERLAP + 1) + LEAD
     cuts = [0]
-    for frame in np.flatnonzero(quiet).tolist():
-        if frame - cuts[-1] >= PIECE and len(f0) - frame > OVERLAP:
-            cuts.append(frame)
-    return list(zip(cuts, [*cuts[1:], len(f0)], strict=True))
-
-
-_CEILING = int(F_MAX / MEL_RATE * N_FFT)  # the first bin that the mel says nothing of
-
-
-def _smooth(mel: NDArray[np.float32], f0: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The mel as STFT magnitudes without its harmonics: (M, n_fft // 2 + 1)."""
-    weights = filterbank().numpy().astype(np.float64)
-    area = weights.sum(0)  # what a flat spectrum of magnitude 1 gives in each mel band
-    centres = (weights * np.arange(len(weights))[:, None]).sum(0) / area
-    magnitude = np.exp(np.asarray(mel, np.float64)) / area
-    bins = np.arange(N_FFT // 2 + 1)
-    # Linear interpolation, as a matrix: every bin is a mean of the two mel bands around it.
-    place = np.interp(bins, centres, np.arange(len(centres)))
-    low = np.minimum(place.astype(int), len(centres) - 2)
-    spectrum = magnitude[:, low] * (1 - (place - low)) + magnitude[:, low + 1] * (place - low)
-    # Nothing is known above the mel's ceiling; voices fall off there.
-    spectrum[:, _CEILING:] *= (_CEILING / bins[_CEILING:]) ** 4
-    return np.maximum(_box(spectrum, np.where(f0 > 0, f0, 0.0) * N_FFT / MEL_RATE), FLOOR)
-
-
-def _box(spectrum: NDArray[np.float64], width: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Running mean of each frame over `width` bins, fractions included; widths below 1 change nothing. (M, K), (M,)."""
-    bins = spectrum.shape[1]
-    mirrored = np.concatenate([spectrum[:, :0:-1], spectrum, spectrum[:, -2::-1]], axis=1)
-    running = np.concatenate([np.zeros((len(spectrum), 1)), mirrored.cumsum(1)], axis=1)
-    half = np.maximum(width, 1.0)[:, None] / 2
-    middle = bins - 1 + np.arange(bins)[None] + 0.5
-
-    def at(position: NDArray[np.float64]) -> NDArray[np.float64]:
-        low = np.floor(position).astype(int)
-        fraction = position - low
-        below = np.take_along_axis(running, low, 1)
-        return below + fraction * (np.take_along_axis(running, low + 1, 1) - below)
-
-    return (at(middle + half) - at(middle - half)) / (2 * half)
+    while True:
+        candidates = [
+            int(places[index])
+            for places, least in ((quiet, PIECE), (steady, LONGEST))
+            if (index := int(np.searchsorted(places, cuts[-1] + least))) < len(places)
+        ]
+        if not candidates or len(f0) - min(candidates) <= OVERLAP:
+            return list(zip(cuts, [*cuts[1:], len(f0)], strict=True))
+        cuts.append(min(candidates))

@@ -49,6 +49,7 @@ def make_batch(size: int, frames: int, shape: Shape = SMALL, seed: int = 0, padd
         loudness=-60 * torch.rand(size, frames, generator=generator),
         mask=mask,
         speaker=torch.randint(0, shape.speakers, (size,), generator=generator),
+        shift=torch.zeros(size),
         mel=torch.randn(size, frames, shape.bins, generator=generator),
     )
 
@@ -353,7 +354,7 @@ def test_what_stands_in_padding_does_not_reach_the_condition() -> None:
     assert torch.equal(condition_of(model, dirty), condition_of(model, batch))
 
 
-@pytest.mark.parametrize("name", ["f0", "voiced", "loudness", "units"])
+@pytest.mark.parametrize("name", ["f0", "voiced", "loudness", "units", "shift"])
 def test_everything_a_voice_is_made_of_is_heard(name: str) -> None:
     torch.manual_seed(0)
     model, batch = Diffusion(SMALL), make_batch(1, 10)
@@ -387,3 +388,40 @@ def test_a_tiny_batch_is_learnt_by_heart_and_drawn_again(objective: str) -> None
     match = np.corrcoef(drawn.flatten(1).numpy(), batch.mel.flatten(1).numpy())[:2, 2:]
     assert np.diagonal(match).min() > 0.9
     assert max(abs(match[0, 1]), abs(match[1, 0])) < 0.3
+
+
+# Speakers
+
+
+@pytest.mark.parametrize("kind", ["speaker by number", "mixture", "mixture at every frame"])
+def test_a_speaker_and_a_mixture_of_that_one_alone_are_the_same(kind: str) -> None:
+    torch.manual_seed(0)
+    model, batch = Diffusion(SMALL), make_batch(2, 10)
+    alone = torch.nn.functional.one_hot(batch.speaker, SMALL.speakers).float()
+    forms = {"speaker by number": batch.speaker, "mixture": alone}
+    forms["mixture at every frame"] = alone[:, None].expand(-1, 10, -1)
+    given = condition_of(model, dataclasses.replace(batch, speaker=forms[kind]))
+    torch.testing.assert_close(given, condition_of(model, batch))
+
+
+def test_a_mixture_is_the_sum_of_its_shares() -> None:
+    torch.manual_seed(0)
+    model, batch = Diffusion(SMALL), make_batch(1, 10)
+    weights = torch.tensor([[0.25, 0.75, 0.0]])
+    mixed = condition_of(model, dataclasses.replace(batch, speaker=weights))
+    with torch.no_grad():
+        model.condition.speaker.weight[2] = weights[0] @ model.condition.speaker.weight
+    torch.testing.assert_close(mixed, condition_of(model, dataclasses.replace(batch, speaker=torch.tensor([2]))))
+
+
+# Units that the model projects itself
+
+
+def test_a_projection_trained_with_the_model_learns() -> None:
+    torch.manual_seed(0)
+    shape = dataclasses.replace(SMALL, unit_dim=12, projected=3)
+    model, batch = Diffusion(shape), make_batch(2, 10, shape)
+    nn.init.normal_(model.denoiser.output.weight)
+    model.loss(batch, torch.Generator().manual_seed(1)).backward()
+    assert model.condition.projected.weight.shape == (3, 12)
+    assert model.condition.projected.weight.grad.abs().sum() > 0

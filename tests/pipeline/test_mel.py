@@ -101,3 +101,20 @@ def test_loudness_is_the_windows_rms(count: int) -> None:
 
 def test_loudness_of_silence_is_the_floor() -> None:
     np.testing.assert_allclose(loudness(torch.zeros(5000)).numpy(), -100.0, atol=1e-4)
+
+
+@pytest.mark.parametrize("semitones", [-12, -3, 4, 12])
+def test_a_shifted_mel_is_that_of_tones_so_much_higher(semitones: int) -> None:
+    """Of a chord whose frequencies were multiplied before; loudness and time stay."""
+    time = torch.arange(30_000) / RATE
+    envelope = 0.2 + 0.1 * torch.sin(2 * torch.pi * 3 * time)
+
+    def chord(ratio: float) -> torch.Tensor:
+        return sum(envelope * torch.sin(2 * torch.pi * hertz * ratio * time) for hertz in (300.0, 700.0, 2_900.0))
+
+    shifted = log_mel(chord(1.0), semitones)[4:-4]
+    truth = log_mel(chord(2 ** (semitones / 12)))[4:-4]
+    assert shifted.shape == truth.shape
+    loud = truth > truth.amax(1, keepdim=True) - 2  # the peaks: their skirts are as wide as the window is short
+    assert (shifted - truth)[loud].abs().mean() < 0.15
+    assert (shifted.argmax(1) - truth.argmax(1)).abs().max() <= 1

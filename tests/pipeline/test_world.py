@@ -209,3 +209,25 @@ def test_noise_keeps_its_level_where_pieces_meet(world: World) -> None:
     at = np.array([frame + offset for frame in joins(f0) for offset in range(module.OVERLAP)])
     assert len(at) >= 2 * module.OVERLAP
     assert abs(10 * np.log10(power[at].mean() / power.mean())) < 1
+
+
+def test_a_note_without_end_is_cut_with_its_pulses_in_step(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Joined in mid-note a glide has no step larger than where it is not joined, and its level does not dip."""
+    f0 = (180 * 2 ** (np.sin(np.arange(700) / 60) / 8)).astype(np.float32)
+    mel = np.tile(mel_of(vowel(lambda t: 180 + 0 * t, 0.5))[20:21], (len(f0), 1))
+    smooth = world(mel, f0).astype(np.float64)
+    monkeypatch.setattr(module, "LONGEST", 230)
+    assert joins(f0) == [230, 460, 690]
+    pieces = list(world.stream(iter(np.split(mel, [100, 101, 500])), f0))
+    wav = np.concatenate(pieces).astype(np.float64)
+    assert len(wav) == len(smooth)
+    steps, usual = (np.abs(np.diff(sound)).reshape(-1)[: 699 * HOP].reshape(-1, HOP).max(1) for sound in (wav, smooth))
+    for join in joins(f0):
+        near = slice(join - 2, join + module.OVERLAP + 2)
+        assert steps[near].max() < 1.1 * usual[join - 40 : join + 9].max()
+    # Beside the same song in one piece: pulses stand where they stood, to a tenth of a period and mostly far less.
+    power = np.square(wav).reshape(-1, HOP).mean(1)
+    for join in joins(f0)[:2]:
+        window = slice(join * HOP, (join + module.OVERLAP) * HOP)
+        assert np.corrcoef(wav[window], smooth[window])[0, 1] > 0.95
+        assert power[join : join + module.OVERLAP].min() > 0.7 * power[join - 20 : join + 20].mean()

@@ -1,0 +1,213 @@
+"""What rendering costs, part by part, beside the peers' way: their settings, their loop, in one run.
+
+    python benchmarks/render.py [--seconds 6] [--repeats 3] [--out table.json]
+
+All weights are random: cost does not depend on them. Figures are process CPU-seconds per second of audio on one thread,
+the median of some repeats, parts taking turns; a song's total is their sum. Peers:
+
+Diff-SVC        HuBERT-base a file at a time, harvest, 51 evaluations (PNDM, speed-up 20) of 20 x 384 layers whose
+                condition is convolved anew at each of them, NSF-HiFiGAN; all in fp32
+Diffusion-SVC   the same with 100 evaluations (DPM-Solver++) of 20 x 512 layers
+
+Ours are the presets as `svc render` runs them: condition convolved once, bf16 where the machine multiplies it, 20
+steps. Each part that both have is theirs and ours by turns, so ratios hold on a busy machine; absolute figures do not.
+"""
+
+# How many threads torch uses is read when it is imported, so imports follow the lines that set it.
+# ruff: noqa: E402
+from __future__ import annotations
+
+import os
+
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_threads] = "1"
+
+import argparse
+import dataclasses
+import json
+import math
+import platform
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from svc.pipeline import pitch
+from svc.pipeline.diffusion import Batch, Diffusion
+from svc.pipeline.diffusion import Shape as ModelShape
+from svc.pipeline.frames import CONTENT_RATE, MEL_FRAME_RATE, MEL_RATE
+from svc.pipeline.mel import log_mel
+from svc.pipeline.pitch import PitchSettings
+from svc.pipeline.sampling import sample
+from svc.pipeline.singer import Note, sing
+from svc.pipeline.vocoder import nsf_hifigan, source_filter
+from svc.pipeline.vocoder.vocoder import Vocoder
+from svc.pipeline.vocoder.world import World
+from svc.stages.demo import VOICES
+from svc.stages.settings import PRESETS, VOCODER_PRESETS, pick_precision
+from torch import Tensor, nn
+
+SONG_SECONDS = 180
+UNITS = 256
+
+
+class PeersBlock(nn.Module):
+    """A residual block as Diff-SVC's DiffNet has it: its condition is convolved in every evaluation."""
+
+    def __init__(self, channels: int, dilation: int):
+        super().__init__()
+        self.dilated = nn.Conv1d(channels, 2 * channels, 3, padding=dilation, dilation=dilation)
+        self.step = nn.Linear(channels, channels)
+        self.condition = nn.Conv1d(UNITS, 2 * channels, 1)
+        self.output = nn.Conv1d(channels, 2 * channels, 1)
+
+    def forward(self, x: Tensor, condition: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.dilated(x + self.step(step)[..., None]) + self.condition(condition)
+        gate, filtered = y.chunk(2, dim=1)
+        residual, skip = self.output(torch.sigmoid(gate) * torch.tanh(filtered)).chunk(2, dim=1)
+        return (x + residual) / math.sqrt(2.0), skip
+
+
+class PeersDenoiser(nn.Module):
+    def __init__(self, layers: int, channels: int, dilations: int):
+        super().__init__()
+        self.channels = channels
+        self.input, self.skip = nn.Conv1d(128, channels, 1), nn.Conv1d(channels, channels, 1)
+        self.step = nn.Sequential(nn.Linear(channels, 4 * channels), nn.Mish(), nn.Linear(4 * channels, channels))
+        self.blocks = nn.ModuleList(PeersBlock(channels, 2 ** (i % dilations)) for i in range(layers))
+        self.output = nn.Conv1d(channels, 128, 1)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        x, step = F.relu(self.input(x)), self.step(torch.zeros(1, self.channels))
+        skips = torch.zeros_like(x)
+        for block in self.blocks:
+            x, skip = block(x, condition, step)
+            skips = skips + skip
+        return self.output(F.relu(self.skip(skips / math.sqrt(len(self.blocks)))))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    costs = measure(parts(given.seconds), given.seconds, given.repeats)
+    songs = totals(costs)
+    bf16 = pick_precision("auto", "cpu") == "bf16"
+    print(f"{platform.machine()}, one thread, {'bf16' if bf16 else 'fp32'} for our networks\n")
+    print("| part | CPU-s per s |\n|---|---|")
+    for name, cost in costs.items():
+        print(f"| {name} | {cost:.4f} |")
+    theirs = songs["Diff-SVC"]
+    print(f"\n| a song of {SONG_SECONDS} s | CPU-s | Diff-SVC / this | x real time |\n|---|---|---|---|")
+    for name, seconds in songs.items():
+        print(f"| {name} | {seconds:.0f} | {theirs / seconds:.1f} | {seconds / SONG_SECONDS:.3f} |")
+    if given.out:
+        given.out.write_text(json.dumps({"parts": costs, "songs": songs, "bf16": bf16}, indent=1))
+
+
+def parts(seconds: float) -> dict[str, Callable[[], Any]]:
+    """Name -> one run of it over `seconds` of a synthetic singer."""
+    from transformers import HubertConfig, HubertModel
+
+    score = [Note(60 + number % 5, 0.5) for number in range(int(2 * seconds) + 2)]
+    wav = sing(score, VOICES[0], 0)[0][: int(seconds * MEL_RATE)].astype(np.float32)
+    mel, f0 = log_mel(torch.from_numpy(wav)).numpy(), pitch.track(wav, PitchSettings("dio"))
+    hubert = HubertModel(HubertConfig()).eval()
+    sound_16k = torch.randn(1, int(seconds * CONTENT_RATE))
+    wide = pick_precision("auto", "cpu") == "bf16"
+    shape = nsf_hifigan.Shape((8, 8, 2, 2, 2), (16, 16, 4, 4, 4), 512, (3, 7, 11), ((1, 3, 5),) * 3, 128, MEL_RATE)
+    generator = nsf_hifigan.Generator(shape)
+    frames = round(seconds * MEL_FRAME_RATE)
+    condition, noisy = torch.randn(1, UNITS, frames), torch.randn(1, 128, frames)
+    made: dict[str, Callable[[], Any]] = {
+        "HuBERT-base, fp32": lambda: hubert(sound_16k),
+        "f0: harvest (peers)": lambda: pitch.track(wav, PitchSettings("harvest")),
+        "f0: swift-f0 (ours)": lambda: pitch.track(wav, PitchSettings()),
+    }
+    for name, denoiser in (
+        ("20 x 384, one evaluation (Diff-SVC)", PeersDenoiser(20, 384, 4)),
+        ("20 x 512, one evaluation (Diffusion-SVC)", PeersDenoiser(20, 512, 1)),
+    ):
+        made[name] = lambda denoiser=denoiser: denoiser(noisy, condition)
+    for preset in ("tiny", "base", "large"):
+        model = our_model(preset)
+        made[f"{preset}: whole sampling, 20 steps"] = lambda model=model: draw(model, frames, wide)
+    vocoders: dict[str, Vocoder] = {
+        "NSF-HiFiGAN, fp32 (peers)": nsf_hifigan.NsfHifiGan(generator, {}),
+        "NSF-HiFiGAN, as we run it": nsf_hifigan.NsfHifiGan(generator, {}, bf16=wide),
+        "WORLD": World(),
+    }
+    for preset in ("tiny", "base"):
+        own = VOCODER_PRESETS[preset]
+        network = source_filter.SourceFilterNet(source_filter.Shape(own.channels, own.layers))
+        vocoders[f"own vocoder, {preset}"] = source_filter.SourceFilter(network, {})
+    for name, vocoder in vocoders.items():
+        made[name] = lambda vocoder=vocoder: vocoder(mel, f0)
+    return made
+
+
+def our_model(preset: str) -> Diffusion:
+    settings = PRESETS[preset]
+    known = {field.name for field in dataclasses.fields(ModelShape)} & set(vars(settings))
+    shape = ModelShape(speakers=1, **{name: getattr(settings, name) for name in known})
+    return Diffusion(shape, settings.objective, settings.depth).eval()
+
+
+def draw(model: Diffusion, frames: int, bf16: bool) -> None:
+    units = torch.randn(1, round(frames / MEL_FRAME_RATE * 50), model.shape.unit_dim)
+    batch = Batch(
+        units=units,
+        mel2ph=torch.linspace(1, units.shape[1], frames).long()[None],
+        f0=torch.full((1, frames), 220.0),
+        voiced=torch.ones(1, frames),
+        loudness=torch.full((1, frames), -20.0),
+        mask=torch.ones(1, frames),
+        speaker=torch.zeros(1, dtype=torch.int64),
+    )
+    with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
+        sample(model, batch, torch.Generator().manual_seed(0), 20)
+
+
+def measure(parts: dict[str, Callable[[], Any]], seconds: float, repeats: int) -> dict[str, float]:
+    """CPU-seconds per second of audio, by part."""
+    spent: dict[str, list[float]] = {name: [] for name in parts}
+    with torch.inference_mode():
+        for number in range(repeats + 1):
+            for name, run in parts.items():
+                begun = time.process_time()
+                run()
+                if number:  # the first is to warm up
+                    spent[name].append((time.process_time() - begun) / seconds)
+    return {name: float(np.median(times)) for name, times in spent.items()}
+
+
+def totals(costs: dict[str, float]) -> dict[str, float]:
+    """CPU-seconds for a song, by program and settings."""
+    peers = costs["HuBERT-base, fp32"] + costs["f0: harvest (peers)"] + costs["NSF-HiFiGAN, fp32 (peers)"]
+    ours = costs["HuBERT-base, fp32"] + costs["f0: swift-f0 (ours)"]
+    rates = {
+        "Diff-SVC": peers + 51 * costs["20 x 384, one evaluation (Diff-SVC)"],
+        "Diffusion-SVC": peers + 100 * costs["20 x 512, one evaluation (Diffusion-SVC)"],
+    }
+    for preset in ("tiny", "base", "large"):
+        drawn = ours + costs[f"{preset}: whole sampling, 20 steps"]
+        own = costs["own vocoder, tiny" if preset == "tiny" else "own vocoder, base"]
+        for vocoder, cost in (
+            ("NSF-HiFiGAN", costs["NSF-HiFiGAN, as we run it"]),
+            ("own vocoder", own),
+            ("WORLD", costs["WORLD"]),
+        ):
+            rates[f"svc {preset} + {vocoder}"] = drawn + cost
+    return {name: rate * SONG_SECONDS for name, rate in rates.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The envelope under a mel's harmonics: CheapTrick's idea (Morise, 2015), on the mel.
+
+Averaged over one f0's width, harmonics vanish, and what is left is how loud the voice is at every frequency.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .frames import MEL_RATE
+from .mel import F_MAX, FLOOR, N_FFT, filterbank
+
+CEILING = int(F_MAX / MEL_RATE * N_FFT)  # the first bin that the mel says nothing of
+
+
+def envelope(mel: NDArray[np.float32], f0: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The mel as STFT magnitudes without its harmonics: (M, n_fft // 2 + 1)."""
+    weights = filterbank().numpy().astype(np.float64)
+    area = weights.sum(0)  # what a flat spectrum of magnitude 1 gives in each mel band
+    centres = band_centres()
+    magnitude = np.exp(np.asarray(mel, np.float64)) / area
+    bins = np.arange(N_FFT // 2 + 1)
+    # Linear interpolation, as a matrix: every bin is a mean of the two mel bands around it.
+    place = np.interp(bins, centres, np.arange(len(centres)))
+    low = np.minimum(place.astype(int), len(centres) - 2)
+    spectrum = magnitude[:, low] * (1 - (place - low)) + magnitude[:, low + 1] * (place - low)
+    # Nothing is known above the mel's ceiling; voices fall off there.
+    spectrum[:, CEILING:] *= (CEILING / bins[CEILING:]) ** 4
+    return np.maximum(_box(spectrum, np.where(f0 > 0, f0, 0.0) * N_FFT / MEL_RATE), FLOOR)
+
+
+def _box(spectrum: NDArray[np.float64], width: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Running mean of each frame over `width` bins, fractions included; widths below 1 change nothing. (M, K), (M,)."""
+    bins = spectrum.shape[1]
+    mirrored = np.concatenate([spectrum[:, :0:-1], spectrum, spectrum[:, -2::-1]], axis=1)
+    running = np.concatenate([np.zeros((len(spectrum), 1)), mirrored.cumsum(1)], axis=1)
+    half = np.maximum(width, 1.0)[:, None] / 2
+    middle = bins - 1 + np.arange(bins)[None] + 0.5
+
+    def at(position: NDArray[np.float64]) -> NDArray[np.float64]:
+        low = np.floor(position).astype(int)
+        fraction = position - low
+        below = np.take_along_axis(running, low, 1)
+        return below + fraction * (np.take_along_axis(running, low + 1, 1) - below)
+
+    return (at(middle + half) - at(middle - half)) / (2 * half)
+
+
+def band_centres() -> NDArray[np.float64]:
+    """Where each mel band's weight lies, in STFT bins: (n_mels,)."""
+    weights = filterbank().numpy().astype(np.float64)
+    centres: NDArray[np.float64] = (weights * np.arange(len(weights))[:, None]).sum(0) / weights.sum(0)
+    return centres

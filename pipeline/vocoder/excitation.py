@@ -1,0 +1,42 @@
+"""What a voice is before it is shaped: phase that follows f0, and noise, both asked for by frame number.
+
+Phases are summed over a region once, in double precision, so that a piece in its middle knows where it is and no hour
+of singing drifts. Noise belongs to its place in the region, so that pieces meet as if never cut.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..frames import MEL_HOP
+
+NOISE_BLOCK = 256  # mel frames
+
+
+def at_frame_starts(f0: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """f0 at mel centres (M,) -> Hz at each frame's start and at its end, float64 (M,), 0 where the frame is unvoiced.
+
+    Half-way between two voiced centres in log f0; beside an unvoiced frame the voiced one's own is held.
+    """
+    here = np.asarray(f0, np.float64)
+    before, after = np.append(here[:1], here[:-1]), np.append(here[1:], here[-1:])
+    start = np.where(before > 0, np.sqrt(before * here), here)
+    end = np.where(after > 0, np.sqrt(after * here), here)
+    return start, end
+
+
+def phase_at_starts(cycles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cycles that each frame turns, (M,) -> the phase at each frame's start, in cycles within 0..1: float64 (M,)."""
+    return np.append(0.0, np.cumsum(cycles % 1.0)[:-1]) % 1.0 if len(cycles) else np.zeros(0)
+
+
+def noise(seed: int, start: int, stop: int, rows: int = 1) -> NDArray[np.float32]:
+    """White noise of variance 1 for frames [start, stop) of a region: float32 (rows, (stop - start) * 512)."""
+    first = start // NOISE_BLOCK
+    blocks = [
+        np.random.default_rng([seed, block]).standard_normal((rows, NOISE_BLOCK * MEL_HOP), np.float32)
+        for block in range(first, -(-stop // NOISE_BLOCK))
+    ]
+    whole = np.concatenate([np.zeros((rows, 0), np.float32), *blocks], axis=1)
+    return whole[:, (start - first * NOISE_BLOCK) * MEL_HOP : (stop - first * NOISE_BLOCK) * MEL_HOP]

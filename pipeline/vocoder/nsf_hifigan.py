@@ -1,0 +1,209 @@
+"""OpenVPI's NSF-HiFiGAN and PC-NSF-HiFiGAN: the vocoders whose checkpoints the field shares.
+
+A HiFi-GAN generator (Kong et al., 2020, arXiv 2010.05646, version 1) with a neural source filter (Wang et al., 2019,
+arXiv 1904.12088): a source that follows f0 is added at each stage, or, in the "mini" kind, once after the second.
+Their layout and formulas were read from openvpi/DiffSinger and openvpi/SingingVocoders. The weights are under
+CC BY-NC-SA 4.0 and are the user's to download.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..frames import MEL_HOP, MEL_RATE
+from ..pitch import continuous
+from .excitation import at_frame_starts, noise, phase_at_starts
+from .vocoder import Frames, stream_with_context, whole
+
+SLOPE, LAST_SLOPE = 0.1, 0.01  # of the leaky rectifiers
+OVERTONES = 8
+AMPLITUDE = 0.1  # of each sine
+NOISE_VOICED, NOISE_UNVOICED = 0.003, AMPLITUDE / 3
+CONTEXT = 24  # mel frames: the generator sees 15 of them either side
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a checkpoint's config.json says of its generator. `mini` is PC-NSF's source; `noise_sigma` its noise."""
+
+    rates: tuple[int, ...]
+    kernels: tuple[int, ...]
+    channels: int
+    block_kernels: tuple[int, ...]
+    block_dilations: tuple[tuple[int, ...], ...]
+    bins: int
+    sample_rate: int
+    mini: bool = False
+    noise_sigma: float = 0.0
+
+
+class ResidualBlock(nn.Module):
+    """HiFi-GAN's ResBlock1: pairs of a dilated and a plain convolution, each pair added to what went in."""
+
+    def __init__(self, channels: int, kernel: int, dilations: tuple[int, ...]):
+        super().__init__()
+        self.convs1 = nn.ModuleList(
+            nn.Conv1d(channels, channels, kernel, padding=(kernel - 1) * d // 2, dilation=d) for d in dilations
+        )
+        self.convs2 = nn.ModuleList(nn.Conv1d(channels, channels, kernel, padding=kernel // 2) for _ in dilations)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for dilated, plain in zip(self.convs1, self.convs2, strict=True):
+            x = x + plain(F.leaky_relu(dilated(F.leaky_relu(x, SLOPE)), SLOPE))
+        return x
+
+
+class Source(nn.Module):
+    """Nine sines, mixed into one (the only learnt part of it): (B, 9, N) -> (B, 1, N)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.l_linear = nn.Linear(OVERTONES + 1, 1)
+
+    def forward(self, sines: Tensor) -> Tensor:
+        return torch.tanh(self.l_linear(sines.transpose(1, 2))).transpose(1, 2)
+
+
+class Generator(nn.Module):
+    """ln mel and excitation to sound. Its parameters carry the names that checkpoints use."""
+
+    def __init__(self, shape: Shape):
+        super().__init__()
+        self.shape = shape
+        widths = [shape.channels // 2**i for i in range(len(shape.rates) + 1)]
+        self.conv_pre = nn.Conv1d(shape.bins, shape.channels, 7, padding=3)
+        self.ups = nn.ModuleList(
+            nn.ConvTranspose1d(wide, narrow, kernel, rate, padding=(kernel - rate) // 2)
+            for wide, narrow, kernel, rate in zip(widths, widths[1:], shape.kernels, shape.rates, strict=False)
+        )
+        self.resblocks = nn.ModuleList(
+            ResidualBlock(width, kernel, dilations)
+            for width in widths[1:]
+            for kernel, dilations in zip(shape.block_kernels, shape.block_dilations, strict=True)
+        )
+        self.conv_post = nn.Conv1d(widths[-1], 1, 7, padding=3)
+        if shape.mini:
+            self.source_conv = nn.Conv1d(1, widths[2], 1)
+        else:
+            self.m_source = Source()
+            strides = [math.prod(shape.rates[i + 1 :]) for i in range(len(shape.rates))]
+            self.noise_convs = nn.ModuleList(
+                nn.Conv1d(1, width, 2 * stride if stride > 1 else 1, stride, padding=stride // 2)
+                for width, stride in zip(widths[1:], strides, strict=True)
+            )
+
+    def forward(self, mel: Tensor, sines: Tensor, hiss: Tensor | None = None) -> Tensor:
+        """mel (B, bins, M), sines (B, 9, 512 M) (or "mini": (B, 1, 512 M / the last stages' rates)), hiss (B, C, M) ->
+        (B, 1, 512 M)."""
+        source = sines if self.shape.mini else self.m_source(sines)
+        x = self.conv_pre(mel)
+        if hiss is not None:
+            x = x + hiss
+        kernels = len(self.shape.block_kernels)
+        for i, up in enumerate(self.ups):
+            x = up(F.leaky_relu(x, SLOPE))
+            if not self.shape.mini:
+                x = x + self.noise_convs[i](source)
+            elif i == 1:
+                x = x + self.source_conv(source)
+            blocks = self.resblocks[i * kernels : (i + 1) * kernels]
+            x = torch.stack([block(x) for block in blocks]).mean(0)
+        return torch.tanh(self.conv_post(F.leaky_relu(x, LAST_SLOPE)))
+
+
+def sines(
+    f0: NDArray[np.float64], phase: NDArray[np.float64], offsets: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """NSF's source before its noise: f0 (M,) Hz and phase (M,) cycles at frame starts -> float32 (9, 512 M), voiced.
+
+    f0 holds through a frame, whose first sample has turned once already. `offsets` (9,) are the sines' own phases.
+    """
+    turns = phase[:, None] + f0[:, None] / MEL_RATE * np.arange(1, MEL_HOP + 1)
+    harmonics = np.arange(1, OVERTONES + 2)[:, None]
+    waves = np.sin(2 * np.pi * ((turns.reshape(1, -1) * harmonics + offsets[:, None]) % 1.0))
+    voiced = np.repeat(f0 > 0, MEL_HOP)
+    return (AMPLITUDE * waves * voiced).astype(np.float32), voiced
+
+
+def chirp(
+    start: NDArray[np.float64], end: NDArray[np.float64], phase: NDArray[np.float64], samples: int, rate: float
+) -> NDArray[np.float32]:
+    """PC-NSF's source: one sine whose f0 goes straight from `start` to `end` (M,) in a frame of `samples` at `rate` Hz.
+
+    float32 (1, M * samples).
+    """
+    n = np.arange(1, samples + 1)
+    turns = phase[:, None] + _turned(start[:, None] / rate, (end - start)[:, None] / rate, n, samples)
+    return np.sin(2 * np.pi * (turns.reshape(1, -1) % 1.0)).astype(np.float32)
+
+
+def _turned(begins: Any, rises: Any, n: Any, samples: int) -> Any:
+    """Cycles after n samples of a frame that begins at `begins` cycles a sample and ends `rises` faster."""
+    return begins * n + 0.5 * rises * n * (n - 1) / samples
+
+
+class NsfHifiGan:
+    """A generator, made ready to sing by `nsf_hifigan_files.load`."""
+
+    def __init__(self, generator: Generator, facts: dict[str, Any], device: str = "cpu", bf16: bool = False):
+        self.generator = generator.to(device).eval().requires_grad_(False)
+        self.device, self.bf16 = device, bf16
+        self.name = "pc-nsf-hifigan" if generator.shape.mini else "nsf-hifigan"
+        self.facts = {**facts, "precision": "bf16" if bf16 else "fp32"}
+
+    def __call__(self, mel: Frames, f0: Frames) -> Frames:
+        return whole(self.stream([mel], f0))
+
+    def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
+        excite = self._mini(f0) if self.generator.shape.mini else self._sines(f0)
+
+        def sing(mel: Frames, start: int) -> Frames:
+            stop = start + len(mel)
+            source = torch.from_numpy(excite(start, stop))[None].to(self.device)
+            sigma, hiss = self.generator.shape.noise_sigma, None
+            if sigma > 0:
+                drawn = noise(1, start, stop, self.generator.shape.channels)[:, ::MEL_HOP]
+                hiss = sigma * torch.from_numpy(drawn.copy())[None].to(self.device)
+            precision = torch.autocast(torch.device(self.device).type, torch.bfloat16) if self.bf16 else nullcontext()
+            with torch.inference_mode(), precision:
+                wav = self.generator(torch.from_numpy(mel.T.copy())[None].to(self.device), source, hiss)
+            return wav[0, 0].float().cpu().numpy()
+
+        return stream_with_context(mels, len(f0), CONTEXT, sing)
+
+    def _sines(self, f0: Frames) -> Any:
+        hertz = f0.astype(np.float64)
+        phase = phase_at_starts(hertz * MEL_HOP / MEL_RATE)
+        # The reference draws these anew for every song; here a song sounds the same each time.
+        offsets = np.append(0.0, np.random.default_rng(0).uniform(size=OVERTONES))
+
+        def excite(start: int, stop: int) -> NDArray[np.float32]:
+            waves, voiced = sines(hertz[start:stop], phase[start:stop], offsets)
+            return waves + np.where(voiced, NOISE_VOICED, NOISE_UNVOICED).astype(np.float32) * noise(
+                0, start, stop, OVERTONES + 1
+            )
+
+        return excite
+
+    def _mini(self, f0: Frames) -> Any:
+        rates = self.generator.shape.rates
+        samples, rate = math.prod(rates[:2]), MEL_RATE / math.prod(rates[2:])
+        # This source wants f0 without gaps, at the frames' starts.
+        start_hz, end_hz = at_frame_starts(continuous(f0))
+        phase = phase_at_starts(_turned(start_hz / rate, (end_hz - start_hz) / rate, samples, samples))
+
+        def excite(start: int, stop: int) -> NDArray[np.float32]:
+            part = slice(start, stop)
+            return chirp(start_hz[part], end_hz[part], phase[part], samples, rate)
+
+        return excite

@@ -1,0 +1,79 @@
+"""The one door to every vocoder, and the mel that all of them are handed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..frames import MEL_HOP
+
+Frames = NDArray[np.float32]
+
+
+class VocoderError(ValueError):
+    """A vocoder cannot be loaded, or does not fit. The message says what to do."""
+
+
+class Vocoder(Protocol):
+    """Sings ln mel (M, 128) and f0 in Hz (M,), 0 = unvoiced, at the mel's centres, as float32 (M * 512,) at 44.1 kHz.
+
+    The same input gives the same bytes. `name` and `facts` go into what is written beside a result.
+    """
+
+    name: str
+
+    @property
+    def facts(self) -> dict[str, Any]: ...
+
+    def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
+        """Sing a region whose mel comes piece by piece and whose f0 is known: wav pieces, in order, without gaps.
+
+        Memory is bounded however long the region lasts. How the mel is divided changes nothing that can be heard.
+        """
+        ...
+
+    def __call__(self, mel: Frames, f0: Frames) -> Frames:
+        """The whole region at once."""
+        ...
+
+
+def whole(pieces: Iterable[Frames]) -> Frames:
+    """What `stream` gives, in one piece."""
+    return np.concatenate([np.zeros(0, np.float32), *pieces])
+
+
+class Mels:
+    """Mel pieces as they arrive, handed out by frame number; what lies before the last `start` is let go."""
+
+    def __init__(self, pieces: Iterable[Frames]):
+        self._pieces, self._first = iter(pieces), 0
+        self._held: list[Frames] = []
+
+    def __call__(self, start: int, stop: int) -> Frames:
+        """Frames [start, stop): float32 (stop - start, 128). `start` never falls."""
+        while self._held and self._first + len(self._held[0]) <= start:
+            self._first += len(self._held.pop(0))
+        while self._first + sum(map(len, self._held)) < stop:
+            self._held.append(next(self._pieces))
+        held = self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
+        self._held = [held]
+        return held[start - self._first : stop - self._first]
+
+
+PIECE = 860  # mel frames that a network sings at once, 10 s
+
+
+def stream_with_context(mels: Iterable[Frames], frames: int, context: int, sing: Any) -> Iterator[Frames]:
+    """Pieces of a region of `frames`, each sung with `context` frames either side that are cut off again.
+
+    `sing(mel, start)` is given frames from number `start` of the region on, and returns 512 samples for each.
+    """
+    held = Mels(mels)
+    for start in range(0, frames, PIECE):
+        stop = min(start + PIECE, frames)
+        first, last = max(0, start - context), min(stop + context, frames)
+        wav = sing(held(first, last), first)
+        yield wav[(start - first) * MEL_HOP : (stop - first) * MEL_HOP]

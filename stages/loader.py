@@ -1,0 +1,36 @@
+"""Batches read ahead of their use, and the time that their reader was waited for all the same."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from .dataset import Arrays
+
+THREADS = 2  # that read; what they do leaves Python's lock alone for most of the time
+AHEAD = 6  # batches
+
+
+class Loader:
+    """What steps [start, stop) see, in order. `waited` is the seconds that were spent on waiting for it."""
+
+    def __init__(self, read: Callable[[int], Arrays], start: int, stop: int):
+        self.read, self.start, self.stop = read, start, stop
+        self.waited = 0.0
+
+    def __iter__(self) -> Iterator[Arrays]:
+        with ThreadPoolExecutor(THREADS, "read") as pool:
+            ahead: deque[Future[Arrays]] = deque()
+            try:
+                for step in range(self.start, self.stop):
+                    while len(ahead) < AHEAD and step + len(ahead) < self.stop:
+                        ahead.append(pool.submit(self.read, step + len(ahead)))
+                    begun = time.perf_counter()
+                    arrays = ahead.popleft().result()
+                    self.waited += time.perf_counter() - begun
+                    yield arrays
+            finally:
+                for left in ahead:
+                    left.cancel()
