@@ -216,6 +216,9 @@ def train(
             f"  step {report.steps}, best at {report.best_step} (held-out loss {report.best_loss:.4f}); a held-out "
             f"utterance is off by {report.mel_error:.2f} in ln mel: see {report.run / 'held_out.png'}"
         )
+        from .stages.training_report import report_training
+
+        click.echo(f"  {report_training(report.run, device, report.verdict)}: listen and look")
         click.echo(f"next: svc render song.wav -m {report.run}")
 
 

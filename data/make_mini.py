@@ -124,9 +124,8 @@ def recordings(folder: Path) -> Iterator[Path]:
 
 def mfcc(wav: Samples) -> Samples:
     """13 MFCCs with two differences of a clip at 16 kHz: float32 (T // 320, 39), frames as HuBERT's."""
-    window = torch.hann_window(400)
-    padded = F.pad(torch.from_numpy(wav), (CONTENT_PAD, CONTENT_PAD))
-    power = torch.stft(padded, 512, CONTENT_HOP, 400, window, center=False, return_complex=True, pad_mode="constant")
+    padded = F.pad(torch.from_numpy(wav), ((512 - CONTENT_HOP) // 2,) * 2)
+    power = torch.stft(padded, 512, CONTENT_HOP, 400, torch.hann_window(400), center=False, return_complex=True)
     mel = melscale_fbanks(257, 20.0, 8000.0, 40, CONTENT_RATE).T @ power.abs().square()
     still = dct(mel.clamp(min=1e-8).log().T.numpy(), norm="ortho")[:, :13]
     first = np.gradient(still, axis=0)

@@ -108,7 +108,7 @@ def evaluate_truth(
         Section(
             song.name,
             {system: wavs[place] for system, wavs in results.items()},
-            out / f"{song.name}.{_safe(target)}.png",
+            (out / f"{song.name}.{_safe(target)}.png").read_bytes(),
         )
         for place, song in enumerate(songs)
     ]
@@ -184,7 +184,7 @@ def evaluate_songs(
         )
         result = _sung(singer, source, out, song.stem, progress)
         rows[song.name] = judge_own(source, result, key, target, own)
-        picture = out / f"{song.stem}.{_safe(target)}.png"
+        picture = (out / f"{song.stem}.{_safe(target)}.png").read_bytes()
         sections.append(Section(song.name, {"the song": source, f"as {target}": result}, picture))
     notes = [
         f"Sung by {target}, {key:+g} semitones. No truth is known of these songs. A listener who knows the run's "

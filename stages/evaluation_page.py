@@ -29,11 +29,11 @@ td:first-child, th:first-child { text-align: left; } tr:first-of-type td { font-
 
 @dataclass(frozen=True)
 class Section:
-    """A song: what can be heard of it, (T,) at 44.1 kHz by name, and a picture."""
+    """A song: what can be heard of it, (T,) at 44.1 kHz by name, and a picture, the bytes of a PNG."""
 
     title: str
     sounds: dict[str, NDArray[np.float32]]
-    picture: Path | None = None
+    picture: bytes | None = None
 
 
 def write_page(
@@ -65,8 +65,8 @@ def _section(section: Section) -> str:
         for name, wav in section.sounds.items()
     )
     picture = ""
-    if section.picture is not None and section.picture.exists():
-        data = base64.b64encode(section.picture.read_bytes()).decode()
+    if section.picture is not None:
+        data = base64.b64encode(section.picture).decode()
         picture = f'<img alt="mel and f0 of {escape(section.title)}" src="data:image/png;base64,{data}">'
     return f'<h2>{escape(section.title)}</h2><div class="players">{players}</div>{picture}'
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ QUIETEST_DB = -80.0  # that is drawn
 Panel = tuple[str, NDArray[Any], NDArray[Any]]  # title, ln mel (M, bins), f0 in Hz (M,)
 
 
-def save_comparison(path: Path, *panels: Panel, seconds: float | None = None) -> None:
+def save_comparison(path: Path | IO[bytes], *panels: Panel, seconds: float | None = None) -> None:
     """Mels with their f0, one above the other on one time axis, as a PNG."""
     from matplotlib.figure import Figure
 

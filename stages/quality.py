@@ -14,12 +14,11 @@ from ..pipeline.baselines import NearestFrames, equalised
 from ..pipeline.listeners import PhoneListener, SpeakerListener
 from ..pipeline.mel import log_mel, loudness
 from ..pipeline.pitch import PitchSettings
-from ..pipeline.singers import Score, draw_voice, sing
+from ..pipeline.singers import Score, sing
 from ..pipeline.vocoder.world import World
 from .parallel import Singers
 
 Samples = NDArray[np.float32]
-OTHERS = (90_001, 90_002, 90_003, 90_004)  # voices that a result may be taken for, and should not
 
 
 @dataclass(frozen=True)
@@ -80,11 +79,7 @@ class Truth:
         self.mels = {name: [mel_of(wav) for wav, _ in pairs] for name, pairs in sung.items()}
         labels = [score.mel_labels() for pairs in sung.values() for _, score in pairs]
         self.phones = PhoneListener([mel for mels in self.mels.values() for mel in mels], labels)
-        others = {}
-        for seed in OTHERS:
-            voice = draw_voice(seed)
-            others[voice.name] = [mel_of(sing(singers.phrase(voice, number), voice)) for number in range(4)]
-        self.speakers = SpeakerListener({**self.mels, **others})
+        self.speakers = SpeakerListener(self.mels)
         self._nearest: NearestFrames | None = None
 
     def song(self, name: str) -> Song:

@@ -266,6 +266,20 @@ def test_ctrl_c_says_that_it_can_go_on(tmp_path: Path, corpus: Path, encoder: Pa
     assert "Traceback" not in errors
 
 
+def test_evaluate_wants_truth_or_songs(run: Path, song: Path, tmp_path: Path) -> None:
+    one_message(svc("evaluate", run), "give SONGs to sing and compare, or --singers FILE")
+    one_message(svc("evaluate", run, "--singers", tmp_path), "`svc demo` makes singers whose truth is known")
+    done = svc("evaluate", run, song, "-s", "bass", "-k", -12, "--out", tmp_path / "out", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["songs"][song.name]["vuv_f1"] > 0.5
+
+
+def test_the_embedded_encoder_warns_of_real_voices(corpus: Path, tmp_path: Path) -> None:
+    done = svc("extract", corpus, "--store", tmp_path / "s.zarr", "--encoder", "mini", "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert "of real voices little" in done.output
+
+
 def test_a_log_is_told_now_and_then_how_long_it_still_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     from svc import cli
 

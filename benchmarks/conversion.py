@@ -1,0 +1,82 @@
+"""Settings by what they do to a conversion: A -> B numbers of parallel singers, a row a setting.
+
+    python benchmarks/conversion.py demo/run --render steps=5,10,20,50 --render retrieve=0,0.5
+    python benchmarks/conversion.py demo/run --train unit_dim=64,256,768 --train objective=flow,ddpm --steps 600
+
+RUN is one that `svc demo` left, with its singers.json and store. Settings of RenderSettings are tried on it; for those
+of TrainSettings a run each is trained anew beside it, from its store and its other settings. One is varied at a
+time. The table is that of docs/quality.md; a model's own loss would choose otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from svc.pipeline import audio
+from svc.stages.parallel import Singers, singers_of
+from svc.stages.quality import Row, Song, Truth, table
+from svc.stages.render import Singer
+from svc.stages.run import Run
+from svc.stages.settings import RenderSettings, TrainSettings
+from svc.stages.train import train
+
+
+def values(text: str, settings: type) -> tuple[str, list[Any]]:
+    """`name=a,b` as the name of a setting and its values, of the type that its default has."""
+    name, _, given = text.partition("=")
+    default = {field.name: field.default for field in dataclasses.fields(settings)}[name]
+    kind = type(default) if default is not None else str
+    return name, [kind(float(value)) if kind is int else kind(value) for value in given.split(",")]
+
+
+def score(run: Path, truth: Truth, songs: list[Song], **settings: Any) -> Row:
+    """A run's row with those render settings."""
+    singer = Singer(Run.open(run), RenderSettings(speaker=truth.target.name, **settings))
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for song in songs:
+            path = Path(folder) / f"{song.name}.wav"
+            audio.write(path, song.source)
+            found = audio.scan(singer.render(path, path.with_suffix(".sung.wav")).wav)
+            rows.append(truth.judge(audio.read(found, 0, found.frames), song))
+    return Row.mean(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--render", action="append", default=[], metavar="NAME=A,B")
+    parser.add_argument("--train", action="append", default=[], metavar="NAME=A,B")
+    parser.add_argument("--steps", type=int, help="of each training  [default: the run's]")
+    parser.add_argument("--songs", type=int, help="how many of them  [default: all]")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    described = singers_of(asked.run)
+    if described is None:
+        parser.error(f"{asked.run} has no singers.json beside it; svc demo makes one")
+    truth = Truth(Singers.open(described))
+    songs = [truth.song(name) for name in truth.singers.songs[: asked.songs]]
+    rows: dict[str, Row] = {}
+    for name, choices in (values(text, RenderSettings) for text in asked.render):
+        for value in choices:
+            rows[f"{name} {value}"] = score(asked.run, truth, songs, **{name: value})
+            print(table({f"{name} {value}": rows[f"{name} {value}"]}).splitlines()[-1], flush=True)
+    facts = Run.open(asked.run).facts
+    base = TrainSettings(**facts["settings"])
+    base = dataclasses.replace(base, steps=asked.steps or base.steps)
+    for name, choices in (values(text, TrainSettings) for text in asked.train):
+        for value in choices:
+            out = asked.run.parent / f"{asked.run.name}-{name}-{value}"
+            train(facts["stores"], out, dataclasses.replace(base, **{name: value}))
+            rows[f"{name} {value}"] = score(out, truth, songs)
+            print(table({f"{name} {value}": rows[f"{name} {value}"]}).splitlines()[-1], flush=True)
+    print("\n" + table(rows))
+
+
+if __name__ == "__main__":
+    main()
