@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from svc.stages.parallel import Singers
 
 def test_the_demo_runs_whole_and_uses_again_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "SINGERS", Singers(phrases=3, seconds=3.0, songs=("sakura",)))
+    monkeypatch.setitem(stage.PRESETS, "tiny", dataclasses.replace(stage.PRESETS["tiny"], unit_steps=20, codes=20))
     out = tmp_path / "demo"
     said = demo(out, 5)
     assert soundfile.info(out / "song.bass.wav").frames == soundfile.info(out / "songs" / "sakura.wav").frames
