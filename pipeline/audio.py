@@ -8,6 +8,7 @@ claims.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -215,7 +216,8 @@ def write(path: Path, mono: NDArray[np.float32], sample_rate: int = MEL_RATE) ->
 
 def _open(path: Path) -> soundfile.SoundFile:
     try:
-        file = soundfile.SoundFile(path)
+        # As bytes, since a name need not be text; Windows has none of those.
+        file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
     except (soundfile.LibsndfileError, OSError) as error:
         raise AudioError(_why_unreadable(path, error)) from error
     if not RATES[0] <= file.samplerate <= RATES[1]:

@@ -20,6 +20,7 @@ from ..pipeline.diffusion import Batch, Chance
 from ..pipeline.frames import MEL_FRAME_RATE, UNIT_RATE
 from ..pipeline.mel import FLOOR
 from ..store import Clip, Store
+from ..store.draw import Draw
 from .errors import UserError
 from .features import shift_of
 from .progress import Progress
@@ -142,35 +143,31 @@ class Crops:
         size: int,
         seed: int,
         augmentation: Augmentation | None = None,
+        stream: int = 0,
     ):
-        """`units` is the column that units are made of, `frames` a crop's length in mel frames, `size` a batch's."""
+        """`units` is the column that units are made of, `frames` a crop's length in mel frames, `size` a batch's.
+        Another `stream` is another draw of the same seed.
+        """
         self.clips, self.units, self.size, self.seed = clips, units, size, seed
         self.augmentation = augmentation or Augmentation({}, 0.0)
         self.speaker_ids = {name: number for number, name in enumerate(speakers)}
-        lengths = np.array([clip.row.mel_frames for clip in clips], float)
-        self.frames = min(frames, int(lengths.max()))
-        self.weights = lengths / lengths.sum()
+        lengths = [clip.row.mel_frames for clip in clips]
+        self.frames = min(frames, max(lengths))
+        self.draw = Draw(lengths, self.frames, size, seed, stream)
 
     def cuts(self, step: int) -> list[Cut]:
         """The rows of step `step`'s batch."""
-        generator = random(self.seed, 1, step)
-        shifts = sorted(self.augmentation.shifts)
-        cuts = []
-        for number in generator.choice(len(self.clips), self.size, p=self.weights):
-            clip = self.clips[number]
-            start = int(generator.integers(0, max(0, clip.row.mel_frames - self.frames) + 1))
-            # Always drawn, so that augmentation does not change which crops are seen.
-            shifted, louder, which, gain = generator.random(4)
-            cuts.append(
-                Cut(
-                    clip,
-                    start,
-                    min(start + self.frames, clip.row.mel_frames),
-                    shifts[int(which * len(shifts))] if shifts and shifted < 0.5 else 0,
-                    (2 * gain - 1) * self.augmentation.volume_db if louder < 0.5 else 0.0,
-                )
+        shifts, chances = sorted(self.augmentation.shifts), random(self.seed, 1, step).random((self.size, 4))
+        return [
+            Cut(
+                self.clips[crop.clip],
+                crop.start,
+                crop.stop,
+                shifts[int(which * len(shifts))] if shifts and shifted < 0.5 else 0,
+                (2 * gain - 1) * self.augmentation.volume_db if louder < 0.5 else 0.0,
             )
-        return cuts
+            for crop, (shifted, louder, which, gain) in zip(self.draw.step(step), chances, strict=True)
+        ]
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> Arrays:
         """What process `part` of `parts` sees in step `step`; `to_batch` makes tensors of it.

@@ -14,10 +14,10 @@ from ..pipeline.content import Content
 from ..pipeline.encoders import SHIPPED
 from ..store import DamagedError, Store, StoreError, open_store
 from ..store.cells import missing_cells
-from ..store.folder import open_folder
+from ..store.layout import Layout
 from ..store.mend import mend
 from ..store.schema import Column, Pack, PackSize, Utterance
-from ..store.writer import Writer, open_writer
+from ..store.writer import Writer, check_ours, open_writer
 from .cluster import cluster
 from .corpus import Refused, find
 from .engines import Engine, in_process
@@ -105,7 +105,7 @@ def extract(
     found, refused = find(corpora)
     remote = settings.workers > 0 or settings.scheduler is not None
     device = settings.device if remote else pick_device(settings.device)
-    open_folder(location)  # so that a URL that cannot be used is told first
+    check_ours(Layout(location))  # so that a place that cannot be used is told before an encoder is fetched
     if check and not dry_run:
         _mend(location, progress)
     store = _look(location)

@@ -85,8 +85,8 @@ class Probe:
         column = f"hidden/{run.facts['code_layer']}"
         seed = run.facts["settings"]["seed"]
         # The codes' layer beside the mel, to learn from and to know the sounds by.
-        self.taught = Crops(corpus.train, corpus.speakers, column, JUDGE_FRAMES, 8, seed + 1)
-        self.sounds = Crops(corpus.held_out, corpus.speakers, column, FRAMES, SONGS, seed)
+        self.taught = Crops(corpus.train, corpus.speakers, column, JUDGE_FRAMES, 8, seed, stream=2)
+        self.sounds = Crops(corpus.held_out, corpus.speakers, column, FRAMES, SONGS, seed, stream=1)
         self.recorded: Heard | None = None
         self._variances: dict[int, Tensor] = {}
 

@@ -59,7 +59,7 @@ class Trainer:
         augmentation = Augmentation(corpus.shifts, settings.volume_db)
         speakers, size, seed = corpus.speakers, settings.batch, settings.seed
         self.crops = Crops(corpus.train, speakers, column, frames, size, seed, augmentation)
-        self.held_out = Crops(corpus.held_out, speakers, column, frames, size, seed)
+        self.held_out = Crops(corpus.held_out, speakers, column, frames, size, seed, stream=1)
         torch.manual_seed(seed)
         self.model = run.new_model()
         if run.facts["base"]:

@@ -25,7 +25,9 @@ def read_description(layout: Layout) -> dict[str, Any]:
         )
     try:
         PackSize.from_json(description["size"])
-        dict(description["identity"])
+        rate = dict(description["identity"]).get("mel_frame_rate", 1.0)
+        if type(rate) not in (int, float) or not 0 < rate < 1e6:
+            raise ValueError(f"{rate!r} mel frames a second")
     except (KeyError, TypeError, ValueError) as error:
         where = layout.folder.where(layout.description)
         raise DamagedError(f"{where} is no description that this version understands") from error

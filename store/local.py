@@ -8,11 +8,14 @@ import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
-from .errors import MissingError, StoreError
+from .errors import DamagedError, MissingError, StoreError
 from .files import make_folder, sync_folder, write_whole
 from .place import Folder, checked
+
+MAX_WHOLE = 2**32  # bytes; what is read whole is a record, or a shard that is copied
 
 
 class LocalFolder(Folder):
@@ -33,10 +36,11 @@ class LocalFolder(Folder):
         return str(self.root / name)
 
     def read(self, name: str) -> bytes:
-        try:
-            return self._path(name).read_bytes()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise MissingError(f"{self.where(name)} does not exist") from error
+        with self._open(name) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_WHOLE:
+                raise DamagedError(f"{self.where(name)} has {size} bytes; svc writes no such file")
+            return file.read()
 
     def write(self, name: str, data: bytes) -> None:
         write_whole(self._path(name), data)
@@ -81,20 +85,14 @@ class LocalFolder(Folder):
             raise StoreError(f"{self.where()} exists and is no unit store; give another --store") from error
 
     def view(self, name: str) -> memoryview:
-        try:
-            with self._path(name).open("rb") as file:
-                if os.fstat(file.fileno()).st_size == 0:  # which cannot be mapped
-                    return memoryview(b"")
-                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise MissingError(f"{self.where(name)} does not exist") from error
+        with self._open(name) as file:
+            if os.fstat(file.fileno()).st_size == 0:  # which cannot be mapped
+                return memoryview(b"")
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def sha256(self, name: str) -> str:
-        try:
-            with self._path(name).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise MissingError(f"{self.where(name)} does not exist") from error
+        with self._open(name) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     @contextmanager
     def lock(self, name: str, waiting: Callable[[], None]) -> Iterator[Callable[[], None]]:
@@ -116,6 +114,15 @@ class LocalFolder(Folder):
     def tidy(self) -> None:
         for left in self.root.rglob(".*.partial"):
             left.unlink(missing_ok=True)
+
+    def _open(self, name: str) -> BufferedReader:
+        path = self._path(name)
+        try:
+            if path.is_file():  # a pipe would be waited for, and a device never ends
+                return path.open("rb")
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        raise MissingError(f"{self.where(name)} does not exist")
 
     def _path(self, name: str) -> Path:
         path = self.root / checked(name)

@@ -54,6 +54,8 @@ class Store:
         self.layout = Layout(location)
         self.description = read_description(self.layout)
         self.size = PackSize(**self.description["size"])
+        if "mel_frame_rate" not in self.description["identity"]:
+            raise DamagedError(f"{self.layout.folder.where(self.layout.description)} does not say its mel_frame_rate")
         self.columns: dict[str, Column] = read_columns(self.layout)
         self.table: list[Utterance]
         self.packs, self.table = read_corpus(self.layout, self.size)

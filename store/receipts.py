@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from .errors import DamagedError, MissingError
 from .files import unseal
 from .layout import Layout
-from .schema import Column, Pack
+from .schema import Column, Pack, check_fields
 from .sealed import write_sealed
 
 
@@ -70,7 +70,9 @@ def _checked(layout: Layout, column: Column, pack: Pack, data: bytes, size: int 
     """A receipt, if it is of this cell and the shard has the size it says."""
     where = layout.folder.where(layout.receipt(column.name, pack.number))
     try:
-        receipt = Receipt(**unseal(data, where))
+        receipt = check_fields(Receipt(**unseal(data, where)))
+        if not all(row.isascii() and row.isdigit() for row in receipt.refused):
+            raise TypeError(f"rows {', '.join(receipt.refused)}")
     except TypeError as error:
         raise DamagedError(f"{where} is no receipt that this version understands") from error
     belongs = (receipt.column, receipt.pack, receipt.pack_digest, receipt.made_by)

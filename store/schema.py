@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -25,14 +26,23 @@ UNIT, MEL = "unit", "mel"  # the two axes along which features run
 
 T = TypeVar("T")
 
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "str": lambda value: type(value) is str,
+    "bool": lambda value: type(value) is bool,
+    "int": lambda value: type(value) is int and value >= 0,
+    "dict[str, Any]": lambda value: type(value) is dict,
+    "dict[str, str]": lambda value: type(value) is dict and all(type(inside) is str for inside in value.values()),
+}
+
 
 def check_fields(record: T) -> T:
-    """A record of text, flags and whole numbers from 0, if it is one: a stranger's JSON may hold anything."""
-    kinds = {"str": str, "bool": bool, "int": int}
+    """A record, if each field is of the type that its class says, and numbers count from 0.
+
+    Raises TypeError: a stranger's JSON may hold anything.
+    """
     for name, field_ in record.__dataclass_fields__.items():  # type: ignore[attr-defined]
-        value: Any = getattr(record, name)
-        if type(value) is not kinds[field_.type] or (type(value) is int and value < 0):
-            raise TypeError(f"{name} {value!r} is not {field_.type}")
+        if not _KINDS[field_.type](getattr(record, name)):
+            raise TypeError(f"{name} {getattr(record, name)!r} is not {field_.type}")
     return record
 
 
@@ -81,11 +91,12 @@ class Column:
 
     def __post_init__(self) -> None:
         # A store may come from a stranger: what is not one of these would be read as something else, or anywhere.
+        check_fields(self)
         if not re.fullmatch(r"[a-z0-9_]{1,64}(/[0-9]{1,4})?", self.name):
             raise ValueError(f"{self.name!r} is no name of a column")
         if self.axis not in (UNIT, MEL) or self.dtype not in DTYPES:
             raise ValueError(f"column {self.name}: axis {self.axis!r}, dtype {self.dtype!r} are not known")
-        if type(self.width) is not int or not 0 <= self.width <= MAX_WIDTH:
+        if not 0 <= self.width <= MAX_WIDTH:
             raise ValueError(f"column {self.name}: width {self.width!r} is not within 0 to {MAX_WIDTH}")
 
     @property

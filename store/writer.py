@@ -158,7 +158,7 @@ def open_writer(
     """
     layout = Layout(location)
     folder = layout.folder
-    _check_ours(layout)
+    check_ours(layout)
     with folder.lock(layout.lock, waiting) as held:
         folder.tidy()
         if folder.size(layout.description) is None:
@@ -182,10 +182,11 @@ def open_writer(
         yield writer
 
 
-def _check_ours(layout: Layout) -> None:
-    """Raises StoreError where the folder is something else than a store, or one that was hardly begun."""
+def check_ours(layout: Layout) -> None:
+    """Raises StoreError where the folder is something else than a store of this version, or one hardly begun."""
     folder = layout.folder
     if folder.size(layout.description) is not None:
+        read_description(layout)
         return
     foreign = any(name != "ledger" for name in folder.entries())
     filled = False

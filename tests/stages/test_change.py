@@ -247,7 +247,7 @@ class Change(RuleBasedStateMachine):
                     continue
 
 
-@pytest.mark.parametrize("examples", [12, pytest.param(400, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [12, pytest.param(150, marks=pytest.mark.long)])
 def test_a_store_follows_its_corpus(examples: int, tally: Callable[..., None]) -> None:
     chosen = settings(
         max_examples=examples,

@@ -376,3 +376,31 @@ def test_tensorboard_has_numbers_pictures_and_sound(run: Path) -> None:
     assert {"loss", "held_out", "score", "in_tune", "waited"} <= set(tags["scalars"])
     assert [event.step for event in board.Scalars("held_out")] == [20, 40, 60]
     assert len(tags["images"]) == len(tags["audio"]) == 1
+
+
+def test_units_of_a_hubert_soft_are_trained_on_and_sung_with(
+    tmp_path: Path, corpus: Path, encoder: Path, song: Path, train_settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is projected in training; in rendering the encoder's own head is."""
+    from svc.pipeline import content as content_module
+    from svc.pipeline.projection import SoftHead
+    from svc.stages.extract import extract
+    from svc.stages.render import Singer
+    from svc.stages.settings import ExtractSettings, RenderSettings
+
+    head = SoftHead.of(torch.randn(32, 256), torch.randn(32), torch.randn(10, 32))
+    real = content_module.load_encoder
+    with monkeypatch.context() as patched:
+        patched.setattr(content_module, "load_encoder", lambda name: dataclasses.replace(real(name), head=head))
+        extract([corpus / "alto"], tmp_path / "s.zarr", ExtractSettings(encoder=str(encoder)))
+        settings = dataclasses.replace(train_settings, units="hubert-soft", steps=2, unit_steps=3)
+        assert train([tmp_path / "s.zarr"], tmp_path / "r", settings).code_accuracy is None
+        run = Run.open(tmp_path / "r")
+        assert run.shape().unit_dim == 32
+        clip = open_store(tmp_path / "s.zarr")[0]
+        hidden = torch.from_numpy(clip.hidden(run.facts["unit_layer"]).astype(np.float32))
+        sung_from = run.projection(head)(hidden).numpy()
+        np.testing.assert_allclose(sung_from, clip.read("soft"), atol=0.02 * np.abs(sung_from).max())
+        Singer(run, RenderSettings(steps=2)).render(song, tmp_path / "sung.wav")
+    with pytest.raises(UserError, match="no soft head"):
+        Singer(run, RenderSettings(steps=2))
