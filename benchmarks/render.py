@@ -43,11 +43,10 @@ from svc.pipeline.frames import CONTENT_RATE, MEL_FRAME_RATE, MEL_RATE
 from svc.pipeline.mel import log_mel
 from svc.pipeline.pitch import PitchSettings
 from svc.pipeline.sampling import sample
-from svc.pipeline.singer import Note, sing
+from svc.pipeline.singer import VOICES, Note, sing
 from svc.pipeline.vocoder import nsf_hifigan, source_filter
 from svc.pipeline.vocoder.vocoder import Vocoder
 from svc.pipeline.vocoder.world import World
-from svc.stages.demo import VOICES
 from svc.stages.settings import PRESETS, VOCODER_PRESETS, pick_precision
 from torch import Tensor, nn
 

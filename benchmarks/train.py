@@ -27,7 +27,6 @@ from svc.pipeline.frames import seconds_to_mel_frames
 from svc.pipeline.sampling import sample
 from svc.pipeline.singers import draw_score, draw_voice, sing
 from svc.stages.dataset import Corpus, Crops, gather_corpus, random, to_batch
-from svc.stages.demo import make_untrained_encoder
 from svc.stages.extract import extract
 from svc.stages.progress import Progress
 from svc.stages.run import Run, fork_generator
@@ -167,15 +166,14 @@ def reach(
 
 
 def make_store(folder: Path) -> str:
-    """Two synthetic voices, a minute each, heard by an untrained encoder."""
+    """Two synthetic voices, a minute each, heard by the embedded encoder."""
     for name, high, midi in (("high", True, 62.0), ("low", False, 52.0)):
         (folder / "corpus" / name).mkdir(parents=True)
         voice = draw_voice(1, high=high, name=name)
         for number in range(10):
             score = draw_score("en", 6.0, 100 * high + number, midi=midi)
             audio.write(folder / "corpus" / name / f"{number}.wav", sing(score, voice, number))
-    make_untrained_encoder(folder / "encoder")
-    extract([folder / "corpus"], folder / "s.zarr", ExtractSettings(encoder=str(folder / "encoder")))
+    extract([folder / "corpus"], folder / "s.zarr", ExtractSettings(encoder="mini"))
     return str(folder / "s.zarr")
 
 

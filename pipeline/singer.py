@@ -51,6 +51,12 @@ class Voice:
     highest_midi: int
 
 
+VOICES = (  # two that sing in parallel
+    Voice("alto", formants=1.17, tilt_db=-9.0, vibrato_hz=5.8, vibrato_cents=45, lowest_midi=57, highest_midi=74),
+    Voice("bass", formants=0.94, tilt_db=-6.0, vibrato_hz=4.9, vibrato_cents=30, lowest_midi=41, highest_midi=60),
+)
+
+
 @dataclass(frozen=True)
 class Note:
     """A sung syllable: MIDI pitch (None: a rest), seconds, consonant and vowel."""

@@ -6,9 +6,6 @@ import dataclasses
 import time
 from pathlib import Path
 
-import torch
-
-from ..pipeline.singer import Voice
 from .errors import UserError
 from .evaluate import evaluate_truth
 from .extract import extract
@@ -19,10 +16,6 @@ from .run import Run
 from .settings import PRESETS, ExtractSettings, RenderSettings
 from .train import train
 
-VOICES = (  # of the tests
-    Voice("alto", formants=1.17, tilt_db=-9.0, vibrato_hz=5.8, vibrato_cents=45, lowest_midi=57, highest_midi=74),
-    Voice("bass", formants=0.94, tilt_db=-6.0, vibrato_hz=4.9, vibrato_cents=30, lowest_midi=41, highest_midi=60),
-)
 STEPS = 600
 SINGERS = Singers()
 MARK = "made by svc demo.txt"
@@ -67,24 +60,3 @@ def demo(out: Path, steps: int | None, progress: Progress | None = None) -> list
         "The singers are synthetic, and so is what the embedded encoder knows. Your own voices want a real one: "
         "svc extract corpus/ --encoder en",
     ]
-
-
-def make_untrained_encoder(folder: Path, seed: int = 0) -> None:
-    """A small HubertModel with random weights, saved as a hub download would be: for plumbing, not for words."""
-    from transformers import HubertConfig, HubertModel
-    from transformers.utils.logging import disable_progress_bar
-
-    if (folder / "config.json").exists():
-        return
-    torch.manual_seed(seed)
-    config = HubertConfig(
-        hidden_size=256,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        intermediate_size=512,
-        conv_dim=[96] * 7,
-        num_conv_pos_embeddings=32,
-        num_conv_pos_embedding_groups=8,
-    )
-    disable_progress_bar()
-    HubertModel(config).save_pretrained(folder)

@@ -37,12 +37,34 @@ def tree() -> Callable[[Path], dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small HubertModel with random weights, saved as from the hub."""
-    from svc.stages.demo import make_untrained_encoder
+def save_encoder() -> Callable[..., None]:
+    """Saves a small HubertModel with random weights as a hub download would be: for plumbing, not for words."""
+    import torch
+    from transformers import HubertConfig, HubertModel
+    from transformers.utils.logging import disable_progress_bar
 
+    def save(folder: Path, seed: int = 0) -> None:
+        torch.manual_seed(seed)
+        config = HubertConfig(
+            hidden_size=256,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            intermediate_size=512,
+            conv_dim=[96] * 7,
+            num_conv_pos_embeddings=32,
+            num_conv_pos_embedding_groups=8,
+        )
+        disable_progress_bar()
+        HubertModel(config).save_pretrained(folder)
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory, save_encoder: Callable[..., None]) -> Path:
+    """A small HubertModel with random weights, saved as from the hub."""
     folder = tmp_path_factory.mktemp("encoder") / "hubert"
-    make_untrained_encoder(folder)
+    save_encoder(folder)
     return folder
 
 
@@ -50,8 +72,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two synthetic voices, five phrases of 2 to 4 s each."""
     from svc.pipeline import audio
-    from svc.pipeline.singer import practice, sing
-    from svc.stages.demo import VOICES
+    from svc.pipeline.singer import VOICES, practice, sing
 
     root = tmp_path_factory.mktemp("corpora") / "choir"
     for voice in VOICES:
@@ -67,8 +88,7 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short song by the first voice, with a silence in it, at 48 kHz."""
     import soundfile
     import soxr
-    from svc.pipeline.singer import ode_to_joy, sing
-    from svc.stages.demo import VOICES
+    from svc.pipeline.singer import VOICES, ode_to_joy, sing
 
     path = tmp_path_factory.mktemp("songs") / "노래 song.flac"
     wav, _ = sing(ode_to_joy(62)[:24], VOICES[0], 5)

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -176,11 +176,9 @@ def test_no_space(tmp_path: Path, corpus: Path, encoder: Path) -> None:
 
 
 def test_the_wrong_encoder_for_a_store_and_for_a_run(
-    tmp_path: Path, corpus: Path, store: Path, run: Path, song: Path
+    tmp_path: Path, corpus: Path, store: Path, run: Path, song: Path, save_encoder: Callable[..., None]
 ) -> None:
-    from svc.stages.demo import make_untrained_encoder
-
-    make_untrained_encoder(tmp_path / "other", seed=1)
+    save_encoder(tmp_path / "other", seed=1)
     result = svc("extract", corpus, "--store", store, "--encoder", tmp_path / "other")
     told(result, 2, "made with other settings", "sha256", "another one with --store")
     told(svc("render", song, "-m", run, "--encoder", tmp_path / "other", "-o", tmp_path / "a.wav"), 2, "encoder")

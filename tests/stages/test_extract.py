@@ -46,8 +46,7 @@ def test_hidden_states_are_those_of_the_clip_alone(store: Path, corpus: Path, en
 
 
 def test_f0_is_the_singer_s_at_the_mel_centres(tmp_path: Path, encoder: Path) -> None:
-    from svc.pipeline.singer import Note, sing
-    from svc.stages.demo import VOICES
+    from svc.pipeline.singer import VOICES, Note, sing
 
     score = [Note(57 + i % 5, 0.6, "", "a") for i in range(6)]
     wav, truth = sing(score, VOICES[0], 0)
@@ -429,16 +428,16 @@ def test_a_file_that_changes_while_it_is_extracted_is_named_and_done_next_time(
     assert len(open_store(path)) == 5
 
 
-def test_another_encoder_at_the_same_place_is_refused(tmp_path: Path, corpus: Path, encoder: Path) -> None:
+def test_another_encoder_at_the_same_place_is_refused(
+    tmp_path: Path, corpus: Path, encoder: Path, save_encoder: Callable[..., None]
+) -> None:
     """The store knows its encoder, so that it need not be loaded; what is loaded at last must be the same."""
-    from svc.stages.demo import make_untrained_encoder
-
     mine, path = tmp_path / "mine", tmp_path / "s.zarr"
     shutil.copytree(corpus / "alto", mine)
     shutil.copytree(encoder, tmp_path / "hubert")
     extract([mine], path, ExtractSettings(encoder=str(tmp_path / "hubert")))
     shutil.rmtree(tmp_path / "hubert")
-    make_untrained_encoder(tmp_path / "hubert", seed=1)
+    save_encoder(tmp_path / "hubert", seed=1)
     assert counted(extract([mine], path, ExtractSettings())) == {}
     shutil.copy(corpus / "bass" / "phrase_0.wav", mine / "new.wav")
     with pytest.raises(UserError, match=r"sha256: \w+\.\.\. in the store, \w+\.\.\. found"):

@@ -12,9 +12,8 @@ from svc.pipeline.griffin_lim import griffin_lim
 from svc.pipeline.jury import Jury, cepstrum
 from svc.pipeline.mel import log_mel
 from svc.pipeline.pitch import PitchSettings
-from svc.pipeline.singer import practice, sing
+from svc.pipeline.singer import VOICES, practice, sing
 from svc.stages.dataset import gather_corpus
-from svc.stages.demo import VOICES
 from svc.stages.probe import Heard, choose_songs, in_tune
 from svc.stages.progress import Progress
 from svc.store import open_store
