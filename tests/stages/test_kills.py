@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import random
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -184,3 +185,33 @@ def test_extracts_at_once_on_one_store(
     tally(f"{count} extracts at once, one killed", tries=1, torn=torn, repaired=int(same))
     assert torn == 0
     assert same
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("tries", [10])
+def test_workers_of_dask_killed_at_random_moments(
+    tmp_path: Path, corpus: Path, encoder: Path, start: Start, tree: Tree, tally: Tally, tries: int
+) -> None:
+    """One of two workers, in each try; the extraction itself goes on (tests/stages/test_cluster.py kills one too)."""
+    psutil = pytest.importorskip("psutil")
+    settings = ExtractSettings(encoder=str(encoder), **SETTINGS)
+    whole = begin_small(tmp_path / "whole.zarr")
+    timed(start(extract, [corpus], whole, settings))
+    rng = random.Random(3)
+
+    def kill_one(after: float) -> None:
+        while not (workers := [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]):
+            time.sleep(0.05)
+        time.sleep(after)
+        rng.choice(workers).kill()
+
+    for number in range(tries):
+        path = begin_small(tmp_path / f"{number}.zarr")
+        killer = threading.Thread(target=kill_one, args=(rng.uniform(0, 12),))
+        killer.start()
+        extract([corpus], path, dataclasses.replace(settings, workers=2))
+        killer.join()
+        torn, same = torn_cells(path), tree(path) == tree(whole)
+        tally("a dask worker killed", tries=1, lost=0, torn=torn, repaired=int(same))
+        assert torn == 0
+        assert same
