@@ -8,7 +8,7 @@ demo: $(VENV)/ready  ## a song sung by another voice, made offline from nothing
 	$(BIN)/svc demo
 
 test: $(VENV)/ready check  ## style, types and every fast test
-	$(BIN)/pytest -q --durations=12
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n logical --maxprocesses 4 --dist loadfile --durations=12
 
 torture: $(VENV)/ready  ## every fault that the store is promised to survive, in large numbers, and the table of them
 	$(BIN)/pytest -q -m torture --timeout 7200
