@@ -40,7 +40,7 @@ def check_fields(record: T) -> T:
 
     Raises TypeError: a stranger's JSON may hold anything.
     """
-    for name, field_ in record.__dataclass_fields__.items():  # type: ignore[attr-defined]
+    for name, field_ in record.__dataclass_fields__.items():  # type: ignore[attr-defined]  # T is a dataclass
         if not _KINDS[field_.type](getattr(record, name)):
             raise TypeError(f"{name} {getattr(record, name)!r} is not {field_.type}")
     return record

@@ -183,9 +183,10 @@ def store() -> Attempt:
         for _ in range(rng.choice([1, 1, 1, 2])):
             change(path, rng)
         used = True
-        for look in (_read_all, verify_at, compact, lambda p: mend(p, lambda mel: mel - 40)):
+        looks: list[Callable[[Path], object]] = [_read_all, verify_at, compact, lambda p: mend(p, lambda mel: mel - 40)]
+        for look in looks:
             try:
-                look(path)  # type: ignore[operator]
+                look(path)
             except StoreError:
                 used = False
         return used

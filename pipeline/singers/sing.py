@@ -7,6 +7,8 @@ formants (Fant, 1960; Klatt, 1980) as they are at that moment. Breath and fricti
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
@@ -191,7 +193,7 @@ def _noise(score: Score, voice: Voice, tract: _Tract, generator: np.random.Gener
     return breath + _filtered(hiss, rub)
 
 
-def _filtered(wav: Array, response) -> Array:  # type: ignore[no-untyped-def]
+def _filtered(wav: Array, response: Callable[[slice], Complex]) -> Array:
     """`wav` through a filter that changes: `response(frames)` gives its spectrum, frame by frame, every NOISE_HOP."""
     window = np.hanning(NOISE // 2 + 1)[:-1]
     padded = np.pad(wav, (NOISE // 4, NOISE))

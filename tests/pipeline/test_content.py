@@ -345,7 +345,7 @@ def test_float32_is_exact_whatever_the_process_is_set_to(content: Content) -> No
     try:
         found = content.encode(wav, LAYERS)
         assert torch.get_float32_matmul_precision() == "medium"
-        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"  # type: ignore[attr-defined]
+        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"  # type: ignore[attr-defined]  # not in torch's stubs
     finally:
         torch.set_float32_matmul_precision("highest")
     assert all(apart(found[layer], truth[layer]) < 1e-5 for layer in LAYERS)
@@ -353,17 +353,17 @@ def test_float32_is_exact_whatever_the_process_is_set_to(content: Content) -> No
 
 def test_full_precision_lasts_until_the_last_pass_ends() -> None:
     matmul = torch.backends.cuda.matmul
-    before, matmul.fp32_precision = matmul.fp32_precision, "tf32"  # type: ignore[attr-defined]
+    before, matmul.fp32_precision = matmul.fp32_precision, "tf32"  # type: ignore[attr-defined]  # not in torch's stubs
     try:
         first, second = full_precision(), full_precision()
         first.__enter__()
         second.__enter__()
         first.__exit__(None, None, None)
-        assert matmul.fp32_precision == "ieee"  # type: ignore[attr-defined]
+        assert matmul.fp32_precision == "ieee"  # type: ignore[attr-defined]  # not in torch's stubs
         second.__exit__(None, None, None)
-        assert matmul.fp32_precision == "tf32"  # type: ignore[attr-defined]
+        assert matmul.fp32_precision == "tf32"  # type: ignore[attr-defined]  # not in torch's stubs
     finally:
-        matmul.fp32_precision = before  # type: ignore[attr-defined]
+        matmul.fp32_precision = before  # type: ignore[attr-defined]  # not in torch's stubs
 
 
 def test_precision_is_not_who_it_is() -> None:
