@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
 from html import escape
@@ -14,19 +13,11 @@ import soxr
 
 from ..store.files import write_whole
 from .errors import UserError
+from .page import page, picture, player
 from .render import RenderReport
 
 MARK = "<!-- made by svc render -->"
 RATE = 44_100  # Hz, of what is played
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222; }
-h2 { margin: 2.5rem 0 .5rem; font-size: 1.2rem; overflow-wrap: anywhere; }
-.players { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1rem; }
-audio { width: 100%; } img { width: 100%; height: auto; } figure { margin: 0; }
-table { border-collapse: collapse; } td, th { padding: .1rem .8rem .1rem 0; text-align: left; }
-td:not(:first-child), th:not(:first-child) { text-align: right; font-variant-numeric: tabular-nums; }
-.note { color: #a40; } @media (prefers-color-scheme: dark) { body { background: #181818; color: #ddd; } }
-"""
 
 
 def claim_page(path: Path) -> None:
@@ -51,32 +42,20 @@ def write_page(path: Path, reports: Sequence[RenderReport], refused: Sequence[tu
         f"{rows}</table>"
     )
     missing = "".join(f'<p class="note">{escape(song.name)}: {escape(why)}</p>' for song, why in refused)
-    page = (
-        f'<!doctype html>{MARK}<html lang="en"><meta charset="utf-8"><title>svc render</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style><h1>svc render</h1>'
-        f"{table}{missing}{''.join(map(_section, reports))}</html>\n"
-    )
-    write_whole(path, page.encode())
+    write_whole(path, page("svc render", f"{table}{missing}{''.join(map(_section, reports))}", MARK))
 
 
 def _section(report: RenderReport) -> str:
-    players = "".join(
-        f"<figure><figcaption>{label}</figcaption>"
-        f'<audio controls preload="none" src="data:audio/mpeg;base64,{_mp3(file)}"></audio></figure>'
-        for label, file in (("the song", report.song), (f"sung by {escape(report.speaker)}", report.wav))
-    )
+    players = player("the song", _mp3(report.song)) + player(f"sung by {report.speaker}", _mp3(report.wav))
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in report.notes)
     timings = ", ".join(f"{escape(name)} {seconds:.1f}" for name, seconds in report.timings.items())
-    picture = base64.b64encode(report.picture.read_bytes()).decode()
-    return (
-        f'<h2>{escape(report.song.name)}</h2><div class="players">{players}</div>{notes}'
-        f'<img alt="mels, f0 and loudness of the song and of what was sung" src="data:image/png;base64,{picture}">'
-        f"<p>seconds: {timings}</p>"
-    )
+    drawn = picture("mels, f0 and loudness of the song and of what was sung", report.picture.read_bytes())
+    heading = f"<h2>{escape(report.song.name)}</h2>"
+    return f'{heading}<div class="players">{players}</div>{notes}{drawn}<p>seconds: {timings}</p>'
 
 
-def _mp3(path: Path) -> str:
-    """A recording as base64 of an MP3, mono or stereo: small, and played everywhere."""
+def _mp3(path: Path) -> bytes:
+    """A recording as an MP3, mono or stereo: small, and played everywhere."""
     out = io.BytesIO()
     with soundfile.SoundFile(path) as file:
         channels = min(2, file.channels)
@@ -86,7 +65,7 @@ def _mp3(path: Path) -> str:
                 clean = np.nan_to_num(np.ascontiguousarray(block[:, :channels]))
                 mp3.write(np.clip(stream.resample_chunk(clean), -1, 1))
             mp3.write(np.clip(stream.resample_chunk(np.zeros((0, channels), np.float32), last=True), -1, 1))
-    return base64.b64encode(out.getvalue()).decode()
+    return out.getvalue()
 
 
 def _share(value: float | None) -> str:
