@@ -180,6 +180,7 @@ def open_writer(
         if writer.packs:
             writer.sweep()
         yield writer
+        folder.tidy()  # what workers left who were killed on the way
 
 
 def check_ours(layout: Layout) -> None:
