@@ -61,6 +61,7 @@ def test_workers_of_our_own_one_of_them_killed(
             victim = next(workers())
             victim.kill()
             killed.append(victim.pid)
+            (tmp_path / "s.zarr" / "f0" / "c" / ".0.1.partial").write_bytes(b"half")  # it was writing just then
 
     monkeypatch.setattr(Writer, "accept", accept)
     report = extract([corpus], tmp_path / "s.zarr", ExtractSettings(str(encoder), device="cpu", workers=2))
