@@ -30,7 +30,7 @@ from svc.pipeline.batches import batches
 from svc.pipeline.content import Content
 from svc.pipeline.pitch import PitchSettings
 from svc.pipeline.quiet_pyworld import pyworld
-from svc.stages.extract import extract
+from svc.stages.extraction.extract import extract
 from svc.stages.features import Waveform
 from svc.stages.settings import ExtractSettings
 from svc.store import open_store

@@ -47,7 +47,8 @@ from svc.pipeline.singer import VOICES, Note, sing
 from svc.pipeline.vocoder import nsf_hifigan, source_filter
 from svc.pipeline.vocoder.vocoder import Vocoder
 from svc.pipeline.vocoder.world import World
-from svc.stages.settings import PRESETS, VOCODER_PRESETS, pick_precision
+from svc.stages.devices import pick_precision
+from svc.stages.settings import PRESETS, VOCODER_PRESETS
 from torch import Tensor, nn
 
 SONG_SECONDS = 180
