@@ -25,13 +25,13 @@ from ...pipeline.pitch import PitchSettings
 from ...store import StoreError, open_store
 from ...store.files import write_whole
 from ..errors import UserError
+from ..parallel import Singers
 from ..progress import Progress
 from ..rendering.render import Singer
 from ..run import Run
 from ..settings import RenderSettings
 from ..training.dataset import Corpus, gather_corpus
 from .page import Section, write_page
-from .parallel import Singers
 from .quality import HEADINGS, Row, Truth, level, mel_of, misses, shown, table
 
 Samples = NDArray[np.float32]

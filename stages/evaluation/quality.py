@@ -16,7 +16,7 @@ from ...pipeline.mel import log_mel, loudness
 from ...pipeline.pitch import PitchSettings
 from ...pipeline.singers import Score, sing
 from ...pipeline.vocoder.world import World
-from .parallel import Singers
+from ..parallel import Singers
 
 Samples = NDArray[np.float32]
 

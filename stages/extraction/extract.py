@@ -20,8 +20,8 @@ from ...store.schema import Column, Pack, PackSize, Utterance
 from ...store.writer import Writer, check_ours, open_writer
 from ..devices import pick_device
 from ..errors import UserError
-from ..evaluation.parallel import singers_of
 from ..features import identity, is_content
+from ..parallel import singers_of
 from ..progress import Progress
 from ..settings import ExtractSettings
 from .cluster import cluster

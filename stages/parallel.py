@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...pipeline import audio
-from ...pipeline.singers import SONGS, Score, Voice, draw_score, draw_voice, sing, song
-from ...store.files import write_whole
-from ..errors import UserError
-from ..progress import Progress
+from ..pipeline import audio
+from ..pipeline.singers import SONGS, Score, Voice, draw_score, draw_voice, sing, song
+from ..store.files import write_whole
+from .errors import UserError
+from .progress import Progress
 
 FILE = "singers.json"
 DRAWN_SECONDS = 10.0  # of a song that is made up

@@ -15,12 +15,12 @@ from ...pipeline.sampling import sample
 from ...pipeline.vocoder.world import World
 from ...store import open_store
 from ..devices import pick_device
-from ..evaluation.page import Section, write_page
-from ..evaluation.quality import shown
 from ..picture import save_comparison
 from ..progress import Progress
 from ..run import Run, fork_generator
-from .dataset import Crops, gather_corpus, to_batch
+from ..training.dataset import Crops, gather_corpus, to_batch
+from .page import Section, write_page
+from .quality import shown
 
 FRAMES = 430  # mel frames of what is sung, 5 s
 STEPS = 20  # evaluations of the sampler

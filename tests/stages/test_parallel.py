@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from svc.stages.errors import UserError
-from svc.stages.evaluation.parallel import Singers, singers_of
+from svc.stages.parallel import Singers, singers_of
 from svc.stages.progress import Progress
 
 SMALL = Singers(phrases=2, seconds=2.0, songs=("drawn-1",))

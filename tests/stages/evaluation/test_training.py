@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from svc.stages.training.report import SONGS, report_training
+from svc.stages.evaluation.training import SONGS, report_training
 
 
 def test_the_page_has_all_validations_and_what_was_sung(run: Path, tmp_path: Path) -> None:
