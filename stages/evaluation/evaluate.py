@@ -18,10 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import __version__
-from ...pipeline import audio, metrics, pitch
+from ...pipeline import audio
 from ...pipeline.frames import MEL_RATE, resampled_length
-from ...pipeline.listeners import SpeakerListener, loud, mel_cepstra
-from ...pipeline.pitch import PitchSettings
+from ...pipeline.judging import metrics
+from ...pipeline.judging.listeners import SpeakerListener, loud, mel_cepstra
+from ...pipeline.pitch import pitch
+from ...pipeline.pitch.pitch import PitchSettings
 from ...store import StoreError, open_store
 from ...store.files import write_whole
 from ..errors import UserError

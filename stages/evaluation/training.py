@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...pipeline.sampling import sample
+from ...pipeline.diffusion.sampling import sample
 from ...pipeline.vocoder.world import World
 from ...store import open_store
 from ..devices import pick_device

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ...pipeline import frames
-from ...pipeline.content import Content
-from ...pipeline.encoders import SHIPPED
+from ...pipeline.encoder.content import Content
+from ...pipeline.encoder.encoders import SHIPPED
 from ...store import DamagedError, Store, StoreError, open_store
 from ...store.cells import missing_cells
 from ...store.layout import Layout

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from svc.pipeline.denoiser import DENOISERS, new_denoiser
+from svc.pipeline.diffusion.denoiser import DENOISERS, new_denoiser
 from torch import nn
 
 

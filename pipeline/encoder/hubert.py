@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..frames import CONTENT_HOP, CONTENT_PAD
 from .convolutions import FrameConvolutions, PositionalConvolution
-from .frames import CONTENT_HOP, CONTENT_PAD
 
 BLOCK = {"cpu": 16_000, "cuda": 1 << 20}  # samples convolved at a time
 

@@ -24,9 +24,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
-from svc.pipeline.checkpoint_files import Inert, read_checkpoint_file
-from svc.pipeline.encoders import RELEASES, EncoderError, load_encoder, looks_like_path
-from svc.pipeline.hubert_weights import build_hubert
+from svc.pipeline.encoder.checkpoint_files import Inert, read_checkpoint_file
+from svc.pipeline.encoder.encoders import RELEASES, EncoderError, load_encoder, looks_like_path
+from svc.pipeline.encoder.hubert_weights import build_hubert
 from svc.pipeline.projection import SoftHead, SoftProjection
 from torch import Tensor, nn
 from torchaudio.models import wav2vec2_model

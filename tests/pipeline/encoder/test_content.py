@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from svc.pipeline import encoders as encoders_module
-from svc.pipeline.batches import batches
-from svc.pipeline.content import PRECISIONS, Content, weights_hash
-from svc.pipeline.encoders import HUB_NAMES, Encoder, EncoderError, looks_like_path
-from svc.pipeline.hubert import Hubert, full_precision
+from svc.pipeline.encoder import encoders as encoders_module
+from svc.pipeline.encoder.batches import batches
+from svc.pipeline.encoder.content import PRECISIONS, Content, weights_hash
+from svc.pipeline.encoder.encoders import HUB_NAMES, Encoder, EncoderError, looks_like_path
+from svc.pipeline.encoder.hubert import Hubert, full_precision
 from torch import Tensor
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 

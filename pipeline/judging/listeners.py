@@ -17,7 +17,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
-from .frames import MEL_FRAME_RATE
+from ..frames import MEL_FRAME_RATE
 
 COEFFICIENTS = 24
 DEPTH = 8.0  # nepers under a frame's peak that are heard

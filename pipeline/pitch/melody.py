@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from .frames import mel_seconds, seconds_to_mel_frames
+from ..frames import mel_seconds, seconds_to_mel_frames
 
 F0 = NDArray[np.float32]
 REACH = 2.0  # semitones beyond the range heard in training that a voice is believed to have

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from svc.pipeline.melody import Range, choose_key, mend_octaves, semitones, smoothed, strain, transposed
+from svc.pipeline.pitch.melody import Range, choose_key, mend_octaves, semitones, smoothed, strain, transposed
 
 FRAMES = 44_100 / 512
 

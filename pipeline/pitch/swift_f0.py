@@ -16,7 +16,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from .frames import CONTENT_RATE, MEL_RATE
+from ..frames import CONTENT_RATE, MEL_RATE
 
 if TYPE_CHECKING:
     from swift_f0 import SwiftF0

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from svc.pipeline import pitch
 from svc.pipeline.mel import log_mel
+from svc.pipeline.pitch import pitch
 from svc.pipeline.vocoder.excitation import noise, phase_at_starts
 from svc.pipeline.vocoder.source_filter import (
     Excitation,

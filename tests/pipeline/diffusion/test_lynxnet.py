@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from svc.pipeline.lynxnet import LYNXNet2
+from svc.pipeline.diffusion.lynxnet import LYNXNet2
 
 
 def array(parameter: torch.Tensor) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from svc.pipeline.listeners import PhoneListener, SpeakerListener
+from svc.pipeline.judging.listeners import PhoneListener, SpeakerListener
 from svc.pipeline.mel import log_mel
 from svc.pipeline.singers import Score, Voice, draw_score, draw_voice, sing
 

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 import torch
 
+from ..frames import CONTENT_HOP
+from ..projection import SoftHead
 from .checkpoint_files import describe, read_checkpoint_file, reason
 from .fairseq import is_fairseq, read_fairseq
-from .frames import CONTENT_HOP
 from .hubert_soft import is_hubert_soft, read_hubert_soft
-from .projection import SoftHead
 
 HUB_NAMES = {
     "en": "facebook/hubert-base-ls960",

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ..projection import SoftHead
 from .hubert_weights import Rules, build_hubert, renamed
-from .projection import SoftHead
 
 FIRST_TENSOR = "feature_extractor.conv0.weight"
 HEAD = ("proj.weight", "proj.bias", "label_embedding.weight")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from svc.pipeline import pitch
+from svc.pipeline.pitch import pitch
 from svc.pipeline.vocoder import nsf_hifigan as module
 from svc.pipeline.vocoder.excitation import phase_at_starts
 from svc.pipeline.vocoder.nsf_hifigan import Generator, NsfHifiGan, Shape, chirp, sines

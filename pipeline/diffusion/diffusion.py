@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..projection import gather
 from .denoiser import new_denoiser
-from .projection import gather
 
 OBJECTIVES = ("ddpm", "flow")
 STEPS = 1_000  # noise steps; the flow's time runs 0..1 and is scaled to this for the denoiser

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.signal import lfilter
-from svc.pipeline import swift_f0
-from svc.pipeline.pitch import METHODS, PitchSettings, at_centres, coarse, continuous, repair, track
+from svc.pipeline.pitch import swift_f0
+from svc.pipeline.pitch.pitch import METHODS, PitchSettings, at_centres, coarse, continuous, repair, track
 from svc.pipeline.singer import Voice, practice, sing
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -201,7 +201,7 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_network_s_library_is_loaded_only_when_asked_for() -> None:
-    code = "import svc.pipeline.pitch, sys; sys.exit('onnxruntime' in sys.modules or 'swift_f0' in sys.modules)"
+    code = "import svc.pipeline.pitch.pitch, sys; sys.exit('onnxruntime' in sys.modules or 'swift_f0' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from svc.pipeline.wavenet import WaveNet, sinusoid
+from svc.pipeline.diffusion.wavenet import WaveNet, sinusoid
 from torch import Tensor
 
 

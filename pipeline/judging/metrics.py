@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .frames import MEL_HOP, MEL_RATE
-from .quiet_pyworld import pyworld
+from ..frames import MEL_HOP, MEL_RATE
+from ..quiet_pyworld import pyworld
 
 ORDER = 24  # mel cepstra compared, from the first: the 0th is loudness
 CEILING_HZ = 15_000.0  # above it an envelope is held: a mel that ends at 16 kHz is not to cost 4 dB

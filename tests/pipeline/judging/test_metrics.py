@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from svc.pipeline import metrics
+from svc.pipeline.judging import metrics
 from svc.pipeline.singers import draw_score, draw_voice, sing
 
 

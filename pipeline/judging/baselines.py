@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.signal import fftconvolve, firwin2
 from sklearn.neighbors import NearestNeighbors
 
-from .frames import MEL_RATE
+from ..frames import MEL_RATE
+from ..mel import F_MAX, N_FFT, filterbank
 from .listeners import loud, mel_cepstra
-from .mel import F_MAX, N_FFT, filterbank
 
 TAPS = 1025  # of the equaliser
 CONTEXT = (-8, -4, 0, 4, 8)  # mel frames that a nearest neighbour is to be like

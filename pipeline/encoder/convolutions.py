@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .frames import CONTENT_HOP, CONTENT_WINDOW
+from ..frames import CONTENT_HOP, CONTENT_WINDOW
 
 
 def windows(x: Tensor, kernel: int, stride: int) -> Tensor:

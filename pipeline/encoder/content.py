@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..frames import CONTENT_HOP, CONTENT_PAD, CONTENT_RATE, unit_frames
 from .encoders import Encoder, EncoderError, load_encoder
-from .frames import CONTENT_HOP, CONTENT_PAD, CONTENT_RATE, unit_frames
 from .hubert import Hubert
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 from scipy.signal import savgol_filter
 
+from ..frames import MEL_HOP, MEL_RATE
+from ..quiet_pyworld import pyworld
 from . import swift_f0
-from .frames import MEL_HOP, MEL_RATE
-from .quiet_pyworld import pyworld
 
 TRUSTED_CENTS = 20.0  # how far from the network's pitch StoneMask is believed; in noise it strays
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from svc.pipeline.diffusion import OBJECTIVES, Batch, Diffusion, Shape, alphas_cumprod
-from svc.pipeline.sampling import SOLVERS, methods, sample, solver
+from svc.pipeline.diffusion.diffusion import OBJECTIVES, Batch, Diffusion, Shape, alphas_cumprod
+from svc.pipeline.diffusion.sampling import SOLVERS, methods, sample, solver
 from torch import Tensor, nn
 
 MEAN, DEVIATION = 0.7, 0.5
