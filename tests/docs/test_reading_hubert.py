@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from svc.pipeline.content import Content
-from svc.pipeline.encoders import Encoder, load_encoder
+from svc.pipeline.encoder.content import Content
+from svc.pipeline.encoder.encoders import Encoder, load_encoder
 from svc.pipeline.frames import CONTENT_PAD, unit_frames
 from torch import Tensor
 from transformers import HubertConfig, HubertForCTC, HubertModel, Wav2Vec2FeatureExtractor
