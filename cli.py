@@ -27,6 +27,9 @@ METHODS, METHOD = "swift-f0, dio or harvest", "swift-f0"
 class Commands(click.Group):
     """Turns what a user can mend into one message and exit code 2, and Ctrl-C into 130."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order in which they are needed, which is that of this file
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -102,19 +105,6 @@ def extract(
 
 
 @main.command()
-@click.argument("store", metavar="STORE")
-def compact(store: str) -> None:
-    """Drop what removed and changed recordings left in a STORE, and merge small packs. Nothing is computed anew."""
-    from .stages.compact import compact as run_compact
-
-    done = run_compact(store, Terminal())
-    click.echo(
-        f"{printable(store)}: {done.packs_before} packs became {done.packs_after}, {done.rows_dropped} utterances "
-        f"dropped, {done.bytes_freed / 2**20:.1f} MiB freed"
-    )
-
-
-@main.command()
 @click.option(
     "--store", "stores", multiple=True, required=True, metavar="STORE", help="What svc extract made; may be repeated."
 )
@@ -181,6 +171,12 @@ def train(
         raise click.UsageError(f"there is no run in {out} to resume")
     if compare and only in ("diffusion", "vocoder"):
         raise click.UsageError("--compare is about units; leave --only out")
+    if truth and not compare:
+        raise click.UsageError("--truth is what --compare measures by; say which widths to compare: --compare 128,256")
+    if base and (compare or only == "vocoder"):
+        raise click.UsageError("--base gives a voice its units and weights; it has none for --compare or a vocoder")
+    if "unit_dim" in given and only != "vocoder" and settings.units not in ("soft", "linear"):
+        raise click.UsageError(f"--unit-dim is of soft and linear units; {settings.units} are as wide as they are")
     if compare:
         from .stages.training.compare import compare as run_compare
         from .stages.training.compare import table
@@ -390,6 +386,19 @@ def verify(store: str, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("store", metavar="STORE")
+def compact(store: str) -> None:
+    """Drop what removed and changed recordings left in a STORE, and merge small packs. Nothing is computed anew."""
+    from .stages.compact import compact as run_compact
+
+    done = run_compact(store, Terminal())
+    click.echo(
+        f"{printable(store)}: {done.packs_before} packs became {done.packs_after}, {done.rows_dropped} utterances "
+        f"dropped, {done.bytes_freed / 2**20:.1f} MiB freed"
+    )
+
+
+@main.command()
 @click.argument("run", required=False, type=PATH, metavar="[RUN]")
 @click.argument("songs", nargs=-1, type=PATH, metavar="[SONG]...")
 @click.option(
@@ -419,6 +428,12 @@ def evaluate(
     from .stages.parallel import Singers, singers_of
     from .stages.run import newest_run
 
+    if songs and singers:
+        raise click.UsageError("--singers is the truth of the singers' own songs; of SONGs of your own none is known")
+    if not songs and (speaker or key):
+        raise click.UsageError("--speaker and --key are of SONGs; the truth has its own")
+    if run and run.is_file():
+        raise click.UsageError(f"{run} is a file; give the run that is to sing it first: svc evaluate RUN {run}")
     run = run or newest_run()
     out = out or run / "evaluation"
     truth = singers or singers_of(run)
