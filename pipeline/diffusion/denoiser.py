@@ -6,9 +6,7 @@ sampler likes.
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from torch import Tensor, nn
+from torch import nn
 
 from .lynxnet import LYNXNet2
 from .wavenet import WaveNet
@@ -16,20 +14,13 @@ from .wavenet import WaveNet
 DENOISERS = ("wavenet", "lynxnet2")
 
 
-class Denoiser(Protocol):
-    """What every denoiser does."""
-
-    def project(self, condition: Tensor) -> tuple[Tensor, ...]:
-        """(B, condition, T) -> what the steps add of it."""
-
-    def __call__(self, x: Tensor, step: Tensor, projected: tuple[Tensor, ...]) -> Tensor:
-        """Noisy mel (B, bins, T) at noise steps (B,) in 0..1000 -> the prediction, (B, bins, T)."""
-
-
 def new_denoiser(
     name: str, bins: int, condition: int, channels: int, layers: int, dilation_cycle: int
 ) -> WaveNet | LYNXNet2:
     """An untrained denoiser, which says exactly nothing yet. `dilation_cycle` is the WaveNet's alone.
+
+    `project` makes of a condition (B, condition, T) what the steps add of it; called with noisy mel (B, bins, T), noise
+    steps (B,) in 0..1000 and that, it gives its prediction, (B, bins, T).
 
     Raises ValueError for a name that is not in DENOISERS.
     """
