@@ -326,7 +326,7 @@ def _tell(report: Any, verbose: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def inspect(path: str, utterance: str | None, plot: Path | None, as_json: bool) -> None:
     """Say what is in a store or a run."""
-    from .stages.inspect import describe, describe_clip, open_store
+    from .stages.inspect import describe, describe_clip, lines, open_store
 
     facts = describe(path)
     if (utterance or plot) and facts["kind"] != "store":
@@ -339,15 +339,11 @@ def inspect(path: str, utterance: str | None, plot: Path | None, as_json: bool) 
             click.echo(f"drawn into {plot}", err=True)
     if as_json:
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
-    elif facts.get("kind") == "store":
-        click.echo(printable(repr(open_store(path))))
-        for name, entry in facts["speakers"].items():
-            click.echo(f"  {printable(name)}: {entry['utterances']} utterances, {entry['seconds'] / 60:.1f} minutes")
-        for name, column in facts["columns"].items():
-            width = f" x {column['width']}" if column["width"] else ""
-            click.echo(f"  {name}: {column['dtype']}{width}, {column['unit']}, along {column['axis']} frames")
-        if facts["incomplete"]:
-            click.echo(f"  {facts['incomplete']} utterances are not complete; run svc extract again")
+    elif "kind" in facts:
+        if facts["kind"] == "store":
+            click.echo(printable(repr(open_store(path))))
+        for line in lines(facts):
+            click.echo(printable(line))
     else:
         for name, value in facts.items():
             click.echo(f"  {name}: {printable(json.dumps(value, ensure_ascii=False))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..store.verify import verify_at
 from .errors import UserError
 from .run import Run
 
-__all__ = ["describe", "describe_clip", "open_store", "verify_at"]
+__all__ = ["describe", "describe_clip", "lines", "open_store", "verify_at"]
 
 
 def describe(location: str | Path) -> dict[str, Any]:
@@ -35,7 +36,14 @@ def describe_store(store: Store) -> dict[str, Any]:
         entry["seconds"] = round(entry["seconds"] + clip.seconds, 3)
         incomplete += bool(clip.missing())
     columns = {
-        name: {"axis": c.axis, "dtype": c.dtype, "width": c.width, "unit": c.unit, "settings": c.settings}
+        name: {
+            "axis": c.axis,
+            "dtype": c.dtype,
+            "width": c.width,
+            "unit": c.unit,
+            "settings": c.settings,
+            "origin": c.origin,
+        }
         for name, c in sorted(store.columns.items())
     }
     return {
@@ -64,10 +72,71 @@ def describe_clip(clip: Clip) -> dict[str, Any]:
 
 def describe_run(run: Run) -> dict[str, Any]:
     log = run.log.read_text("utf-8").splitlines() if run.log.exists() else []
+    validations = [json.loads(line) for line in log]
+    told = (
+        "speakers",
+        "stores",
+        "settings",
+        "unit_column",
+        "code_layer",
+        "shape",
+        "encoder",
+        "encoder_origin",
+        "held_out",
+    )
     return {
         "kind": "run",
         "path": str(run.path),
         "trained": run.best.exists(),
-        "last_validation": log[-1] if log else None,
-        **{key: run.facts[key] for key in ("speakers", "settings", "shape", "encoder", "encoder_origin", "held_out")},
+        "last_validation": validations[-1] if validations else None,
+        "best_validation": max(validations, key=lambda line: line["score"], default=None),
+        **{key: run.facts[key] for key in told},
     }
+
+
+def lines(facts: dict[str, Any]) -> list[str]:
+    """What `describe` found, for a reader. A store's own table comes before."""
+    return _store_lines(facts) if facts["kind"] == "store" else _run_lines(facts)
+
+
+def _store_lines(facts: dict[str, Any]) -> list[str]:
+    said = [
+        f"  {name}: {entry['utterances']} utterances, {entry['seconds'] / 60:.1f} minutes"
+        for name, entry in facts["speakers"].items()
+    ]
+    for name, column in facts["columns"].items():
+        width = f" x {column['width']}" if column["width"] else ""
+        unit = "" if column["unit"] == "1" else f", {column['unit']}"
+        made = column["settings"]
+        by = f", by {column['origin']} ({made.get('precision', 'fp32')})" if "encoder" in made else ""
+        by = f", by {made['method']}, {made['f0_min']:g} to {made['f0_max']:g} Hz" if "method" in made else by
+        said.append(f"  {name}: {column['dtype']}{width}{unit}, along {column['axis']} frames{by}")
+    if facts["incomplete"]:
+        said.append(f"  {facts['incomplete']} utterances are not complete; run svc extract again")
+    return said
+
+
+def _run_lines(facts: dict[str, Any]) -> list[str]:
+    settings, shape = facts["settings"], facts["shape"]
+    last, best = facts["last_validation"], facts["best_validation"]
+    width = shape["projected"] or shape["unit_dim"]
+    said = [
+        f"Run {facts['path']}: "
+        + (f"step {last['step']} of {settings['steps']}, best at {best['step']}" if last else "not trained yet")
+    ]
+    for speaker in facts["speakers"]:
+        low, middle, high = (speaker[name] for name in ("f0_low", "f0_median", "f0_high"))
+        heard = f"heard from {low:.0f} to {high:.0f} Hz, mostly around {middle:.0f}" if middle else "never voiced"
+        said.append(f"  {speaker['name']}: {heard}")
+    said += [
+        f"  units: {settings['units']}, {width} wide, of {facts['unit_column']}; codes of hidden/{facts['code_layer']}",
+        f"  encoder: {facts['encoder_origin']}",
+        f"  model: {settings['objective']}, {shape['denoiser']}, {shape['layers']} layers of {shape['channels']}",
+        f"  stores: {', '.join(facts['stores'])}",
+    ]
+    if best:
+        judged = ", ".join(
+            f"{name.replace('_', ' ')} {best[name]:.0%}" for name in ("words", "voice", "in_tune", "lively")
+        )
+        said.append(f"  the best converts held-out utterances: {judged} of what recordings get")
+    return [*said, f"  everything: svc inspect {facts['path']} --json"]

@@ -233,7 +233,13 @@ def test_inspect(tmp_path: Path, store: Path, run: Path) -> None:
     assert clip["shapes"]["mel"] == [clip["mel_frames"], 128]
     assert svc("inspect", store, "--plot", tmp_path / "p.png").exit_code == 0
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
-    assert json.loads(svc("inspect", run, "--json").stdout)["trained"] is True
+    facts = json.loads(svc("inspect", run, "--json").stdout)
+    assert facts["trained"] is True
+    assert facts["last_validation"]["step"] == 60
+    told = svc("inspect", run).output
+    assert f"step 60 of 60, best at {facts['best_validation']['step']}" in told
+    assert "units: soft, 256 wide, of hidden/4; codes of hidden/2" in told
+    assert "alto: heard from" in told
     one_message(svc("inspect", store, "--utterance", "nobody"), "no utterance 'nobody'")
     one_message(svc("inspect", run, "--utterance", "a"), "this is a run")
 
