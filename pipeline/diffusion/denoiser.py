@@ -1,6 +1,6 @@
 """The network that tells noise from mel, behind one door.
 
-What depends on the condition alone is a step of its own: `project` once a song, then call the denoiser as often as the
+What depends on the condition alone is a step of its own: `project` once, then call the denoiser as often as the
 sampler likes.
 """
 
