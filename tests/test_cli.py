@@ -126,6 +126,8 @@ def test_refused_recordings_are_listed_and_exit_with_1(tmp_path: Path, corpus: P
         (["render", "song.wav", "--report", "no/a.html"], "no does not exist"),
         (["train", "--store", "nowhere.zarr", "--only", "vocoder", "--objective", "flow"], "nothing of the vocoder's"),
         (["train", "--store", "nowhere.zarr", "--only", "vocoder", "--out", "empty"], "is no run"),
+        (["train", "--store", "nowhere.zarr", "--seed", "-1"], "a seed is a whole number from 0"),
+        (["render", "song.wav", "--seed", "99999999999999999999"], "a seed is a whole number from 0"),
         (["train", "--store", "nowhere.zarr", "--truth", "songs.zarr"], "--compare 128,256"),
         (["train", "--store", "nowhere.zarr", "--only", "vocoder", "--base", "empty"], "--base gives a voice"),
         (["train", "--store", "nowhere.zarr", "--compare", "128", "--base", "empty"], "--base gives a voice"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...pipeline.pitch.pitch import PitchSettings
+from .seed import check_seed
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class RenderSettings:
     separate: bool = False
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         if not 1 <= self.steps <= 1000:
             raise ValueError(f"steps must be 1 to 1000, not {self.steps}")
         if isinstance(self.key, str):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .seed import check_seed
+
 UNITS = ("soft", "hidden", "linear", "hubert-soft")
 SCHEDULES = ("cosine", "step", "constant")
 
@@ -76,8 +78,17 @@ class TrainSettings:
         ):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} {getattr(self, name)!r} is not known; choose {', '.join(known)}")
+        check_seed(self.seed)
         if not 0.2 <= self.crop_seconds <= 30:
             raise ValueError(f"a crop must last 0.2 to 30 s, not {self.crop_seconds} s")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be 0 or more and below 1, not {self.ema}")
+        if not 0 < self.depth <= 1:
+            raise ValueError(f"depth must be above 0 and at most 1, not {self.depth}")
+        if self.depth < 1 and not self.decoder_layers:
+            raise ValueError("a depth below 1 starts from an auxiliary decoder: give it decoder_layers")
         if not 0 <= self.volume_db <= 40:
             raise ValueError(f"volume_db must be 0 to 40, not {self.volume_db}")
 

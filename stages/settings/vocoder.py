@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .seed import check_seed
+
 
 @dataclass(frozen=True)
 class VocoderSettings:
@@ -38,6 +40,7 @@ class VocoderSettings:
         for name in ("channels", "layers", "steps", "batch", "judge_channels", "validate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        check_seed(self.seed)
         if not 0.2 <= self.crop_seconds <= 10:
             raise ValueError(f"a vocoder's crop must last 0.2 to 10 s, not {self.crop_seconds} s")
 
