@@ -428,8 +428,8 @@ def evaluate(
         raise click.UsageError("--singers is the truth of the singers' own songs; of SONGs of your own none is known")
     if not songs and (speaker or key):
         raise click.UsageError("--speaker and --key are of SONGs; the truth has its own")
-    if run and run.is_file():
-        raise click.UsageError(f"{run} is a file; give the run that is to sing it first: svc evaluate RUN {run}")
+    if run and not run.is_dir():
+        raise click.UsageError(f"{run} is no run's folder; give the run first: svc evaluate RUN {run}")
     run = run or newest_run()
     out = out or run / "evaluation"
     truth = singers or singers_of(run)
