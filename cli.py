@@ -162,6 +162,12 @@ def train(
             settings = dataclasses.replace(VOCODER_PRESETS[preset], **given)
         else:
             settings = dataclasses.replace(PRESETS[preset], **given)
+    if truth and not compare:
+        raise click.UsageError("--truth is what --compare measures by; say which widths to compare: --compare 128,256")
+    if base and (compare or only == "vocoder"):
+        raise click.UsageError("--base gives a voice its units and weights; it has none for --compare or a vocoder")
+    if "unit_dim" in given and only != "vocoder" and settings.units not in ("soft", "linear"):
+        raise click.UsageError(f"--unit-dim is of soft and linear units; {settings.units} are as wide as they are")
     out_is_default = out is None
     out = out or Path("runs") / PurePosixPath(stores[0]).name.removesuffix(".zarr")
     if show:
@@ -171,12 +177,6 @@ def train(
         raise click.UsageError(f"there is no run in {out} to resume")
     if compare and only in ("diffusion", "vocoder"):
         raise click.UsageError("--compare is about units; leave --only out")
-    if truth and not compare:
-        raise click.UsageError("--truth is what --compare measures by; say which widths to compare: --compare 128,256")
-    if base and (compare or only == "vocoder"):
-        raise click.UsageError("--base gives a voice its units and weights; it has none for --compare or a vocoder")
-    if "unit_dim" in given and only != "vocoder" and settings.units not in ("soft", "linear"):
-        raise click.UsageError(f"--unit-dim is of soft and linear units; {settings.units} are as wide as they are")
     if compare:
         from .stages.training.compare import compare as run_compare
         from .stages.training.compare import table

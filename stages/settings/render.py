@@ -60,7 +60,6 @@ class RenderSettings:
     separate: bool = False
 
     def __post_init__(self) -> None:
-        check_seed(self.seed)
         if not 1 <= self.steps <= 1000:
             raise ValueError(f"steps must be 1 to 1000, not {self.steps}")
         if isinstance(self.key, str):
@@ -87,6 +86,7 @@ class RenderSettings:
             raise ValueError(f"precision {self.precision!r} is not known; choose auto, fp32 or bf16")
         if self.batch < 0:
             raise ValueError(f"{self.batch} slices at once cannot be")
+        check_seed(self.seed)
         self.pitch(PitchSettings())
 
     def pitch(self, stored: PitchSettings) -> PitchSettings:
