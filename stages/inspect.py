@@ -109,7 +109,11 @@ def _store_lines(facts: dict[str, Any]) -> list[str]:
         unit = "" if column["unit"] == "1" else f", {column['unit']}"
         made = column["settings"]
         by = f", by {column['origin']} ({made.get('precision', 'fp32')})" if "encoder" in made else ""
-        by = f", by {made['method']}, {made['f0_min']:g} to {made['f0_max']:g} Hz" if "method" in made else by
+        by = (
+            f", by {made['method']}, {made['f0_min']:g} to {made['f0_max']:g} Hz"
+            if name == "f0" and "method" in made
+            else by
+        )
         said.append(f"  {name}: {column['dtype']}{width}{unit}, along {column['axis']} frames{by}")
     if facts["incomplete"]:
         said.append(f"  {facts['incomplete']} utterances are not complete; run svc extract again")
