@@ -108,12 +108,11 @@ def _store_lines(facts: dict[str, Any]) -> list[str]:
         width = f" x {column['width']}" if column["width"] else ""
         unit = "" if column["unit"] == "1" else f", {column['unit']}"
         made = column["settings"]
-        by = f", by {column['origin']} ({made.get('precision', 'fp32')})" if "encoder" in made else ""
-        by = (
-            f", by {made['method']}, {made['f0_min']:g} to {made['f0_max']:g} Hz"
-            if name == "f0" and "method" in made
-            else by
-        )
+        by = ""
+        if "encoder" in made:
+            by = f", by {column['origin']} ({made.get('precision', 'fp32')})"
+        elif name == "f0" and "method" in made:
+            by = f", by {made['method']}, {made['f0_min']:g} to {made['f0_max']:g} Hz"
         said.append(f"  {name}: {column['dtype']}{width}{unit}, along {column['axis']} frames{by}")
     if facts["incomplete"]:
         said.append(f"  {facts['incomplete']} utterances are not complete; run svc extract again")
