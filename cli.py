@@ -63,6 +63,7 @@ def main() -> None:
 @click.option("--f0-max", type=float, help="Hz.  [default: 1100]")
 @click.option("--slice-db", type=float, help="Silence, in dB under the loudest moment.  [default: -40]")
 @click.option("--shifts", help="Mels moved by semitones to augment training with, such as -4,4.")
+@click.option("--warps", help="Hidden states of voices with formants moved by semitones, such as -4,4.")
 @click.option("--precision", help="The encoder's arithmetic: fp32, bf16 or fp16.  [default: fp32]")
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--workers", default=0, metavar="N", help="Compute in N processes.  [default: threads of this one]")
@@ -75,6 +76,7 @@ def extract(
     store: str | None,
     layers: str | None,
     shifts: str | None,
+    warps: str | None,
     check: bool,
     dry_run: bool,
     as_json: bool,
@@ -88,8 +90,12 @@ def extract(
     with checked_settings():
         from .stages.settings import ExtractSettings, beside
 
-        wanted = _numbers("shifts", shifts) or ()
-        settings = ExtractSettings(layers=_numbers("layers", layers), shifts=wanted, **options)
+        settings = ExtractSettings(
+            layers=_numbers("layers", layers),
+            shifts=_numbers("shifts", shifts) or (),
+            warps=_numbers("warps", warps) or (),
+            **options,
+        )
     from .stages.extract import extract as run_extract
 
     report = run_extract(corpora, store or str(beside(corpora[0], ".zarr")), settings, Terminal(), dry_run, check)

@@ -15,10 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..pipeline.jury import cepstrum
+from ..pipeline.jury import distance_db
 from ..pipeline.projection import SoftProjection
 from ..pipeline.sampling import sample
 from ..pipeline.tellers import purity, told
@@ -28,6 +27,7 @@ from . import checkpoint
 from .dataset import Corpus, Crops, gather_corpus, to_batch
 from .errors import UserError
 from .labels import labels_of
+from .probe import JUDGED_DB
 from .progress import Progress
 from .run import Run, fork_generator
 from .settings import TrainSettings
@@ -157,21 +157,11 @@ def convert(
             batch = to_batch(crops.whole(source, source.row.mel_frames), projection, device)
             batch.speaker = torch.tensor([corpus.speakers.index(reference.speaker)], device=device)
             drawn = sample(model, batch, fork_generator(0, 11, number), SAMPLE_STEPS)[0].cpu().numpy()
-            loud = reference.loudness > reference.loudness.max() - 45
+            loud = reference.loudness > reference.loudness.max() - JUDGED_DB
             off.append(distance_db(drawn, reference.mel, loud))
             before.append(distance_db(source.mel, reference.mel, loud))
             bar.advance()
     return float(np.mean(off)), 1 - float(np.mean(off) / np.mean(before))
-
-
-def distance_db(one: NDArray[np.floating], other: NDArray[np.floating], judged: NDArray[np.bool_]) -> float:
-    """How far two mels are apart in their 24 cepstra, over the frames that are judged: dB.
-
-    It is the root mean square difference of the two spectra as far as those cepstra tell them, loudness aside.
-    """
-    a, b = (cepstrum(torch.from_numpy(np.asarray(mel, np.float32))[torch.from_numpy(judged)]) for mel in (one, other))
-    power = (a - b).square().sum(-1) / one.shape[1]
-    return float(power.sqrt().mean()) * 20 / float(np.log(10))
 
 
 def parallel_songs(truth: str, corpus: Corpus) -> list[tuple[Clip, Clip]]:

@@ -25,7 +25,7 @@ from ..store.folder import open_folder
 from ..store.receipts import Receipt
 from ..store.schema import Column, Pack, PackSize, Row
 from .errors import UserError
-from .features import SIGNAL, SOFT, Waveform, is_content, of_content, shift_of
+from .features import SIGNAL, SOFT, Waveform, is_content, of_content, shift_of, warp_of
 from .survey import Source, cores
 
 Values = dict[str, NDArray[Any]]  # one utterance's, by column name
@@ -45,7 +45,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Job:
-    """Columns of one pack: those of the encoder, or those of the signal. `sources` are its recordings by sha256."""
+    """Columns of one pack: those of the encoder, of one warp, or those of the signal.
+
+    `sources` are its recordings by sha256.
+    """
 
     recipe: Recipe
     pack: Pack
@@ -55,6 +58,11 @@ class Job:
     @property
     def encodes(self) -> bool:
         return is_content(self.columns[0].name)
+
+    @property
+    def warp(self) -> int:
+        """Semitones that formants are moved by before the encoder hears them."""
+        return (warp_of(self.columns[0].name) or (0, 0))[0]
 
     @property
     def names(self) -> set[str]:
@@ -237,12 +245,12 @@ class Started:
                     self._results[number].set_exception(error)
                 else:
                     waves[number] = wave.result()
-            content, names = self.bench.content, self.job.names
+            content, names, warp = self.bench.content, self.job.names, self.job.warp
             layers = _layers(self.job.columns, content.layers)
-            wavs = [torch.from_numpy(wave.at(frames.CONTENT_RATE)) for wave in waves.values()]
+            wavs = [wave.warped(warp) for wave in waves.values()]
             for number, states in zip(waves, content.encode_batch(wavs, layers), strict=True):
                 try:
-                    self._results[number].set_result(of_content(content, states, names))
+                    self._results[number].set_result(of_content(content, states, names, warp))
                 except ArithmeticError as error:
                     self._results[number].set_exception(error)
         except BaseException as error:

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from svc.pipeline.jury import distance_db
 from svc.pipeline.singers import draw_score, draw_voice, sing
 from svc.pipeline.tellers import purity, told
-from svc.stages.compare import compare, distance_db, of_kind, parallel_songs, table
+from svc.stages.compare import compare, of_kind, parallel_songs, table
 from svc.stages.dataset import gather_corpus
 from svc.stages.errors import UserError
 from svc.stages.labels import labels_of
