@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..pipeline.diffusion import Diffusion
 from ..pipeline.jury import distance_db
 from ..pipeline.projection import SoftProjection
 from ..pipeline.sampling import sample
@@ -109,7 +110,8 @@ def compare(
         run = Run.open(out / kind)
         line = measure(run, corpus, Team(device).device)
         if pairs:
-            off, way = convert(run, corpus, pairs, Team(device).device, progress)
+            model, _ = run.load_best(Team(device).device)
+            off, way = convert(model, run, corpus, pairs, Team(device).device, progress)
             line = dataclasses.replace(line, mel_error=report.mel_error, distance_db=off, way=way)
         lines.append(line)
         write_whole(out / "compare.json", json.dumps([asdict(line) for line in lines], indent=1).encode())
@@ -144,10 +146,9 @@ def measure(run: Run, corpus: Corpus, device: str) -> Line:
 
 
 def convert(
-    run: Run, corpus: Corpus, pairs: list[tuple[Clip, Clip]], device: str, progress: Progress
+    model: Diffusion, run: Run, corpus: Corpus, pairs: list[tuple[Clip, Clip]], device: str, progress: Progress
 ) -> tuple[float, float]:
-    """Sing A's songs as B, beside B's own: how far off in dB, and which share of the way from A to B was gone."""
-    model, _ = run.load_best(device)
+    """Sing A's songs as B with a run's model: how far from B's own in dB, and which share of the way was gone."""
     projection = run.load_units()[1].to(device)
     off: list[float] = []
     before: list[float] = []
