@@ -12,8 +12,9 @@ from .mel import FLOOR
 
 WINDOW_SECONDS = 0.064
 SMOOTH_SECONDS = 0.0016  # quefrencies below it are the envelope: the harmonics of a voice up to 600 Hz are not
+ROUNDS = 10  # of the envelope's climb over the harmonics
 MOST = 3.5  # ln magnitude that a bin is changed by at most, 30 dB
-SETTINGS = {"window_s": WINDOW_SECONDS, "smooth_s": SMOOTH_SECONDS, "most": MOST}
+SETTINGS = {"window_s": WINDOW_SECONDS, "smooth_s": SMOOTH_SECONDS, "rounds": ROUNDS, "most": MOST}
 
 
 def shift_formants(mel: NDArray[np.float32], f0: NDArray[np.float32], semitones: float) -> NDArray[np.float32]:
@@ -33,16 +34,18 @@ def shift_formants(mel: NDArray[np.float32], f0: NDArray[np.float32], semitones:
 def move_formants(wav: Tensor, sample_rate: int, semitones: float) -> Tensor:
     """Sound float32 (T,) as another throat would have made it: formants `semitones` higher, f0 and times as they are.
 
-    Each short spectrum is multiplied by E(f / r) / E(f), where E is its envelope, smoothed in the cepstrum; the result
-    is as loud on the whole as `wav`.
+    Each short spectrum is multiplied by E(f / r) / E(f), where E is its true envelope: smoothed in the cepstrum again
+    and again, each time no lower than the spectrum (Roebel and Rodet, DAFx 2005). The result is as loud as `wav`.
     """
     size = round(WINDOW_SECONDS * sample_rate)
     hop, window = size // 4, torch.hann_window(size, device=wav.device)
     spectrum = torch.stft(wav, size, hop, window=window, pad_mode="constant", return_complex=True)
-    cepstrum = torch.fft.irfft(spectrum.abs().clamp(min=1e-5).log(), n=size, dim=0)
-    kept = round(SMOOTH_SECONDS * sample_rate)
-    cepstrum[kept + 1 : -kept] = 0
-    envelope = torch.fft.rfft(cepstrum, dim=0).real
+    levels = spectrum.abs().clamp(min=1e-5).log()
+    kept, envelope = round(SMOOTH_SECONDS * sample_rate), levels
+    for _ in range(ROUNDS):
+        cepstrum = torch.fft.irfft(torch.maximum(levels, envelope), n=size, dim=0)
+        cepstrum[kept + 1 : -kept] = 0
+        envelope = torch.fft.rfft(cepstrum, dim=0).real
     place = torch.arange(len(envelope), device=wav.device) / 2 ** (semitones / 12)
     below = place.long().clamp(max=len(envelope) - 2)
     part = (place - below).clamp(max=1.0)[:, None]
