@@ -88,7 +88,7 @@ def extract(
     leave out stays as the store has it.
     """
     with checked_settings():
-        from .stages.settings import ExtractSettings, beside
+        from .stages.settings import ExtractSettings
 
         settings = ExtractSettings(
             layers=_numbers("layers", layers),
@@ -96,9 +96,9 @@ def extract(
             warps=_numbers("warps", warps) or (),
             **options,
         )
-    from .stages.extract import extract as run_extract
+    from .stages.extraction.extract import extract as run_extract
 
-    report = run_extract(corpora, store or str(beside(corpora[0], ".zarr")), settings, Terminal(), dry_run, check)
+    report = run_extract(corpora, store or str(_beside(corpora[0], ".zarr")), settings, Terminal(), dry_run, check)
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=1))
     else:
@@ -160,7 +160,8 @@ def train(
     """
     import dataclasses
 
-    from .stages.settings import PRESETS, VOCODER_PRESETS, VocoderSettings, pick_device
+    from .stages.devices import pick_device
+    from .stages.settings import PRESETS, VOCODER_PRESETS, VocoderSettings
 
     if preset is None:
         preset = "base" if pick_device(device).startswith("cuda") else "tiny"
@@ -187,8 +188,8 @@ def train(
     if compare and only in ("diffusion", "vocoder"):
         raise click.UsageError("--compare is about units; leave --only out")
     if compare:
-        from .stages.compare import compare as run_compare
-        from .stages.compare import table
+        from .stages.training.compare import compare as run_compare
+        from .stages.training.compare import table
 
         out = out.with_name(f"{out.name}.compare") if out_is_default else out
         with checked_settings():
@@ -199,7 +200,7 @@ def train(
         return
     terminal = Terminal()
     if only == "vocoder":
-        from .stages.vocoder_training import train_vocoder
+        from .stages.training.vocoder import train_vocoder
 
         learnt = train_vocoder(list(stores), out, settings, device, terminal)
         click.echo(
@@ -208,7 +209,7 @@ def train(
         )
         click.echo(f"next: svc render song.wav -m {learnt.run}")
         return
-    from .stages.train import train as run_train
+    from .stages.training.train import train as run_train
 
     terminal.say(f"preset {preset}: {settings.steps} steps of {settings.batch} x {settings.crop_seconds} s")
     report = run_train(list(stores), out, settings, device, only, terminal, base)
@@ -222,7 +223,7 @@ def train(
             f"  step {report.steps}, best at {report.best_step} (held-out loss {report.best_loss:.4f}); a held-out "
             f"utterance is off by {report.mel_error:.2f} in ln mel: see {report.run / 'held_out.png'}"
         )
-        from .stages.training_report import report_training
+        from .stages.evaluation.training import report_training
 
         click.echo(f"  {report_training(report.run, device, report.verdict)}: listen and look")
         click.echo(f"next: svc render song.wav -m {report.run}")
@@ -275,11 +276,11 @@ def render(
 
         settings = RenderSettings(key=_number_or(key, "auto"), rate=int(_number_or(rate, "song", 0)), **options)
     from .stages.errors import UserError
-    from .stages.render import AudioError, RenderReport, Singer
-    from .stages.report import claim_page, write_page
+    from .stages.rendering.render import AudioError, RenderReport, Singer
+    from .stages.rendering.report import claim_page, write_page
+    from .stages.rendering.songs import find_songs
+    from .stages.rendering.sound import FORMATS, place
     from .stages.run import Run, newest_run
-    from .stages.songs import find_songs
-    from .stages.sound import FORMATS, place
 
     if (suffix := "." + suffix.lower().lstrip(".")) not in FORMATS:
         raise click.UsageError(f"format {suffix[1:]!r} is not written; choose {', '.join(s[1:] for s in FORMATS)}")
@@ -420,7 +421,7 @@ def evaluate(
     Without SONGs: against the truth, beside trivial methods, of a run trained on parallel singers such as svc demo
     makes. With SONGs: sing them, and compare with what was asked and with the target's own utterances.
     """
-    from .stages.evaluate import evaluate_songs, evaluate_truth
+    from .stages.evaluation.evaluate import evaluate_songs, evaluate_truth
     from .stages.parallel import Singers, singers_of
     from .stages.run import newest_run
 
@@ -551,6 +552,12 @@ def _numbers(name: str, text: str | None) -> tuple[int, ...] | None:
         return tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError as error:
         raise ValueError(f"{name} {text!r}: expected numbers with commas between, such as 7,12") from error
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    """The path next to `path` that has its name and another suffix, for folders with dots in their names too."""
+    path = path.absolute()
+    return path.parent / (path.name + suffix)
 
 
 def printable(text: str) -> str:

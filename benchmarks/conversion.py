@@ -18,12 +18,12 @@ from typing import Any
 
 import torch
 from svc.pipeline import audio
+from svc.stages.evaluation.quality import Row, Song, Truth, table
 from svc.stages.parallel import Singers, singers_of
-from svc.stages.quality import Row, Song, Truth, table
-from svc.stages.render import Singer
+from svc.stages.rendering.render import Singer
 from svc.stages.run import Run
 from svc.stages.settings import RenderSettings, TrainSettings
-from svc.stages.train import train
+from svc.stages.training.train import train
 
 
 def values(text: str, settings: type) -> tuple[str, list[Any]]:

@@ -20,16 +20,16 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.stats import spearmanr
-from svc.stages.compare import convert, parallel_songs
-from svc.stages.dataset import Corpus, gather_corpus
-from svc.stages.extract import extract
-from svc.stages.probe import Probe
+from svc.stages.extraction.extract import extract
 from svc.stages.progress import Progress
 from svc.stages.run import Run
 from svc.stages.settings import PRESETS, ExtractSettings, TrainSettings
-from svc.stages.team import Team
-from svc.stages.train import train
-from svc.stages.trainer import Trainer
+from svc.stages.training.compare import convert, parallel_songs
+from svc.stages.training.dataset import Corpus, gather_corpus
+from svc.stages.training.probe import Probe
+from svc.stages.training.team import Team
+from svc.stages.training.train import train
+from svc.stages.training.trainer import Trainer
 from svc.store import Clip, open_store
 from units import Told, material
 

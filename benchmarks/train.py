@@ -21,20 +21,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from svc.pipeline import audio, pitch
-from svc.pipeline.diffusion import Batch, Diffusion, Shape
+from svc.pipeline import audio
+from svc.pipeline.diffusion.diffusion import Batch, Diffusion, Shape
+from svc.pipeline.diffusion.sampling import sample
 from svc.pipeline.frames import seconds_to_mel_frames
-from svc.pipeline.sampling import sample
+from svc.pipeline.pitch import pitch
 from svc.pipeline.singers import draw_score, draw_voice, sing
-from svc.stages.compare import convert, parallel_songs
-from svc.stages.dataset import Corpus, Crops, gather_corpus, random, to_batch
-from svc.stages.extract import extract
+from svc.stages.extraction.extract import extract
 from svc.stages.progress import Progress
 from svc.stages.run import Run, fork_generator
 from svc.stages.settings import PRESETS, ExtractSettings, TrainSettings
-from svc.stages.team import Team
-from svc.stages.train import train
-from svc.stages.trainer import Trainer
+from svc.stages.training.compare import convert, parallel_songs
+from svc.stages.training.dataset import Corpus, Crops, gather_corpus, random, to_batch
+from svc.stages.training.team import Team
+from svc.stages.training.train import train
+from svc.stages.training.trainer import Trainer
 from svc.store import open_store
 
 LIMIT = 430  # mel frames of a held-out utterance that are sampled, 5 s

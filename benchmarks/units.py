@@ -18,13 +18,13 @@ import torch
 from conversion import score
 from svc.pipeline import audio
 from svc.pipeline.singers import sing
-from svc.stages.compare import compare, name_of, of_kind, table
-from svc.stages.extract import extract
+from svc.stages.evaluation.quality import Truth
+from svc.stages.evaluation.quality import table as quality_table
+from svc.stages.extraction.extract import extract
 from svc.stages.parallel import Singers
 from svc.stages.progress import Progress
-from svc.stages.quality import Truth
-from svc.stages.quality import table as quality_table
 from svc.stages.settings import PRESETS, ExtractSettings
+from svc.stages.training.compare import compare, name_of, of_kind, table
 
 SINGERS = dataclasses.replace(Singers(), songs=("arirang", "drawn-1", "drawn-2", "drawn-3", "drawn-4", "drawn-5"))
 

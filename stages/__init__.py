@@ -1,1 +1,1 @@
-"""One module a command, and what the commands share. Here tensors meet disk."""
+"""A folder for each large command, and what they share. Here tensors meet disk."""

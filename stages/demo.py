@@ -7,14 +7,14 @@ import time
 from pathlib import Path
 
 from .errors import UserError
-from .evaluate import evaluate_truth
-from .extract import extract
+from .evaluation.evaluate import evaluate_truth
+from .extraction.extract import extract
 from .parallel import Singers
 from .progress import Progress
-from .render import Singer
+from .rendering.render import Singer
 from .run import Run
 from .settings import PRESETS, ExtractSettings, RenderSettings
-from .train import train
+from .training.train import train
 
 STEPS = 600
 SINGERS = Singers()

@@ -99,7 +99,7 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory, corpus: Path, encoder: Path) -> Path:
     """The corpus, extracted. Only for reading: a test that changes it copies it."""
-    from svc.stages.extract import extract
+    from svc.stages.extraction.extract import extract
     from svc.stages.settings import ExtractSettings
 
     path = tmp_path_factory.mktemp("stores") / "choir.zarr"
@@ -130,7 +130,7 @@ def train_settings():
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory, store: Path, train_settings) -> Path:
     """A voice trained on the store for seconds. Only for reading."""
-    from svc.stages.train import train
+    from svc.stages.training.train import train
 
     path = tmp_path_factory.mktemp("runs") / "choir"
     train([store], path, train_settings)

@@ -19,8 +19,8 @@ import safetensors.torch
 import torch
 from svc.pipeline import audio
 from svc.stages import checkpoint
-from svc.stages.corpus import find
 from svc.stages.errors import UserError
+from svc.stages.extraction.corpus import find
 from svc.store import StoreError, open_store
 
 pytestmark = pytest.mark.torture

@@ -19,10 +19,10 @@ import pytest
 from svc.pipeline.slicing import SliceSettings
 from svc.stages import checkpoint
 from svc.stages.errors import UserError
-from svc.stages.extract import extract
+from svc.stages.extraction.extract import extract
 from svc.stages.features import identity
 from svc.stages.settings import ExtractSettings, TrainSettings
-from svc.stages.train import train
+from svc.stages.training.train import train
 from svc.store import DamagedError, StoreError, open_store
 from svc.store.receipts import check_sha256, read_receipt
 from svc.store.schema import PackSize
@@ -37,7 +37,12 @@ LONG = [pytest.mark.long]
 SETTINGS: dict[str, Any] = {"f0": "dio", "device": "cpu"}
 
 # The commands, and what they import once they need it.
-PRELOADED = ["svc.stages.extract", "svc.stages.train", "transformers.models.hubert.modeling_hubert", "zarr"]
+PRELOADED = [
+    "svc.stages.extraction.extract",
+    "svc.stages.training.train",
+    "transformers.models.hubert.modeling_hubert",
+    "zarr",
+]
 PRELOADED += ["diffusers.schedulers", "matplotlib.backends.backend_agg", "matplotlib.figure", "pyworld", "scipy.signal"]
 PRELOADED += ["sklearn.cluster", "soundfile", "soxr"]
 
@@ -192,7 +197,7 @@ def test_extracts_at_once_on_one_store(
 def test_workers_of_dask_killed_at_random_moments(
     tmp_path: Path, corpus: Path, encoder: Path, start: Start, tree: Tree, tally: Tally, tries: int
 ) -> None:
-    """One of two workers, in each try; the extraction itself goes on (tests/stages/test_cluster.py kills one too)."""
+    """One of two workers, in each try; the extraction itself goes on (extraction/test_cluster.py kills one too)."""
     psutil = pytest.importorskip("psutil")
     settings = ExtractSettings(encoder=str(encoder), **SETTINGS)
     whole = begin_small(tmp_path / "whole.zarr")

@@ -1,0 +1,156 @@
+"""A conversion beside the truth and beside what trivial methods reach, in rows; and the gates it may pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...pipeline.judging import metrics
+from ...pipeline.judging.baselines import NearestFrames, equalised
+from ...pipeline.judging.listeners import PhoneListener, SpeakerListener
+from ...pipeline.mel import log_mel, loudness
+from ...pipeline.pitch import pitch
+from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.singers import Score, sing
+from ...pipeline.vocoder.world import World
+from ..parallel import Singers
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one system comes to on one song, or on average. The measures are those of pipeline.metrics and listeners."""
+
+    mcd: float
+    cr: float
+    ctr: float
+    spk_source: float
+    spk_target: float
+    phones: float
+    gv: float
+    cents: float
+    gpe50: float
+    vuv_f1: float
+    loudness: float
+
+    @classmethod
+    def mean(cls, rows: list[Row]) -> Row:
+        return cls(*(float(np.nanmean([getattr(row, field.name) for row in rows])) for field in fields(cls)))
+
+
+HEADINGS = {
+    "mcd": "MCD dB", "cr": "CR", "ctr": "CTR", "spk_source": "spkA", "spk_target": "spkB", "phones": "phones",
+    "gv": "GV", "cents": "f0 cents", "gpe50": "GPE50", "vuv_f1": "V/UV", "loudness": "loudness",
+}  # fmt: skip
+
+GATES: dict[str, dict[str, tuple[float, float]]] = {  # measure: lowest, highest
+    "G1": {
+        "cr": (0.30, 2), "ctr": (0.80, 2), "spk_target": (0.90, 2), "phones": (0.60, 2), "cents": (0, 10),
+        "gpe50": (0, 0.05), "vuv_f1": (0.95, 2),
+    },
+    "G2": {"cr": (0.52, 2), "phones": (0.80, 2), "ctr": (0.95, 2), "gv": (0.85, 1.15)},
+}  # fmt: skip
+
+
+def misses(row: Row, gate: str) -> list[str]:
+    """Which conditions of a gate a row fails, in words; none when it passes."""
+    return [
+        f"{HEADINGS[name]} {getattr(row, name):.3g} is not {_bounds(low, high)}"
+        for name, (low, high) in GATES[gate].items()
+        if not low <= getattr(row, name) <= high
+    ]
+
+
+def _bounds(low: float, high: float) -> str:
+    return f"at least {low:g}" if high >= 2 and high < 3 else f"{low:g} to {high:g}" if low else f"at most {high:g}"
+
+
+class Truth:
+    """Two parallel singers, listened to by those who know them."""
+
+    def __init__(self, singers: Singers):
+        self.singers = singers
+        self.source, self.target = singers.voices
+        sung = {voice.name: singers.corpus(voice) for voice in singers.voices}
+        self.mels = {name: [mel_of(wav) for wav, _ in pairs] for name, pairs in sung.items()}
+        labels = [score.mel_labels() for pairs in sung.values() for _, score in pairs]
+        self.phones = PhoneListener([mel for mels in self.mels.values() for mel in mels], labels)
+        self.speakers = SpeakerListener(self.mels)
+        self._nearest: NearestFrames | None = None
+
+    def song(self, name: str) -> Song:
+        score = self.singers.score(name)
+        return Song(name, score, sing(score, self.source), sing(score, self.target))
+
+    def judge(self, result: Samples, song: Song) -> Row:
+        """A result (T,) at 44.1 kHz as long as the song, within a mel frame."""
+        count = song.score.mel_frames
+        result = np.pad(result[: song.score.samples], (0, max(0, song.score.samples - len(result))))
+        way = metrics.timbre(
+            metrics.cepstra(metrics.envelopes(result, song.f0)), song.source_cepstra, song.target_cepstra, song.judged
+        )
+        found = metrics.pitch(pitch.track(result, PitchSettings()), song.f0)
+        mel = mel_of(result)
+        shares = self.speakers.shares(mel)
+        return Row(
+            **asdict(way),
+            spk_source=shares[self.source.name],
+            spk_target=shares[self.target.name],
+            phones=self.phones.accuracy(mel, song.score.mel_labels()),
+            **asdict(found),
+            loudness=metrics.loudness_correlation(level(result)[:count], level(song.target)[:count], song.judged),
+        )
+
+    def trivial(self) -> dict[str, Callable[[Song], Samples]]:
+        """The systems that learn nothing, and the reference itself, each from a song to sound."""
+        mels, vocoder = self.mels, World()
+        if self._nearest is None:
+            self._nearest = NearestFrames(mels[self.source.name], mels[self.target.name])
+        nearest = self._nearest
+        return {
+            "copy of the source": lambda song: song.source,
+            "global EQ": lambda song: equalised(song.source, mels[self.source.name], mels[self.target.name]),
+            "nearest neighbour + warp": lambda song: vocoder(nearest(mel_of(song.source)), song.f0),
+            "reference through the vocoder": lambda song: vocoder(mel_of(song.target), song.f0),
+            "the reference itself": lambda song: song.target,
+        }
+
+
+class Song:
+    """A score as both sing it: sound (T,) float32 at 44.1 kHz, the true f0, and cepstra at that f0."""
+
+    def __init__(self, name: str, score: Score, source: Samples, target: Samples):
+        self.name, self.score, self.source, self.target = name, score, source, target
+        self.f0 = score.mel_f0()
+        self.source_cepstra, self.target_cepstra = (
+            metrics.cepstra(metrics.envelopes(wav, self.f0)) for wav in (source, target)
+        )
+        self.judged = metrics.audible(target, score.mel_frames)
+
+
+def mel_of(wav: Samples) -> Samples:
+    """Log mel (M, 128) of sound (T,)."""
+    return np.asarray(log_mel(torch.from_numpy(np.ascontiguousarray(wav, np.float32))).numpy())
+
+
+def level(wav: Samples) -> Samples:
+    """Loudness (M,) in dB of sound (T,)."""
+    return np.asarray(loudness(torch.from_numpy(np.ascontiguousarray(wav, np.float32))).numpy())
+
+
+def table(rows: dict[str, Row]) -> str:
+    """Rows as a Markdown table."""
+    lines = ["| system | " + " | ".join(HEADINGS.values()) + " |", "|---|" + "---|" * len(HEADINGS)]
+    for name, row in rows.items():
+        lines.append(f"| {name} | " + " | ".join(shown(getattr(row, column)) for column in HEADINGS) + " |")
+    return "\n".join(lines)
+
+
+def shown(value: float) -> str:
+    """A figure for a table."""
+    return "" if np.isnan(value) else f"{value:.1f}" if abs(value) >= 3 else f"{value:.3f}"

@@ -1,0 +1,1 @@
+"""From recordings to a store: which are there, what is missing, and who computes it."""

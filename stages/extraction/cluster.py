@@ -1,0 +1,179 @@
+"""Extraction by dask: a cluster of processes on this machine, or a scheduler whose workers may be anywhere.
+
+Workers must see the corpus and the store under the same paths or URLs. Those started with `--resources "GPU=1"` are
+given the encoder's jobs; if there are none, everyone is given everything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ...store.folder import open_folder
+from ...store.layout import Layout
+from ..errors import UserError
+from ..settings import ExtractSettings
+from .engines import Tell
+from .jobs import Bench, Job, Outcome, Recipe, compute
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+AHEAD = 2  # jobs sent to a worker beyond the one that it computes, so that it never waits for the network
+
+
+class Cluster:
+    """The workers of a dask scheduler. A job that dies with its worker is given to another one."""
+
+    def __init__(self, client: Client):
+        self.client = client
+
+    def run(self, jobs: Iterable[Job], tell: Tell) -> Iterator[Outcome]:
+        from distributed import KilledWorker, as_completed
+
+        lanes: dict[bool, deque[Job]] = defaultdict(deque)
+        for job in jobs:
+            lanes[job.encodes].append(job)
+        under_way: dict[Any, Job] = {}
+        results = as_completed(loop=self.client.loop)
+
+        def begin(encodes: bool) -> None:
+            if lanes[encodes]:
+                job = lanes[encodes].popleft()
+                future = self.client.submit(_compute, job, pure=False, **self._whom(encodes))
+                under_way[future] = job
+                results.add(future)
+
+        for encodes in list(lanes):
+            for _ in range(self._room(encodes)):
+                begin(encodes)
+        for future in results:
+            job = under_way.pop(future)
+            try:
+                outcome = future.result()
+            except KilledWorker as error:
+                raise UserError(
+                    f"workers died on pack {job.pack.number} again and again, most often for want of memory; "
+                    f"use fewer --workers and run again: what is done is kept"
+                ) from error
+            tell(job.seconds)
+            begin(job.encodes)
+            yield outcome
+
+    def _workers(self) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = self.client.scheduler_info(n_workers=-1)["workers"]
+        return found
+
+    def _whom(self, encodes: bool) -> dict[str, Any]:
+        """Where dask may run a job."""
+        workers = self._workers()
+        with_gpu = [address for address, facts in workers.items() if facts["resources"].get("GPU")]
+        if encodes and with_gpu:
+            return {"resources": {"GPU": 1}}
+        others = [address for address in workers if address not in with_gpu]
+        return {"workers": others, "allow_other_workers": True} if with_gpu and others else {}
+
+    def _room(self, encodes: bool) -> int:
+        """How many jobs may be out at once: dask would send all to the workers at once, and lose them all with one."""
+        workers = self._workers()
+        with_gpu = sum(1 for facts in workers.values() if facts["resources"].get("GPU"))
+        return (1 + AHEAD) * max(1, with_gpu if encodes and with_gpu else len(workers))
+
+
+@contextmanager
+def cluster(settings: ExtractSettings, store: str, recording: str) -> Iterator[Cluster]:
+    """A cluster of `--workers` processes, or the one at `--scheduler`, whose workers see the store and the recording.
+
+    Raises:
+        UserError: the scheduler cannot be reached, has no workers, or one of them does not see the store or the corpus.
+    """
+    from distributed import Client, LocalCluster
+
+    if settings.scheduler:
+        try:
+            client = Client(settings.scheduler, timeout="15s", set_as_default=False)
+        except (OSError, ValueError, TypeError) as error:
+            raise UserError(
+                f"no dask scheduler answers at {settings.scheduler} ({error}); start one with `dask scheduler` and "
+                f"workers with `dask worker`, and give its address, such as tcp://host:8786"
+            ) from error
+        with client:
+            if not client.scheduler_info(n_workers=-1)["workers"]:
+                raise UserError(f"the scheduler at {settings.scheduler} has no workers; start one with `dask worker`")
+            _check_sight(client, store, recording)
+            yield Cluster(client)
+    else:
+        # Memory is bounded by the packs; dask's own limit would kill a worker while it loads the encoder.
+        with (
+            own_environment(),
+            LocalCluster(
+                n_workers=settings.workers,
+                threads_per_worker=1,
+                memory_limit=0,
+                dashboard_address=None,
+                silence_logs=50,
+            ) as local,
+            Client(local, set_as_default=False) as client,
+        ):
+            yield Cluster(client)
+
+
+@contextmanager
+def own_environment() -> Iterator[None]:
+    """Take back what dask sets in this process's environment for the workers that it spawns: one thread, and more."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def _check_sight(client: Client, store: str, recording: str) -> None:
+    for sees, what in ((_sees_store, store), (_sees_recording, recording)):
+        blind = [address for address, found in client.run(sees, what).items() if not found]
+        if blind:
+            raise UserError(
+                f"the worker {blind[0]} does not see {what}; workers need the corpus and the store under the same paths"
+            )
+
+
+def _sees_store(location: str) -> bool:
+    return open_folder(location).size(Layout.description) is not None
+
+
+def _sees_recording(path: str) -> bool:
+    return Path(path).exists()
+
+
+_benches: dict[Recipe, Bench] = {}  # of this worker process: the encoder is loaded once, by the first job that needs it
+
+
+def _compute(job: Job) -> Outcome:
+    """A job, in a worker process."""
+    if job.recipe not in _benches:
+        torch.set_num_threads(1)
+        for bench in _benches.values():
+            bench.close()
+        _benches.clear()
+        device = job.recipe.device
+        _benches[job.recipe] = Bench(replace(job.recipe, device=_own_device() if device == "auto" else device), 1)
+    return compute(job, _benches[job.recipe])
+
+
+def _own_device() -> str:
+    """The GPUs of a machine are dealt out to its workers by turns."""
+    from distributed import get_worker
+
+    if not torch.cuda.is_available():
+        return "cpu"
+    name = get_worker().name
+    return f"cuda:{(name if isinstance(name, int) else os.getpid()) % torch.cuda.device_count()}"

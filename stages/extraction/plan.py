@@ -1,0 +1,101 @@
+"""What the corpus in a store becomes: which utterances it has, where each lies, and what that changes."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+from ...store.packs import Piece, fill
+from ...store.schema import Pack, PackSize, Utterance
+from ..errors import UserError
+from .survey import Survey
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Recordings, by name, that differ from what the store had of these corpora."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    renamed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        said = [f"{len(names)} {what}" for what, names in vars(self).items() if names]
+        return ", ".join(said) or "none changed"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """New pieces in their packs, and the corpus as it will be."""
+
+    pieces: list[Piece]
+    packs: list[Pack]  # of the pieces
+    utterances: list[Utterance]
+    changes: Changes
+
+
+def unknown(packs: list[Pack], survey: Survey) -> list[str]:
+    """The recordings that no pack holds yet."""
+    known = {row.audio for pack in packs for row in pack.rows}
+    return [digest for digest in survey.heard if digest not in known]
+
+
+def plan(packs: list[Pack], before: list[Utterance], survey: Survey, size: PackSize) -> Plan:
+    """What a store becomes with the corpora as surveyed, every unknown recording of which is sliced.
+
+    Corpora that were not given stay as they are. A recording that moved keeps its place.
+
+    Raises:
+        UserError: nothing is left, or two corpora have a recording of one name.
+    """
+    pieces = [piece for digest in unknown(packs, survey) for piece in survey.pieces[digest]]
+    new = fill(pieces, size, first_number=len(packs))
+    places: dict[str, list[tuple[Pack, int]]] = defaultdict(list)
+    for pack in [*packs, *new]:
+        for number, row in enumerate(pack.rows):
+            places[row.audio].append((pack, number))
+    utterances = [u for u in before if u.corpus not in survey.roots and u.audio not in survey.heard]
+    for digest, heard in survey.heard.items():
+        found, spoken = heard.found, places[digest]
+        for number, (pack, row_number) in enumerate(spoken, 1):
+            row = pack.rows[row_number]
+            name = found.name if len(spoken) == 1 else f"{found.name}#{number:03d}"
+            utterances.append(
+                Utterance(
+                    id=name,
+                    speaker=found.speaker,
+                    corpus=str(found.root),
+                    source=found.source,
+                    audio=digest,
+                    start=row.start,
+                    end=row.end,
+                    pack=pack.number,
+                    row=row_number,
+                )
+            )
+    if not utterances:
+        raise UserError("none of the recordings can be used:\n" + "\n".join(map(str, survey.refused)))
+    twice = [name for name, count in Counter(u.id for u in utterances).items() if count > 1]
+    if twice:
+        raise UserError(
+            f"the store has a recording {twice[0]} of another corpus already; rename the speaker's folder, or give "
+            f"another --store"
+        )
+    utterances.sort(key=lambda u: (u.speaker, u.id))
+    return Plan(pieces, new, utterances, _changes(before, survey))
+
+
+def _changes(before: list[Utterance], survey: Survey) -> Changes:
+    """Recordings are told apart by content: at the same path with another content one has changed."""
+    paths = {u.audio: (u.corpus, u.source) for u in before if u.corpus in survey.roots}
+    contents = {place: audio for audio, place in paths.items()}
+    now = {digest: (str(heard.found.root), heard.found.source) for digest, heard in survey.heard.items()}
+    taken = set(now.values())
+    new = [digest for digest in now if digest not in paths]
+    return Changes(
+        added=tuple(survey.heard[digest].found.name for digest in new if now[digest] not in contents),
+        changed=tuple(survey.heard[digest].found.name for digest in new if now[digest] in contents),
+        renamed=tuple(survey.heard[d].found.name for d in now if d in paths and now[d] != paths[d]),
+        removed=tuple(place[1] for audio, place in paths.items() if audio not in now and place not in taken),
+    )

@@ -1,0 +1,1 @@
+"""From songs and a run to sung songs."""

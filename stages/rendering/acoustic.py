@@ -1,0 +1,148 @@
+"""The acoustic half of singing: a song's windows in, their mels out, drawn by the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ...pipeline.diffusion.diffusion import Batch, Diffusion
+from ...pipeline.diffusion.sampling import sample
+from ...pipeline.encoder.content import Content
+from ...pipeline.pitch import pitch
+from ..run import fork_generator
+from .mixture import Mixture
+from .retrieval import Retrieval
+from .song import CONTEXT, Song, Window
+from .stopwatch import Stopwatch
+
+NOISE_BLOCK = 256  # mel frames
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A window's mel as the model draws it, and the source's ln mel and loudness, float32 (frames, ...)."""
+
+    window: Window
+    mel: NDArray[np.float32]
+    source_mel: NDArray[np.float32]
+    loudness: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Acoustic:
+    """What draws mels: encoder, units, model, whose voice, and the sampler's settings."""
+
+    content: Content
+    layer: int
+    projection: nn.Module
+    model: Diffusion
+    mixture: Mixture
+    retrieval: Retrieval | None
+    retrieve: float
+    steps: int
+    method: str
+    seed: int
+    device: str
+    bf16: bool
+    batch: int
+
+    def draw(self, song: Song, asked: NDArray[np.float32], watch: Stopwatch) -> Iterator[Drawn]:
+        """The mels of a song's windows, in order, `batch` of them at a time. `asked` is the f0 to sing."""
+        prepared = self._prepare(song, asked, watch)
+        while windows := list(islice(prepared, self.batch)):
+            with watch("diffusion"):
+                mels = self._sample([tensors for _, tensors, _ in windows], [window for window, _, _ in windows])
+            for (window, _, signal), mel in zip(windows, mels, strict=True):
+                yield Drawn(window, mel, signal["mel"].astype(np.float32), signal["loudness"])
+
+    def _prepare(
+        self, song: Song, asked: NDArray[np.float32], watch: Stopwatch
+    ) -> Iterator[tuple[Window, dict[str, Tensor], dict[str, NDArray[Any]]]]:
+        """Each window's tensors (frames first), and the source's signal features."""
+        for window, wave in song.waveforms():
+            with watch("mel and loudness"):
+                signal = wave.signal()
+            with watch("encoder"):
+                name = f"hidden/{self.layer}"
+                hidden = torch.from_numpy(wave.hidden(self.content, [self.layer])[name].astype(np.float32))
+            with watch("units"), torch.inference_mode():
+                units = self.projection(hidden.to(self.device))
+                if self.retrieval is not None and self.retrieve > 0:
+                    units = self.retrieval.blend(units, self.retrieve)
+            f0 = asked[window.start : window.end]
+            tensors = {
+                "units": units,
+                "mel2ph": torch.from_numpy(signal["mel2ph"].astype(np.int64)),
+                "f0": torch.from_numpy(pitch.continuous(f0)),
+                "voiced": torch.from_numpy((f0 > 0).astype(np.float32)),
+                "loudness": torch.from_numpy(signal["loudness"]),
+                "mask": torch.ones(len(f0)),
+            }
+            yield window, tensors, signal
+
+    def _sample(self, tensors: list[dict[str, Tensor]], windows: list[Window]) -> list[NDArray[np.float32]]:
+        padding = {"f0": 200.0, "loudness": -100.0}
+        batch = {
+            name: nn.utils.rnn.pad_sequence([t[name] for t in tensors], True, padding.get(name, 0.0)).to(self.device)
+            for name in tensors[0]
+        }
+        longest = batch["mel2ph"].shape[1]
+        noise = torch.zeros(len(windows), self.model.shape.bins, longest)
+        for row, window in enumerate(windows):
+            noise[row, :, : len(window)] = frame_noise(self.seed, window.start, window.end, self.model.shape.bins)
+        precision: AbstractContextManager[Any] = (
+            torch.autocast(torch.device(self.device).type, torch.bfloat16) if self.bf16 else nullcontext()
+        )
+        generator = fork_generator(self.seed, 1, windows[0].start)
+        with precision:
+            mels = sample(
+                self.model,
+                Batch(speaker=self._speaker(windows, longest), **batch),
+                generator,
+                self.steps,
+                self.method,
+                noise,
+            )
+        return [mel[: len(window)].float().cpu().numpy() for mel, window in zip(mels, windows, strict=True)]
+
+    def _speaker(self, windows: list[Window], longest: int) -> Tensor:
+        if self.mixture.single is not None:
+            return torch.full((len(windows),), self.mixture.single, device=self.device)
+        shares = [torch.from_numpy(self.mixture.at(window.start, window.start + longest)) for window in windows]
+        return torch.stack(shares if self.mixture.changes else [share[0] for share in shares]).to(self.device)
+
+
+def frame_noise(seed: int, start: int, end: int, bins: int) -> Tensor:
+    """The noise that mel frames [start, end) of a song begin from: float32 (bins, end - start).
+
+    It belongs to the frame: windows that overlap draw nearly the same there, and how a song is cut matters little.
+    """
+    first = start // NOISE_BLOCK
+    blocks = [
+        torch.randn(NOISE_BLOCK, bins, generator=fork_generator(seed, 0, block))
+        for block in range(first, -(-end // NOISE_BLOCK))
+    ]
+    return torch.cat(blocks)[start - first * NOISE_BLOCK : end - first * NOISE_BLOCK].T
+
+
+def joined(drawn: Iterable[Drawn]) -> Iterator[NDArray[np.float32]]:
+    """The mels of a region's windows as one, piece by piece: where windows overlap one fades into the next."""
+    fade = np.linspace(0, 1, 2 * CONTEXT + 2, dtype=np.float32)[1:-1, None]
+    tail: NDArray[np.float32] | None = None
+    for one in drawn:
+        mel = one.mel.copy()
+        if one.window.before:
+            assert tail is not None
+            mel[: len(fade)] = mel[: len(fade)] * fade + tail * (1 - fade)
+        if one.window.after:
+            tail = mel[-len(fade) :]
+            mel = mel[: -len(fade)]
+        yield mel

@@ -1,0 +1,128 @@
+"""A mix taken apart, for its voice to be sung anew and mixed back: by demucs, an optional extra.
+
+demucs (Rouard et al., 2023, arXiv 2211.08553; MIT) brings its own weights, which the user's machine downloads once.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from ...pipeline import audio, frames
+from ..errors import UserError
+from ..progress import Progress
+
+MODEL = "htdemucs"
+VOICE = "vocals"
+BLOCK_SECONDS, OVERLAP_SECONDS = 60, 2
+# stereo float32 (2, T) at 44.1 kHz -> its voice, the same shape
+Separator = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Stems:
+    """Files at 44.1 kHz, float, stereo: the voice, and everything else. Together they are the mix."""
+
+    voice: Path
+    backing: Path
+
+
+@contextmanager
+def separated(
+    song: Path, folder: Path, device: str, progress: Progress, separator: Separator | None = None
+) -> Iterator[Stems]:
+    """Take a mix apart, into files that are gone afterwards.
+
+    Raises:
+        UserError: demucs is not installed, or its weights cannot be had.
+        AudioError: the song cannot be read.
+    """
+    separator = separator or load_demucs(device)
+    with tempfile.TemporaryDirectory(prefix=".svc-stems-", dir=folder) as place:
+        stems = Stems(Path(place) / "voice.wav", Path(place) / "backing.wav")
+        seconds = soundfile.info(song).duration
+        with (
+            _writer(stems.voice) as voice_file,
+            _writer(stems.backing) as backing_file,
+            progress.bar("taking the mix apart", round(seconds, 1), "s") as bar,
+        ):
+            for mix, voice in _blocks(song, separator):
+                voice_file.write(voice.T)
+                backing_file.write((mix - voice).T)  # not the other stems' sum: nothing of the mix is lost
+                bar.advance(mix.shape[1] / frames.MEL_RATE)
+        yield stems
+
+
+def load_demucs(device: str) -> Separator:
+    """Raises UserError with what to do where it is not installed or has no weights."""
+    try:
+        from demucs.apply import apply_model
+        from demucs.pretrained import get_model
+    except ImportError as error:
+        raise UserError(
+            "--separate needs demucs, which is not installed: pip install 'svc[separate]' (or pip install demucs). "
+            "Or take the voice out with another program, and render that"
+        ) from error
+    import torch
+
+    try:
+        model = get_model(MODEL)
+    except Exception as error:  # it names no exceptions of its own for a missing network
+        raise UserError(
+            f"demucs is installed, but its model {MODEL} could not be loaded: {str(error).splitlines()[0]}. "
+            f"It is downloaded once: run `demucs -n {MODEL} SONG` where there is internet"
+        ) from error
+    index = model.sources.index(VOICE)
+
+    def separate(mix: NDArray[np.float32]) -> NDArray[np.float32]:
+        wav = torch.from_numpy(mix)
+        mean, scale = wav.mean(), wav.std().clamp(min=1e-6)
+        with torch.no_grad():  # shifts=0: no random shift, so that the same song gives the same bytes
+            found = apply_model(model, ((wav - mean) / scale)[None], shifts=0, split=True, overlap=0.25, device=device)
+        voice: NDArray[np.float32] = (found[0, index] * scale + mean).cpu().numpy()
+        return voice
+
+    return separate
+
+
+def _blocks(song: Path, separator: Separator) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Mix and voice (2, n), block by block: each is separated with some of the next, and they are faded over."""
+    block, overlap = BLOCK_SECONDS * frames.MEL_RATE, OVERLAP_SECONDS * frames.MEL_RATE
+    fade = np.linspace(0, 1, overlap, dtype=np.float32)
+    held = np.zeros((2, 0), np.float32)
+    tail = np.zeros((2, 0), np.float32)
+    for piece, last in _stereo(song):
+        held = np.concatenate([held, piece], axis=1)
+        while held.shape[1] >= block + overlap or (last and held.shape[1]):
+            whole = last and held.shape[1] < block + overlap
+            mix = held if whole else held[:, : block + overlap]
+            voice = np.array(separator(mix), np.float32)
+            shared = min(tail.shape[1], voice.shape[1])
+            voice[:, :shared] = voice[:, :shared] * fade[:shared] + tail[:, :shared] * (1 - fade[:shared])
+            count = mix.shape[1] if whole else block
+            yield mix[:, :count], voice[:, :count]
+            tail, held = voice[:, count:], held[:, count:]
+
+
+def _stereo(song: Path) -> Iterator[tuple[NDArray[np.float32], bool]]:
+    """A song as stereo at 44.1 kHz in blocks (2, n); the last is told."""
+    audio.scan(song)  # raises for what cannot be used
+    with soundfile.SoundFile(song) as file:
+        stream = soxr.ResampleStream(file.samplerate, frames.MEL_RATE, 2, dtype="float32", quality="HQ")
+        for block in file.blocks(file.samplerate * 10, dtype="float32", always_2d=True):
+            clean = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
+            pair = clean[:, :2] if clean.shape[1] >= 2 else np.repeat(clean, 2, axis=1)
+            yield stream.resample_chunk(np.ascontiguousarray(pair)).T, False
+        yield stream.resample_chunk(np.zeros((0, 2), np.float32), last=True).T, True
+
+
+def _writer(path: Path) -> soundfile.SoundFile:
+    return soundfile.SoundFile(path, "w", frames.MEL_RATE, 2, "FLOAT", format="RF64")

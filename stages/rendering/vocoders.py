@@ -1,0 +1,63 @@
+"""Which vocoder sings: `own`, `world`, or a path; and the run's own where nothing is asked."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from ...pipeline import mel
+from ...pipeline.vocoder import nsf_hifigan_files
+from ...pipeline.vocoder.source_filter import Shape, SourceFilter, SourceFilterNet
+from ...pipeline.vocoder.vocoder import Vocoder, VocoderError
+from ...pipeline.vocoder.world import World
+from ...store.columns import differences
+from .. import checkpoint
+from ..run import Run
+
+OWN = "vocoder.safetensors"
+
+
+def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) -> Vocoder:
+    """The vocoder called `name` for a run.
+
+    Args:
+        name: `own` (the run's), `world`, the path of one from OpenVPI or of another run's own, or None for the run's
+            own if it has one, else world.
+        run: whose own it may be.
+        device: where a network computes.
+        bf16: whether a large network may compute in bf16.
+
+    Raises:
+        VocoderError: it is not there or does not fit.
+    """
+    own = run.path / OWN
+    if name == "world" or (name is None and not own.exists()):
+        return World()
+    if name in (None, "own"):
+        if not own.exists():
+            stores = " ".join(f"--store {store}" for store in run.facts["stores"])
+            raise VocoderError(
+                f"{run.path} has no vocoder of its own yet; train one with "
+                f"`svc train --only vocoder {stores} --out {run.path}`, or sing with --vocoder world"
+            )
+        return load_own(own, device)
+    path = Path(name).expanduser()
+    if path.is_dir() and (path / OWN).exists():
+        path = path / OWN
+    if path.suffix == ".safetensors":
+        return load_own(path, device)
+    return nsf_hifigan_files.load(path, device, bf16)
+
+
+def load_own(path: Path, device: str) -> SourceFilter:
+    """What `svc train --only vocoder` wrote. Raises UserError or VocoderError where it is not that."""
+    tensors, facts = checkpoint.load(path)
+    if facts.get("kind") != "svc own vocoder":
+        raise VocoderError(f"{path} is no vocoder of svc: `svc train --only vocoder` makes one in a run")
+    if changed := differences(facts["mel"], mel.SETTINGS, "there", "here"):
+        raise VocoderError(f"{path} was trained on another mel than is made here:\n{changed}\nTrain it anew")
+    settings = facts["settings"]
+    network = SourceFilterNet(Shape(settings["channels"], settings["layers"]))
+    checkpoint.restore("ema", network, tensors)
+    told = {"path": str(path.absolute()), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return SourceFilter(network, {**told, "step": facts["step"]}, device)

@@ -1,0 +1,19 @@
+"""One frozen dataclass of settings a command, checked when made, saved beside what it produced."""
+
+from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.slicing import SliceSettings
+from .extract import ExtractSettings
+from .render import RenderSettings
+from .train import PRESETS, TrainSettings
+from .vocoder import VOCODER_PRESETS, VocoderSettings
+
+__all__ = [
+    "PRESETS",
+    "VOCODER_PRESETS",
+    "ExtractSettings",
+    "PitchSettings",
+    "RenderSettings",
+    "SliceSettings",
+    "TrainSettings",
+    "VocoderSettings",
+]

@@ -1,0 +1,69 @@
+"""What `svc extract` computes, and what with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.slicing import SliceSettings
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True)
+class ExtractSettings:
+    """What `svc extract` computes, and what with.
+
+    What is None stays as the store has it; in a new store it is the default.
+
+    Attributes:
+        encoder: short name, hub id or path; `en` in a new store.
+        layers: hidden layers wanted beside those that the store has; a middle one and the last in a new store.
+        slice_db: what counts as silence, in dB under a recording's loudest moment; SliceSettings has the default.
+        f0, f0_min, f0_max: method and range in Hz; PitchSettings has the defaults. Another replaces the f0 column.
+        shifts: semitones that the mel is moved by, in columns beside those that the store has, to augment training.
+        warps: semitones that formants are moved by before the encoder hears the utterance, in columns of their own: so
+            training learns not to heed whose voice the units were heard from.
+        precision: the encoder's arithmetic: fp32, bf16 or fp16; fp32 in a new store.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`.
+        workers: processes on this machine; 0 computes in this one.
+        scheduler: address of a dask scheduler whose workers compute.
+    """
+
+    encoder: str | None = None
+    layers: tuple[int, ...] | None = None
+    slice_db: float | None = None
+    f0: str | None = None
+    f0_min: float | None = None
+    f0_max: float | None = None
+    shifts: tuple[int, ...] = ()
+    warps: tuple[int, ...] = ()
+    precision: str | None = None
+    device: str = "auto"
+    workers: int = 0
+    scheduler: str | None = None
+
+    def __post_init__(self) -> None:
+        self.slices(SliceSettings())
+        self.pitch(PitchSettings())
+        for name in ("shifts", "warps"):
+            if wrong := [shift for shift in getattr(self, name) if shift == 0 or abs(shift) > 12]:
+                raise ValueError(f"{name} are by 1 to 12 semitones up or down, not by {wrong[0]}")
+        if self.precision not in (None, *PRECISIONS):
+            raise ValueError(f"precision {self.precision!r} is not known; choose {', '.join(PRECISIONS)}")
+        if self.workers < 0:
+            raise ValueError(f"{self.workers} workers cannot be; 0 computes in this process")
+        if self.workers and self.scheduler:
+            raise ValueError("--workers starts its own processes, --scheduler uses somebody's: give one of them")
+
+    def slices(self, stored: SliceSettings) -> SliceSettings:
+        """Those of the store, but for what was asked."""
+        return stored if self.slice_db is None else replace(stored, silence_db=self.slice_db)
+
+    def pitch(self, stored: PitchSettings) -> PitchSettings:
+        """Those of the store, but for what was asked."""
+        return PitchSettings(
+            stored.method if self.f0 is None else self.f0,
+            stored.f0_min if self.f0_min is None else self.f0_min,
+            stored.f0_max if self.f0_max is None else self.f0_max,
+        )

@@ -1,0 +1,37 @@
+"""Which phone sounds when, where somebody knows: `.lab` files beside the recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ...pipeline.frames import UNIT_RATE, mel_seconds
+from ...store import Clip
+from ..errors import UserError
+
+
+def labels_of(clip: Clip) -> list[str] | None:
+    """The phone at each of a clip's unit frames, from `recording.lab` beside `recording.wav`; None where there is none.
+
+    A line of it is `START END PHONE`, in seconds from the recording's start, as singing corpora have it. What no line
+    covers is called "".
+
+    Raises:
+        UserError: a line is something else.
+    """
+    path = Path(clip.utterance.corpus, clip.utterance.source).with_suffix(".lab")
+    if not path.is_file():
+        return None
+    begin = mel_seconds(clip.row.start)
+    times = begin + (np.arange(clip.row.unit_frames) + 0.5) / UNIT_RATE
+    out = [""] * len(times)
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        try:
+            start, end, phone = line.split(maxsplit=2)
+            inside = np.flatnonzero((times >= float(start)) & (times < float(end)))
+        except ValueError as error:
+            raise UserError(f"{path}, line {number}: expected `START END PHONE` in seconds, found {line!r}") from error
+        for frame in inside:
+            out[frame] = phone.strip()
+    return out

@@ -1,0 +1,178 @@
+"""The first half of training: k-means codes and the soft projection, from the store alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...pipeline.clusters import epoch, plus_plus
+from ...pipeline.projection import Codebook, SoftProjection, soft_loss
+from ...store import Clip
+from ..progress import Progress
+from ..settings import TrainSettings
+from .dataset import Corpus, random
+
+SAMPLE_FRAMES = 20_000  # that k-means begins with: k-means++ and some epochs
+SAMPLE_EPOCHS = 10
+CODE_FRAMES = 1_000_000  # that an epoch over the store looks at, at most: more change the centroids little
+EPOCHS = 3
+PIECE_FRAMES = 8_192
+BATCH_CLIPS = 8
+JUDGED_CLIPS = 50  # held-out clips that accuracy is measured on
+
+
+@dataclass(frozen=True)
+class UnitsReport:
+    """How well the soft projection tells the codes of held-out utterances; `chance` is always saying the commonest.
+
+    `loss` is the held-out cross-entropy. A kind of units without a projection has no accuracy: it is None.
+    """
+
+    codes: int
+    accuracy: float | None
+    loss: float | None
+    chance: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The hidden layer that is clustered, and the column that units are made of."""
+
+    codes: int
+    units: str
+
+    @property
+    def same(self) -> bool:
+        return self.units == f"hidden/{self.codes}"
+
+
+def train_units(
+    corpus: Corpus, layers: Layers, settings: TrainSettings, device: str, progress: Progress
+) -> tuple[Codebook, nn.Module, UnitsReport]:
+    """Codes, what makes units of stored columns (identity unless they are `soft`), and how good they are.
+
+    The same store gives the same units.
+    """
+    begun = time.monotonic()
+    codebook = cluster(corpus.train, layers.codes, settings, device, progress)
+    truth = codebook(frames(corpus.held_out[:JUDGED_CLIPS], f"hidden/{layers.codes}", device))
+    chance = torch.bincount(truth).max().item() / len(truth)
+    projection: nn.Module = nn.Identity()
+    accuracy = loss = None
+    if settings.units == "soft":
+        projection = train_projection(corpus, layers, codebook, settings.unit_dim, settings, device, progress)
+        accuracy, loss = judge(corpus, layers, codebook, projection, device)
+    report = UnitsReport(len(codebook.centroids), accuracy, loss, chance, time.monotonic() - begun)
+    return codebook.cpu(), projection.cpu(), report
+
+
+def cluster(clips: list[Clip], layer: int, settings: TrainSettings, device: str, progress: Progress) -> Codebook:
+    """k-means over frames read clip by clip, so that any corpus fits in memory."""
+    there = sum(clip.row.unit_frames for clip in clips)
+    codes = min(settings.codes, max(2, there // 20))
+    if codes < settings.codes:
+        progress.warn(f"{there} frames are too few for {settings.codes} codes; {codes} are made")
+    total = min(CODE_FRAMES, there)
+    generator = torch.Generator().manual_seed(settings.seed)
+    column = f"hidden/{layer}"
+    with progress.bar("codes", EPOCHS * total, "frame") as bar:
+        sample = torch.cat(list(_stream(clips, column, settings.seed, 0, SAMPLE_FRAMES, device)))
+        centroids = plus_plus(sample, codes, generator)
+        for _ in range(SAMPLE_EPOCHS):
+            centroids, _ = epoch(centroids, sample.split(PIECE_FRAMES))
+        for number in range(EPOCHS):
+            pieces = _stream(clips, column, settings.seed, number + 1, total, device)
+            centroids, distance = epoch(centroids, _told(pieces, bar.advance))
+            bar.note(f"distance {distance:.3f}")
+    return Codebook(centroids)
+
+
+def train_projection(
+    corpus: Corpus,
+    layers: Layers,
+    codebook: Codebook,
+    unit_dim: int,
+    settings: TrainSettings,
+    device: str,
+    progress: Progress,
+) -> SoftProjection:
+    """Learn to tell the codes from the units' layer, with units `unit_dim` wide.
+
+    Where the store has warped voices, half of the steps hear one of them: the sound to be told is the same.
+    """
+    warped = [name for _, name in sorted(corpus.warps(layers.units).items())]
+    torch.manual_seed(settings.seed)
+    projection = SoftProjection(_width(corpus, layers), unit_dim, len(codebook.centroids)).to(device)
+    optimizer = torch.optim.AdamW(projection.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=1e-2)
+    with progress.bar(f"soft projection, {unit_dim} wide", settings.unit_steps, "step") as bar:
+        for step in range(settings.unit_steps):
+            generator = random(settings.seed, 2, step)
+            clips = [corpus.train[number] for number in generator.choice(len(corpus.train), BATCH_CLIPS)]
+            heard = str(generator.choice(warped)) if warped and step % 2 else layers.units
+            target, hidden = (frames(clips, column, device) for column in (f"hidden/{layers.codes}", heard))
+            loss = soft_loss(projection, hidden, codebook(target))
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(projection.parameters(), 10.0)
+            optimizer.step()
+            if step % 20 == 0:
+                bar.note(f"loss {loss.item():.3f}")
+            bar.advance()
+    return projection.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def judge(
+    corpus: Corpus, layers: Layers, codebook: Codebook, projection: nn.Module, device: str
+) -> tuple[float, float]:
+    """The share of held-out frames whose code is told, and the cross-entropy."""
+    assert isinstance(projection, SoftProjection)
+    clips = corpus.held_out[:JUDGED_CLIPS]
+    truth = codebook(frames(clips, f"hidden/{layers.codes}", device))
+    hidden = frames(clips, layers.units, device)
+    told = projection.logits(projection(hidden)).argmax(-1)
+    return (told == truth).float().mean().item(), soft_loss(projection, hidden, truth).item()
+
+
+def unit_statistics(clips: list[Clip], column: str, projection: nn.Module) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each unit dimension over a sample of clips: (unit_dim,) each."""
+    units = projection(frames(clips[:200], column, "cpu"))
+    return units.mean(0), units.std(0).clamp(min=1e-3)
+
+
+def frames(clips: list[Clip], column: str, device: str) -> Tensor:
+    """All frames of a column in some clips: float32 (frames, width)."""
+    return torch.from_numpy(np.concatenate([clip.read(column) for clip in clips])).to(device).float()
+
+
+def _width(corpus: Corpus, layers: Layers) -> int:
+    return corpus.train[0].store.column(layers.units).width
+
+
+def _stream(clips: list[Clip], column: str, seed: int, number: int, most: int, device: str) -> Iterator[Tensor]:
+    """A column's frames of whole clips in an order of its own for every `number`, in pieces, until `most` were seen."""
+    waiting: list[Clip] = []
+    seen = held = 0
+    for index in random(seed, 0, number).permutation(len(clips)):
+        waiting.append(clips[index])
+        held += clips[index].row.unit_frames
+        seen += clips[index].row.unit_frames
+        if held >= PIECE_FRAMES or seen >= most:
+            yield frames(waiting, column, device)
+            waiting, held = [], 0
+        if seen >= most:
+            return
+    if waiting:
+        yield frames(waiting, column, device)
+
+
+def _told(pieces: Iterator[Tensor], tell: Callable[[float], None]) -> Iterator[Tensor]:
+    for piece in pieces:
+        yield piece
+        tell(len(piece))

@@ -1,0 +1,76 @@
+"""Evaluation of a run whose songs' truth nobody knows; that of parallel singers is in test_demo."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from svc.pipeline.singers import draw_score, draw_voice, sing
+from svc.stages.errors import UserError
+from svc.stages.evaluation.evaluate import evaluate_songs, evaluate_truth, judge_own
+from svc.stages.evaluation.quality import mel_of
+from svc.stages.parallel import Singers
+
+VOICES = {"a": draw_voice(1, True), "b": draw_voice(2, False)}
+
+
+@pytest.fixture(scope="module")
+def own() -> dict[str, list[np.ndarray]]:
+    """Both voices' utterances as log mels."""
+    scores = [draw_score("ko", 6.0, seed, midi=57) for seed in range(6)]
+    return {name: [mel_of(sing(score, voice)) for score in scores] for name, voice in VOICES.items()}
+
+
+def test_the_true_conversion_is_told_from_a_copy(own: dict[str, list[np.ndarray]]) -> None:
+    """Of a stranger's song: its true conversion into b is b, and does not leak; a copy leaks, and is no nearer."""
+    score = draw_score("ko", 8.0, 77, midi=57)
+    song, truth = sing(score, draw_voice(9, True)), sing(score, VOICES["b"])
+    right, copy = (judge_own(song, result, 0.0, "b", own) for result in (truth, song))
+    assert right.as_target > 0.9 > 0.1 > right.as_source
+    assert copy.as_source > 0.8
+    assert copy.as_target < 0.1
+    assert copy.cents == 0
+    assert right.cents < 10
+    assert min(right.loudness, copy.loudness) > 0.85
+    assert right.off_db < 0.7 * copy.off_db
+    assert copy.off_db == pytest.approx(copy.source_off_db)
+    assert 0.6 < right.lively < 1.5
+
+
+def test_a_key_is_what_was_asked(own: dict[str, list[np.ndarray]]) -> None:
+    score = draw_score("ko", 6.0, 77, midi=60)
+    song, lower = sing(score, draw_voice(9, True)), sing(score.transposed(-7), VOICES["b"])
+    assert judge_own(song, lower, -7.0, "b", own).cents < 10
+    assert judge_own(song, lower, 0.0, "b", own).gpe50 > 0.9
+
+
+def test_over_smoothing_is_under_one(own: dict[str, list[np.ndarray]]) -> None:
+    from svc.pipeline.vocoder.world import World
+
+    score = draw_score("ko", 6.0, 78, midi=57)
+    song = sing(score, draw_voice(9, True))
+    mel = mel_of(sing(score, VOICES["b"]))
+    whole, smooth = (
+        judge_own(song, World()(np.float32(part * mel + (1 - part) * mel.mean(0)), score.mel_f0()), 0.0, "b", own)
+        for part in (1.0, 0.6)
+    )
+    assert smooth.lively < 0.85 * whole.lively
+    assert smooth.lively < 0.75
+
+
+def test_a_run_is_evaluated_on_any_song(run: Path, song: Path, tmp_path: Path) -> None:
+    found = evaluate_songs(run, [song], tmp_path / "out", "bass", -12)
+    facts = json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8"))
+    assert facts == found.facts
+    assert set(facts["songs"]) == {song.name}
+    assert facts["songs"][song.name]["vuv_f1"] > 0.5
+    assert (tmp_path / "out" / "evaluation.html").read_text("utf-8").count("<audio") == 2
+    assert found.lines[0].startswith("| song |")
+
+
+def test_singers_that_a_run_never_heard_are_refused(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Singers, "voices", (draw_voice(1), draw_voice(2)))
+    with pytest.raises(UserError, match="not trained on these singers"):
+        evaluate_truth(run, Singers(), tmp_path)

@@ -1,0 +1,78 @@
+"""The gates on systems that learn nothing, and on one that is told the answer: that is what gates are for."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from svc.pipeline.singers import sing
+from svc.pipeline.vocoder.world import World
+from svc.stages.evaluation.quality import Row, Song, Truth, mel_of, misses, table
+from svc.stages.parallel import Singers
+
+
+@pytest.fixture(scope="module")
+def truth() -> Truth:
+    return Truth(Singers(phrases=10, seconds=6.0, songs=("arirang", "drawn-1")))
+
+
+@pytest.fixture(scope="module")
+def songs(truth: Truth) -> list[Song]:
+    return [truth.song(name) for name in truth.singers.songs]
+
+
+def scored(truth: Truth, songs: list[Song], system) -> Row:
+    return Row.mean([truth.judge(system(song), song) for song in songs])
+
+
+@pytest.fixture(scope="module")
+def rows(truth: Truth, songs: list[Song]) -> dict[str, Row]:
+    return {name: scored(truth, songs, system) for name, system in truth.trivial().items()}
+
+
+@pytest.mark.parametrize("system", ["copy of the source", "global EQ"])
+def test_what_is_no_conversion_does_not_pass(rows: dict[str, Row], system: str) -> None:
+    assert misses(rows[system], "G1")
+
+
+def test_nothing_trivial_passes_the_second_gate(rows: dict[str, Row]) -> None:
+    for system in ("copy of the source", "global EQ", "nearest neighbour + warp"):
+        assert misses(rows[system], "G2"), system
+
+
+def test_a_constant_mean_spectrum_does_not_pass_for_want_of_words(truth: Truth, songs: list[Song]) -> None:
+    mean = np.concatenate(truth.mels[truth.target.name]).mean(0)
+
+    def wordless(song: Song) -> np.ndarray:
+        loud = mel_of(song.source).max(axis=1)
+        return World()(np.float32(mean[None] + (loud - mean.max())[:, None]), song.f0)
+
+    row = scored(truth, songs, wordless)
+    assert row.phones < 0.3
+    assert any("phones" in missed for missed in misses(row, "G1"))
+
+
+def test_the_answer_itself_passes_both(rows: dict[str, Row]) -> None:
+    assert not misses(rows["the reference itself"], "G1")
+    assert not misses(rows["the reference itself"], "G2")
+    assert rows["the reference itself"].mcd == 0
+    assert not misses(rows["reference through the vocoder"], "G1")
+
+
+def test_an_octave_too_low_is_noticed(truth: Truth, songs: list[Song]) -> None:
+    row = scored(truth, songs, lambda song: sing(song.score.transposed(-12), truth.target))
+    assert row.gpe50 > 0.9
+    assert any("GPE50" in missed for missed in misses(row, "G1"))
+
+
+def test_leakage_is_the_source_s_share(rows: dict[str, Row]) -> None:
+    assert rows["copy of the source"].spk_source > 0.9
+    assert rows["the reference itself"].spk_source < 0.05
+
+
+def test_a_table_has_a_line_a_system(rows: dict[str, Row]) -> None:
+    lines = table(rows).splitlines()
+    assert len(lines) == 2 + len(rows)
+    broken = dataclasses.replace(next(iter(rows.values())), cents=float("nan"))
+    assert "|  |" in table({"x": broken})

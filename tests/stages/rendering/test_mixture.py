@@ -1,0 +1,61 @@
+"""Speakers, mixtures, and mixtures that change."""
+
+import numpy as np
+import pytest
+from svc.pipeline.frames import seconds_to_mel_frames
+from svc.pipeline.pitch.melody import Range
+from svc.stages.errors import UserError
+from svc.stages.rendering.mixture import Mixture
+
+SPEAKERS = ["alto", "bass", "a:b, c;d=e", "노래"]
+
+
+def test_a_name_is_a_name_whatever_signs_it_has() -> None:
+    for number, name in enumerate(SPEAKERS):
+        mixture = Mixture.parse(name, SPEAKERS)
+        assert (mixture.single, mixture.changes, mixture.name) == (number, False, name)
+
+
+def test_shares_sum_to_one() -> None:
+    mixture = Mixture.parse("alto:3, bass:1", SPEAKERS)
+    assert mixture.single is None
+    np.testing.assert_allclose(mixture.whole(), [0.75, 0.25, 0, 0])
+    np.testing.assert_allclose(mixture.at(5, 7), [[0.75, 0.25, 0, 0]] * 2)
+    assert Mixture.parse("alto:0.5,bass:0", SPEAKERS).single == 0
+    np.testing.assert_allclose(Mixture.parse("alto,노래", SPEAKERS).whole(), [0.5, 0, 0, 0.5])
+
+
+def test_one_voice_turns_into_another_between_moments() -> None:
+    mixture = Mixture.parse("0:10=alto; 0:20=bass", SPEAKERS)
+    frame = [seconds_to_mel_frames(seconds) for seconds in (0, 5, 15, 20, 60)]
+    shares = np.stack([mixture.at(at, at + 1)[0] for at in frame])[:, :2]
+    np.testing.assert_allclose(shares, [[1, 0], [1, 0], [0.5, 0.5], [0, 1], [0, 1]], atol=2e-3)
+    assert (mixture.single, mixture.changes) == (None, True)
+
+
+def test_a_mixtures_range_lies_between() -> None:
+    mixture = Mixture.parse("alto:0.5,bass:0.5", ["alto", "bass"])
+    between = mixture.range([Range(200, 300, 400), Range(50, 75, 100)])
+    assert between is not None
+    np.testing.assert_allclose([between.low, between.middle, between.high], [100, 150, 200])
+    assert mixture.range([Range(200, 300, 400), None]) is None
+    assert Mixture.parse("alto", ["alto", "bass"]).range([Range(200, 300, 400), None]) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("tenor", "no speaker 'tenor'; there are alto, bass"),
+        ("alto:0.5,tenor:0.5", "no speaker 'tenor'"),
+        ("alto:x,bass:1", "'x' in speaker 'alto:x,bass:1' is no number"),
+        ("alto:0", "must be positive"),
+        ("alto:2,bass:-1", "must be positive"),
+        ("alto:nan", "must be positive"),
+        ("0=alto;bass", "has no time"),
+        ("5=alto;3=bass", "do not rise"),
+        ("x=alto", "'x' in speaker 'x=alto' is no time"),
+    ],
+)
+def test_what_is_no_mixture_is_said(text: str, why: str) -> None:
+    with pytest.raises(UserError, match=why):
+        Mixture.parse(text, SPEAKERS)

@@ -1,0 +1,335 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from svc.pipeline import audio, frames, mel
+from svc.pipeline.encoder.encoders import EncoderError
+from svc.pipeline.pitch import pitch
+from svc.pipeline.slicing import slice_at_silence
+from svc.pipeline.vocoder.source_filter import Shape, SourceFilter, SourceFilterNet
+from svc.pipeline.vocoder.world import World
+from svc.stages.errors import UserError
+from svc.stages.picture import Strip
+from svc.stages.rendering.acoustic import Acoustic
+from svc.stages.rendering.render import Singer
+from svc.stages.rendering.song import CONTEXT
+from svc.stages.rendering.sound import claim, place
+from svc.stages.run import Run, newest_run
+from svc.stages.settings import RenderSettings
+
+
+@pytest.fixture(scope="module")
+def singer(run: Path) -> Singer:
+    return Singer(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=4))
+
+
+def test_the_result_lasts_as_long_as_the_song_and_is_in_tune(singer: Singer, song: Path, tmp_path: Path) -> None:
+    report = singer.render(song, tmp_path / "a.wav")
+    source, result = soundfile.info(song), soundfile.info(tmp_path / "a.wav")
+    assert result.frames == frames.resampled_length(source.frames, source.samplerate, 44_100)
+    assert (result.samplerate, result.channels, result.subtype) == (44_100, 1, "PCM_16")
+    assert report.within_50_cents > 0.95
+    facts = json.loads((tmp_path / "a.json").read_text("utf-8"))
+    assert facts["settings"] == {
+        **dataclasses.asdict(RenderSettings(speaker="bass", key=-12, steps=4)),
+        "method": "euler",
+    }
+    for path, told in ((song, "song_sha256"), (tmp_path / "a.wav", "result_sha256")):
+        assert facts[told] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert sum(facts["timings"].values()) == pytest.approx(facts["took_seconds"], abs=0.3)
+    assert 0 < facts["first_sound_seconds"] < facts["took_seconds"]
+    asked = np.array(facts["f0"]["asked_hz"].split(), float)
+    sung, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
+    measured = pitch.track(sung, pitch.PitchSettings())[: len(asked)]
+    both = (measured > 0) & (asked[: len(measured)] > 0)
+    assert both.mean() > 0.5
+    assert np.mean(np.abs(1200 * np.log2(measured[both] / asked[: len(measured)][both])) <= 50) > 0.95
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "a.png", "a.wav"]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
+    singer: Singer, song: Path, tmp_path: Path, run: Path
+) -> None:
+    for name in "ab":
+        singer.render(song, tmp_path / f"{name}.wav")
+    other = Singer(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=4, seed=1))
+    other.render(song, tmp_path / "c.wav")
+    a, b, c = ((tmp_path / f"{name}.wav").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_silence_in_the_song_is_silence_in_the_result(singer: Singer, tmp_path: Path, song: Path) -> None:
+    wav, rate = soundfile.read(song, dtype="float32")
+    gap = np.zeros(3 * rate, np.float32)
+    soundfile.write(tmp_path / "s.wav", np.concatenate([wav[:rate], gap, wav[rate : 2 * rate]]), rate)
+    singer.render(tmp_path / "s.wav", tmp_path / "r.wav")
+    result, _ = soundfile.read(tmp_path / "r.wav")
+    assert np.abs(result[int(1.6 * 44_100) : int(3.4 * 44_100)]).max() == 0
+    assert np.abs(result[:44_100]).max() > 0.01
+
+
+@pytest.fixture(scope="module")
+def tone() -> np.ndarray:
+    """32 s of one steady vowel."""
+    from svc.pipeline.singer import VOICES, Note, sing
+
+    return sing([Note(60, 32.0)], VOICES[0], 0)[0]
+
+
+@pytest.mark.parametrize("vocoder", ["world", "own"])
+def test_of_a_model_without_fault_joins_cannot_be_heard(
+    singer: Singer, tone: np.ndarray, tmp_path: Path, monkeypatch, vocoder: str
+) -> None:
+    """A model that draws the source's own mel: what is sung in slices is what is sung in one, with no step at joins."""
+    sings = World() if vocoder == "world" else SourceFilter(SourceFilterNet(Shape(32, 2)), {})
+    asked: list[np.ndarray] = []
+    stream = sings.stream
+    monkeypatch.setattr(sings, "stream", lambda mels, f0: (asked.append(f0), stream(mels, f0))[1])
+    monkeypatch.setattr(singer, "vocoder", sings)
+    monkeypatch.setattr(Acoustic, "_sample", lambda _, __, windows: [truth[w.start : w.end] for w in windows])
+    wav = np.pad(tone, (0, -len(tone) % frames.MEL_HOP))
+    truth = mel.log_mel(torch.from_numpy(wav)).numpy()
+    audio.write(tmp_path / "tone.wav", wav)
+    singer.render(tmp_path / "tone.wav", tmp_path / "r.wav")
+    at_once = sings(truth, asked[0])
+    result, _ = soundfile.read(tmp_path / "r.wav", dtype="float32")
+    assert len(result) == len(wav)
+    gain = (result @ at_once[: len(result)]) / (at_once @ at_once)
+    middle = slice(44_100, -44_100)  # the first and last slice end in the tone's own silence
+    np.testing.assert_allclose(result[middle], gain * at_once[middle], atol=1e-3)
+
+
+def test_slices_of_a_long_tone_join_without_a_click(singer: Singer, tone: np.ndarray, tmp_path: Path) -> None:
+    """Cut twice in mid-sound, sung by a model that is hardly trained: no step at a join is larger than elsewhere."""
+    audio.write(tmp_path / "tone.wav", tone)
+    spans = slice_at_silence(audio.scan(tmp_path / "tone.wav").level_db, singer.slices)
+    assert [span.joined for span in spans] == [False, True, True]
+    singer.render(tmp_path / "tone.wav", tmp_path / "r.wav")
+    result, _ = soundfile.read(tmp_path / "r.wav")
+    steps = np.abs(np.diff(result))
+    joins = [span.start * frames.MEL_HOP for span in spans[1:]]
+    window = 2 * CONTEXT * frames.MEL_HOP
+    at_joins = max(steps[join - window : join + window].max() for join in joins)
+    elsewhere = steps[2 * window : joins[0] - 2 * window].max()
+    assert at_joins < 1.2 * elsewhere
+    level = [np.sqrt(np.mean(result[j - window // 2 : j + window // 2] ** 2)) for j in joins]
+    assert min(level) > 0.5 * np.sqrt(np.mean(result[window:-window] ** 2))
+
+
+def test_another_encoder_is_refused(run: Path, tmp_path: Path, encoder: Path) -> None:
+    from transformers import HubertModel
+
+    model = HubertModel.from_pretrained(encoder)
+    with torch.no_grad():
+        model.encoder.layers[0].feed_forward.output_dense.bias[0] += 1e-3
+    model.save_pretrained(tmp_path / "other")
+    with pytest.raises(UserError, match=r"is not the one that(.|\n)*sha256(.|\n)*--encoder"):
+        Singer(Run.open(run), RenderSettings(encoder=str(tmp_path / "other")))
+
+
+def test_a_moved_encoder_is_found_by_its_option(run: Path, tmp_path: Path, encoder: Path) -> None:
+    shutil.copytree(encoder, tmp_path / "moved")
+    facts = json.loads((run / "run.json").read_text())
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**facts, "encoder_origin": str(tmp_path / "gone")}))
+    with pytest.raises(EncoderError, match="no encoder in"):
+        Singer(Run.open(tmp_path / "run"), RenderSettings())
+    Singer(Run.open(tmp_path / "run"), RenderSettings(encoder=str(tmp_path / "moved")))
+
+
+def test_an_unknown_speaker_and_method_are_named_with_the_known(run: Path) -> None:
+    with pytest.raises(UserError, match="no speaker 'tenor'; there are alto, bass"):
+        Singer(Run.open(run), RenderSettings(speaker="tenor"))
+    with pytest.raises(UserError, match="choose euler or heun"):
+        Singer(Run.open(run), RenderSettings(method="pndm"))
+
+
+def test_what_svc_did_not_make_is_not_overwritten(singer: Singer, song: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.wav").write_bytes(b"precious")
+    with pytest.raises(UserError, match="not made by svc"):
+        singer.render(song, tmp_path / "mine.wav")
+    assert (tmp_path / "mine.wav").read_bytes() == b"precious"
+    with pytest.raises(UserError, match="overwrite the song"):
+        claim(song, song)
+    with pytest.raises(UserError, match="does not exist"):
+        claim(tmp_path / "no" / "a.wav", song)
+
+
+def test_a_song_without_a_voice_has_no_figures_of_one(singer: Singer, tmp_path: Path) -> None:
+    noise = 0.1 * np.random.default_rng(0).standard_normal(44_100).astype(np.float32)
+    audio.write(tmp_path / "hiss.wav", noise)
+    report = singer.render(tmp_path / "hiss.wav", tmp_path / "a.wav")
+    facts = json.loads((tmp_path / "a.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert facts["f0"]["within_50_cents"] == report.within_50_cents
+    assert soundfile.info(tmp_path / "a.wav").frames == 44_100
+
+
+def test_a_failure_leaves_nothing_behind(singer: Singer, song: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(singer.vocoder, "_sing", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        singer.render(song, tmp_path / "a.wav")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_results_go(tmp_path: Path) -> None:
+    song = tmp_path / "my song.flac"
+    other = tmp_path / "my song.mp3"
+    assert place(song, "a/b", None, [song]) == tmp_path / "my song.a_b.wav"
+    assert place(song, "a", tmp_path, [song]) == tmp_path / "my song.a.wav"
+    assert place(song, "a", None, [song, other]) == tmp_path / "my song.flac.a.wav"
+    assert place(song, "a", tmp_path / "x.wav", [song]) == tmp_path / "x.wav"
+    assert place(song, "a", tmp_path / "new", [song, tmp_path / "b"]) == tmp_path / "new" / "my song.a.wav"
+    assert place(song, "a", tmp_path / "folder", [song], ".mp3") == tmp_path / "folder" / "my song.a.mp3"
+    with pytest.raises(UserError, match=r"does not end in \.wav, \.flac, \.mp3, \.ogg"):
+        place(song, "a", tmp_path / "x.aac", [song])
+
+
+def test_the_newest_run_is_taken(tmp_path: Path, run: Path) -> None:
+    with pytest.raises(UserError, match="no run to sing with"):
+        newest_run(tmp_path)
+    for name in ("old", "new"):
+        shutil.copytree(run, tmp_path / name)
+        (tmp_path / name / "best.safetensors").touch()
+    assert newest_run(tmp_path) == tmp_path / "new"
+
+
+def test_a_strip_averages_what_does_not_fit() -> None:
+    strip = Strip(10_000)
+    assert strip.pool == 3
+    strip.put(3, np.arange(9 * 128, dtype=np.float32).reshape(9, 128), np.full(9, 100, np.float32))
+    np.testing.assert_allclose(strip.mel[1:4, 0], [128, 512, 896])
+    assert strip.f0[:5].tolist() == [0, 100, 100, 100, 0]
+
+
+def test_a_listener_hears_it_all_before_it_is_written(singer: Singer, song: Path, tmp_path: Path) -> None:
+    heard: list[tuple[float, int]] = []
+    singer.render(song, tmp_path / "a.wav", listener=lambda at, wav: heard.append((at, len(wav))))
+    sung = json.loads((tmp_path / "a.json").read_text())["f0"]["asked_hz"].split()
+    covered = np.zeros(len(sung), bool)
+    for at, count in heard:
+        start = round(at * 44_100 / 512)
+        assert not covered[start : start + count // 512].any()
+        covered[start : start + count // 512] = True
+    assert covered[np.array(sung, float) > 0].all()
+
+
+def render_with(run: Path, song: Path, out: Path, **settings) -> dict:
+    Singer(Run.open(run), RenderSettings(**{"steps": 2, "speaker": "bass", **settings})).render(song, out)
+    return json.loads(out.with_suffix(".json").read_text())
+
+
+def test_auto_takes_one_whole_key_in_which_the_bass_reaches_the_altos_song(
+    run: Path, song: Path, tmp_path: Path
+) -> None:
+    facts = render_with(run, song, tmp_path / "a.wav", key="auto")
+    assert facts["key"] == -12
+    assert "bass was heard from" in facts["notes"][0]
+    asked = np.array(facts["f0"]["asked_hz"].split(), float)
+    as_it_is = render_with(run, song, tmp_path / "b.wav", key=0.0)
+    there = np.array(as_it_is["f0"]["asked_hz"].split(), float)
+    np.testing.assert_allclose(asked, there / 2, rtol=1e-5)
+    assert any("above what bass reaches" in note and "-12 semitones" in note for note in as_it_is["notes"])
+
+
+def test_a_mixture_lies_between_its_voices_and_can_change(run: Path, song: Path, tmp_path: Path) -> None:
+    sung = {}
+    for name, speaker in (("a", "alto"), ("b", "bass"), ("m", "alto:0.5,bass:0.5"), ("t", "0=alto; 0.1=bass")):
+        render_with(run, song, tmp_path / f"{name}.wav", speaker=speaker)
+        sung[name] = soundfile.read(tmp_path / f"{name}.wav", dtype="float32")[0]
+
+    def distance(one: str, other: str) -> float:
+        mels = [mel.log_mel(torch.from_numpy(sung[name])) for name in (one, other)]
+        return float((mels[0] - mels[1]).abs().mean())
+
+    assert 0 < distance("m", "a") < distance("a", "b")
+    assert 0 < distance("m", "b") < distance("a", "b")
+    assert distance("t", "b") < 0.1 * distance("a", "b")  # it turned before the song's first note
+
+
+def test_the_songs_loudness_and_silence_are_kept_as_asked(run: Path, song: Path, tmp_path: Path) -> None:
+    """Fully asked for, the result's level follows the song's; under the threshold it is silent."""
+
+    def off(**settings: float) -> float:
+        render_with(run, song, tmp_path / "a.wav", depth="float", **settings)
+        sung = torch.from_numpy(soundfile.read(tmp_path / "a.wav", dtype="float32")[0])
+        levels = mel.loudness(sung).numpy()
+        both = (source > -40) & (levels[: len(source)] > -60)
+        return float(np.abs(levels[: len(source)] - source)[both].mean())
+
+    wav, rate = soundfile.read(song, dtype="float32")
+    length = frames.resampled_length(len(wav), rate, 44_100)
+    source = mel.loudness(torch.from_numpy(audio.resample(wav, rate, 44_100, length))).numpy()
+    assert off(loudness=1.0) < min(1.5, 0.6 * off(loudness=0.0))
+    render_with(run, song, tmp_path / "s.wav", threshold=0.0)
+    assert not soundfile.read(tmp_path / "s.wav")[0].any()
+
+
+def test_units_are_taken_from_the_targets_store(run: Path, song: Path, tmp_path: Path, store: Path) -> None:
+    for name, amount in (("a", 0.0), ("b", 1.0)):
+        render_with(run, song, tmp_path / f"{name}.wav", retrieve=amount)
+    assert (tmp_path / "a.wav").read_bytes() != (tmp_path / "b.wav").read_bytes()
+    facts = json.loads((run / "run.json").read_text())
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**facts, "stores": [str(tmp_path / "gone")]}))
+    with pytest.raises(UserError, match=r"cannot be opened(.|\n)*without --retrieve"):
+        Singer(Run.open(tmp_path / "run"), RenderSettings(retrieve=0.5))
+
+
+def test_k_step_starts_nearer_to_the_first_guess_and_no_farther_than_trained(
+    run: Path, song: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="up to 300 noise steps, not 400"):
+        Singer(Run.open(run), RenderSettings(k_step=400))
+    for name, k_step in (("a", 300), ("b", None), ("c", 50)):
+        render_with(run, song, tmp_path / f"{name}.wav", k_step=k_step)
+    a, b, c = ((tmp_path / f"{name}.wav").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_slices_sampled_at_once_sound_as_one_by_one(run: Path, tmp_path: Path, song: Path) -> None:
+    wav, rate = soundfile.read(song, dtype="float32")
+    short, gap = wav[: 2 * rate], np.zeros(2 * rate, np.float32)
+    soundfile.write(tmp_path / "s.flac", np.concatenate([wav, gap, short, gap, short[: 3 * rate // 2]]), rate)
+    mels = []
+    for batch in (1, 3):
+        render_with(run, tmp_path / "s.flac", tmp_path / "a.wav", batch=batch, precision="fp32")
+        mels.append(mel.log_mel(torch.from_numpy(soundfile.read(tmp_path / "a.wav", dtype="float32")[0])))
+    assert (mels[0] - mels[1]).abs().mean() < 0.02
+
+
+def test_a_region_of_any_length_is_sung_piece_by_piece(run: Path, tmp_path: Path, song: Path, monkeypatch) -> None:
+    """A minute and a half without silence: no piece of mel or sound is longer than a slice, and none is missing."""
+    monkeypatch.setattr(
+        "svc.stages.rendering.render.load_vocoder", lambda *_: SourceFilter(SourceFilterNet(Shape(32, 2)), {})
+    )
+    singer = Singer(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=1))
+    wav, rate = soundfile.read(song, dtype="float32")
+    soundfile.write(tmp_path / "long.flac", np.tile(wav[rate : 2 * rate], 90), rate)
+    sizes: list[int] = []
+    stream = singer.vocoder.stream
+
+    def spied(mels, f0):
+        def noted():
+            for one in mels:
+                sizes.append(len(one))
+                yield one
+
+        for piece in stream(noted(), f0):
+            sizes.append(len(piece) // frames.MEL_HOP)
+            yield piece
+
+    monkeypatch.setattr(singer.vocoder, "stream", spied)
+    report = singer.render(tmp_path / "long.flac", tmp_path / "r.wav")
+    assert soundfile.info(tmp_path / "r.wav").frames == frames.resampled_length(90 * rate, rate, 44_100)
+    assert max(sizes) <= frames.seconds_to_mel_frames(15) + 2 * CONTEXT
+    assert sum(sizes) == pytest.approx(2 * 90 * 44_100 / 512, abs=200)
+    assert report.within_50_cents > 0.9  # where the second is begun again, f0 jumps
