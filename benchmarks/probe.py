@@ -20,10 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.stats import spearmanr
-from svc.stages.extraction.extract import extract
 from svc.stages.progress import Progress
 from svc.stages.run import Run
-from svc.stages.settings import PRESETS, ExtractSettings, TrainSettings
+from svc.stages.settings import PRESETS, TrainSettings
 from svc.stages.training.compare import convert, parallel_songs
 from svc.stages.training.dataset import Corpus, gather_corpus
 from svc.stages.training.probe import Probe
@@ -31,7 +30,7 @@ from svc.stages.training.team import Team
 from svc.stages.training.train import train
 from svc.stages.training.trainer import Trainer
 from svc.store import Clip, open_store
-from units import Told, material
+from units import Told, material, with_warps
 
 
 class Watched(Trainer):
@@ -79,8 +78,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     store, same = material(asked.folder)
-    warped = asked.folder / "warped.zarr"
-    extract([asked.folder / "corpus"], warped, ExtractSettings(encoder="mini", warps=(-4, -2, 2, 4)))
+    warped = with_warps(asked.folder)
     chosen = warped if asked.warps else store
     settings = dataclasses.replace(PRESETS["tiny"], steps=asked.steps, validate_every=asked.every, seed=asked.seed)
     out = asked.folder / f"probe-{'warps' if asked.warps else 'plain'}-{asked.steps}-{asked.seed}"

@@ -1,10 +1,11 @@
 """Which units convert better: the table of `svc train --compare` on parallel singers, and each row judged as a song.
 
-    python benchmarks/units.py demo --kinds 128,256,512,hidden --steps 600 [--seed 0]
+    python benchmarks/units.py demo --kinds 128,256,512,hidden --steps 600 [--warps] [--seed 0]
 
 FOLDER gets the demo's two singers with the phones beside their phrases, and songs that both sing, which are the truth;
 what is there already is used again. The first table is what `--compare --truth` prints: distances of mels, both ways.
-The second renders the source's songs as the target and judges the sound, as `svc evaluate` does.
+The second renders the source's songs as the target and judges the sound, as `svc evaluate` does. With --warps training
+hears warped voices too (svc extract --warps).
 """
 
 from __future__ import annotations
@@ -51,18 +52,27 @@ def material(folder: Path, singers: Singers = SINGERS) -> tuple[Path, Path]:
     return stores
 
 
+def with_warps(folder: Path) -> Path:
+    """The store of what the singers sing apart, with warped voices too."""
+    store = folder / "warped.zarr"
+    extract([folder / "corpus"], store, ExtractSettings(encoder="mini", warps=(-4, -2, 2, 4)))
+    return store
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kinds", default="128,256,512,768,1024,hidden")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--warps", action="store_true", help="train on the warped voices too")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     store, same = material(asked.folder)
+    store = with_warps(asked.folder) if asked.warps else store
     settings = dataclasses.replace(PRESETS["tiny"], steps=asked.steps, seed=asked.seed)
     kinds = asked.kinds.split(",")
-    out = asked.folder / f"steps-{asked.steps}-seed-{asked.seed}"
+    out = asked.folder / f"{'warps' if asked.warps else 'plain'}-{asked.steps}-{asked.seed}"
     lines = compare([str(store)], out, settings, kinds, str(same), "cpu", Told())
     print("\n" + "\n".join(table(lines)) + "\n", flush=True)
     truth = Truth(SINGERS)

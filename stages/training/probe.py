@@ -4,6 +4,10 @@ A few held-out utterances are sung by another voice, or in another key where the
 out are judged against what would be right of them, which is known without any recording of it: the sounds are the
 source's, the voice and the f0 are those asked for, and the mel lives as much as the voice's own do. Each is a share
 between 0 and 1 of what the same judges give to held-out recordings; the score is their geometric mean.
+
+Where the store has warped voices (`svc extract --warps`) there is a conversion whose truth is known: a held-out
+utterance heard from another throat, sung by its own voice, is the recording. The score is then multiplied by how much of
+the warp was undone.
 """
 
 from __future__ import annotations
@@ -94,9 +98,12 @@ class Probe:
         augmentation = Augmentation({}, 0.0, warps)
         self.warped = Crops(corpus.held_out, corpus.speakers, units, FRAMES, SONGS, seed, augmentation)
         turns = sorted(warps)
+        # Every voice of a turn another warp, until each song had each of them.
         self.mirrors = [
-            replace(song.cut, warp=turns[number % len(turns)]) for number, song in enumerate(self.songs) if turns
-        ]
+            replace(song.cut, warp=turns[(turn + number) % len(turns)])
+            for turn in range(len(turns))
+            for number, song in enumerate(self.songs)
+        ][:SONGS]
         self.recorded: Heard | None = None
         self._variances: dict[int, Tensor] = {}
 
@@ -128,8 +135,10 @@ class Probe:
                 frames = song.cut.stop - song.cut.start
                 name = f"{song.cut.clip.id} by {self.corpus.speakers[song.voice]} {song.key:+d}"
                 board.song(step, name, mel[number, :frames], f0[number, :frames])
-        unwarped = {"unwarped": self.unwarp(model, projection)} if self.mirrors else {}
-        return {**asdict(heard), **unwarped, "score": heard.score}
+        if not self.mirrors:
+            return {**asdict(heard), "score": heard.score}
+        unwarped = self.unwarp(model, projection)
+        return {**asdict(heard), "unwarped": unwarped, "score": heard.score * max(0.0, unwarped)}
 
     def unwarp(self, model: Diffusion, projection: nn.Module) -> float:
         """How much of a warp the model undoes: a conversion of which the truth is known, the recording itself.

@@ -18,7 +18,7 @@ from svc.stages.progress import Progress
 from svc.stages.run import Run
 from svc.stages.settings import ExtractSettings
 from svc.stages.training import probe as probing
-from svc.stages.training.dataset import Augmentation, Corpus, Crops, Cut, gather_corpus
+from svc.stages.training.dataset import Augmentation, Corpus, Crops, Cut, collate, gather_corpus
 from svc.stages.training.team import Team
 from svc.stages.training.train import train
 from svc.stages.training.trainer import Trainer
@@ -104,13 +104,15 @@ def test_a_warp_undone_is_one_and_a_copy_of_what_was_put_in_is_zero(
     train([warped], tmp_path / "r", train_settings, only="units")
     trainer = Trainer(Run.open(tmp_path / "r"), voices, train_settings, Team("cpu"))
     probe = trainer.probe
+    assert len({(cut.clip.id, cut.warp) for cut in probe.mirrors}) == len(probe.mirrors) == 2 * len(probe.songs)
     assert {cut.warp for cut in probe.mirrors} == {-3, 4}
 
+    arrays = collate([probe.warped.read(cut) for cut in probe.mirrors], probing.FRAMES)
+
     def recorded(*_: object) -> torch.Tensor:
-        return torch.from_numpy(probe._collate(probe.warped)["mel"])
+        return torch.from_numpy(arrays["mel"])
 
     def put_in(*_: object) -> torch.Tensor:
-        arrays = probe._collate(probe.warped)
         rows = zip(arrays["mel"], arrays["f0"] * arrays["voiced"], probe.mirrors, strict=True)
         return torch.from_numpy(np.stack([shift_formants(mel, f0, cut.warp) for mel, f0, cut in rows]))
 
@@ -124,7 +126,9 @@ def test_a_run_logs_it_and_keeps_to_the_columns_that_it_began_with(
 ) -> None:
     settings = dataclasses.replace(train_settings, steps=4, validate_every=2, unit_steps=10)
     train([warped], tmp_path / "r", settings)
-    assert all("unwarped" in json.loads(line) for line in (tmp_path / "r" / "log.jsonl").read_text().splitlines())
+    for line in map(json.loads, (tmp_path / "r" / "log.jsonl").read_text().splitlines()):
+        shares = [line[name] for name in ("words", "voice", "in_tune", "lively")]
+        assert line["score"] == pytest.approx(np.prod(shares) ** 0.25 * max(0, line["unwarped"]), abs=1e-3)
     shutil.copytree(store, tmp_path / "s.zarr")
     begun, whole = (tmp_path / name for name in ("begun", "whole"))
     train([tmp_path / "s.zarr"], whole, settings)
