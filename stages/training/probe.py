@@ -6,8 +6,8 @@ source's, the voice and the f0 are those asked for, and the mel lives as much as
 between 0 and 1 of what the same judges give to held-out recordings; the score is their geometric mean.
 
 Where the store has warped voices (`svc extract --warps`) there is a conversion whose truth is known: a held-out
-utterance heard from another throat, sung by its own voice, is the recording. The score is then multiplied by how much of
-the warp was undone.
+utterance heard from another throat, sung by its own voice, is the recording. The score is then multiplied by how much
+of the warp was undone.
 """
 
 from __future__ import annotations
