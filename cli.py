@@ -135,7 +135,13 @@ def compact(store: str) -> None:
 @click.option("--seed", type=int, help="Everything random follows from it.  [default: 0]")
 @click.option("--base", type=PATH, metavar="RUN", help="Begin with the units and weights of another run.")
 @click.option("--only", type=click.Choice(["units", "diffusion", "vocoder"]), help="Train one part.")
-@click.option("--compare", metavar="WIDTHS", help="Units of several widths or kinds in a table: 128,256,512,hidden.")
+@click.option(
+    "--compare",
+    metavar="[WIDTHS]",
+    is_flag=False,
+    flag_value="128,256,512,768,hidden",
+    help="Units of several widths or kinds in a table.  [without WIDTHS: 128,256,512,768,hidden]",
+)
 @click.option("--truth", metavar="STORE", help="For --compare: the voices' same songs, to convert and measure by.")
 @click.option("--resume", is_flag=True, help="Insist that there is a run to go on with.")
 @click.option("--show", is_flag=True, help="Print the settings and do nothing.")
@@ -185,15 +191,17 @@ def train(
         return
     if resume and not (out / "run.json").exists():
         raise click.UsageError(f"there is no run in {out} to resume")
-    if compare and only in ("diffusion", "vocoder"):
+    if truth is not None and compare is None:
+        raise click.UsageError("--truth is what --compare converts and measures by; give both")
+    if compare is not None and only in ("diffusion", "vocoder"):
         raise click.UsageError("--compare is about units; leave --only out")
-    if compare:
+    if compare is not None:
         from .stages.training.compare import compare as run_compare
         from .stages.training.compare import table
 
         out = out.with_name(f"{out.name}.compare") if out_is_default else out
         with checked_settings():
-            kinds = compare.split(",")
+            kinds = [kind.strip() for kind in compare.split(",")]
             lines = run_compare(stores, out, settings, kinds, truth, device, Terminal())
         for line in table(lines):
             click.echo(line)

@@ -29,6 +29,7 @@ from ..errors import UserError
 from ..progress import Progress
 from ..run import Run, fork_generator
 from ..settings import TrainSettings
+from ..settings.train import UNITS
 from .dataset import Corpus, Crops, gather_corpus, to_batch
 from .labels import labels_of
 from .probe import JUDGED_DB
@@ -101,6 +102,8 @@ def compare(
     """
     progress = progress or Progress()
     asked = [of_kind(settings, kind) for kind in kinds]
+    if twice := [kind for kind in kinds if kinds.count(kind) > 1]:
+        raise UserError(f"units {twice[0]} are asked for twice")
     corpus = gather_corpus([open_store(path) for path in stores], progress)
     pairs = [] if truth is None else parallel_songs(truth, corpus)
     lines = []
@@ -208,6 +211,10 @@ def of_kind(settings: TrainSettings, kind: str) -> TrainSettings:
 
     Raises ValueError for what is neither.
     """
+    if kind not in UNITS and not kind.removeprefix("linear-").isdigit():
+        raise ValueError(
+            f"{kind!r} is no width and no kind of units; give such as 256, or {', '.join(UNITS)}, linear-512"
+        )
     if kind.isdigit():
         return dataclasses.replace(settings, units="soft", unit_dim=int(kind))
     if kind.startswith("linear-") and kind.removeprefix("linear-").isdigit():

@@ -105,7 +105,7 @@ def test_kinds_by_name() -> None:
     settings = TrainSettings()
     assert of_kind(settings, "512") == dataclasses.replace(settings, unit_dim=512)
     assert of_kind(settings, "linear-128") == dataclasses.replace(settings, units="linear", unit_dim=128)
-    with pytest.raises(ValueError, match="'plenty' is not known"):
+    with pytest.raises(ValueError, match="'plenty' is no width and no kind"):
         of_kind(settings, "plenty")
 
 
