@@ -222,9 +222,10 @@ def main() -> None:
             look = partial(mel_error, way.model, tiny.trainer.held_out, corpus, units, 20)
             steps, error, reached = reach(step, look, options.seconds, options.target)
             run = tiny.trainer.run if way is tiny else same.trainer.run  # whose units it sings
-            way_gone = f"{convert(way.model, run, corpus, pairs, 'cpu', Progress())[1]:.1%}" if pairs else "-"
+            gone = convert(way.model, run, corpus, pairs, "cpu", Progress())[1] if pairs else float("nan")
+            told = f"{gone:.1%}" if gone > -1 else "-" if not pairs else "it does not sing yet"
             when = "not" if reached is None else f"{reached:.0f}"
-            print(f"| {label} | {steps} | {error:.3f} | {when} | {way_gone} |", flush=True)
+            print(f"| {label} | {steps} | {error:.3f} | {when} | {told} |", flush=True)
         few, many = (
             mel_error(tiny.model, tiny.trainer.held_out, corpus, tiny.trainer.projection, n) for n in (10, 100)
         )

@@ -168,10 +168,12 @@ class Waveform:
     def f0(self, settings: PitchSettings) -> NDArray[np.float32]:
         return pitch.track(self.at(frames.MEL_RATE), settings)
 
-    def warped(self, semitones: int) -> Tensor:
-        """What the encoder is to hear, float32 (samples,): with formants that much higher, or as it is for 0."""
-        wav = torch.from_numpy(self.at(frames.CONTENT_RATE))
-        return formants.move_formants(wav, frames.CONTENT_RATE, semitones) if semitones else wav
+    def warp(self, semitones: int) -> Waveform:
+        """Have the encoder hear another throat: its samples' formants are moved up by that much. Returns itself."""
+        if semitones:
+            wav = torch.from_numpy(self.at(frames.CONTENT_RATE))
+            self._at[frames.CONTENT_RATE] = formants.move_formants(wav, frames.CONTENT_RATE, semitones).numpy()
+        return self
 
     def hidden(self, content: Content, layers: Iterable[int]) -> dict[str, NDArray[np.float16]]:
         """Hidden states by column name, as stored. Raises ArithmeticError when one does not fit float16."""

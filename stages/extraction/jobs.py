@@ -214,7 +214,7 @@ class Started:
                     wave = Waveform(
                         reader.read(row.start, row.end), recording.sample_rate, row.mel_frames, [self._rate]
                     )
-                    waves[number].set_result(wave)
+                    waves[number].set_result(wave.warp(self.job.warp))
                     del waiting[number]
         except BaseException as error:
             for number in waiting:
@@ -245,12 +245,12 @@ class Started:
                     self._results[number].set_exception(error)
                 else:
                     waves[number] = wave.result()
-            content, names, warp = self.bench.content, self.job.names, self.job.warp
+            content, names = self.bench.content, self.job.names
             layers = _layers(self.job.columns, content.layers)
-            wavs = [wave.warped(warp) for wave in waves.values()]
+            wavs = [torch.from_numpy(wave.at(frames.CONTENT_RATE)) for wave in waves.values()]
             for number, states in zip(waves, content.encode_batch(wavs, layers), strict=True):
                 try:
-                    self._results[number].set_result(of_content(content, states, names, warp))
+                    self._results[number].set_result(of_content(content, states, names, self.job.warp))
                 except ArithmeticError as error:
                     self._results[number].set_exception(error)
         except BaseException as error:
