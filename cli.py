@@ -66,6 +66,7 @@ def main() -> None:
 @click.option("--f0-max", type=float, help="Hz.  [default: 1100]")
 @click.option("--slice-db", type=float, help="Silence, in dB under the loudest moment.  [default: -40]")
 @click.option("--shifts", help="Mels moved by semitones to augment training with, such as -4,4.")
+@click.option("--warps", help="Hidden states of voices with formants moved by semitones, such as -4,4.")
 @click.option("--precision", help="The encoder's arithmetic: fp32, bf16 or fp16.  [default: fp32]")
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--workers", default=0, metavar="N", help="Compute in N processes.  [default: threads of this one]")
@@ -78,6 +79,7 @@ def extract(
     store: str | None,
     layers: str | None,
     shifts: str | None,
+    warps: str | None,
     check: bool,
     dry_run: bool,
     as_json: bool,
@@ -91,8 +93,12 @@ def extract(
     with checked_settings():
         from .stages.settings import ExtractSettings
 
-        wanted = _numbers("shifts", shifts) or ()
-        settings = ExtractSettings(layers=_numbers("layers", layers), shifts=wanted, **options)
+        settings = ExtractSettings(
+            layers=_numbers("layers", layers),
+            shifts=_numbers("shifts", shifts) or (),
+            warps=_numbers("warps", warps) or (),
+            **options,
+        )
     from .stages.extraction.extract import extract as run_extract
 
     report = run_extract(corpora, store or str(_beside(corpora[0], ".zarr")), settings, Terminal(), dry_run, check)
@@ -119,7 +125,13 @@ def extract(
 @click.option("--seed", type=int, help="Everything random follows from it.  [default: 0]")
 @click.option("--base", type=PATH, metavar="RUN", help="Begin with the units and weights of another run.")
 @click.option("--only", type=click.Choice(["units", "diffusion", "vocoder"]), help="Train one part.")
-@click.option("--compare", metavar="WIDTHS", help="Units of several widths or kinds in a table: 128,256,512,hidden.")
+@click.option(
+    "--compare",
+    metavar="[WIDTHS]",
+    is_flag=False,
+    flag_value="128,256,512,768,hidden",
+    help="Units of several widths or kinds in a table.  [without WIDTHS: 128,256,512,768,hidden]",
+)
 @click.option("--truth", metavar="STORE", help="For --compare: the voices' same songs, to convert and measure by.")
 @click.option("--resume", is_flag=True, help="Insist that there is a run to go on with.")
 @click.option("--show", is_flag=True, help="Print the settings and do nothing.")
@@ -175,15 +187,17 @@ def train(
         return
     if resume and not (out / "run.json").exists():
         raise click.UsageError(f"there is no run in {out} to resume")
-    if compare and only in ("diffusion", "vocoder"):
+    if truth is not None and compare is None:
+        raise click.UsageError("--truth is what --compare converts and measures by; give both")
+    if compare is not None and only in ("diffusion", "vocoder"):
         raise click.UsageError("--compare is about units; leave --only out")
-    if compare:
+    if compare is not None:
         from .stages.training.compare import compare as run_compare
         from .stages.training.compare import table
 
         out = out.with_name(f"{out.name}.compare") if out_is_default else out
         with checked_settings():
-            kinds = compare.split(",")
+            kinds = [kind.strip() for kind in compare.split(",")]
             lines = run_compare(stores, out, settings, kinds, truth, device, Terminal())
         for line in table(lines):
             click.echo(line)

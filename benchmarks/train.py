@@ -1,6 +1,6 @@
 """Training beside the peers' way, in one run: steps a second, what equal time reaches, and how few evaluations do.
 
-python benchmarks/train.py [--store voices.zarr] [--seconds 120] [--threads 1]
+python benchmarks/train.py [--store voices.zarr [--truth same_songs.zarr]] [--seconds 540] [--threads 1]
 
 The peers' way (Diff-SVC's) is written here in a few lines: features of each utterance in .npy files that are loaded
 whole at every step, units repeated to the mel's rate, mel scaled to [-1, 1] bin by bin, a WaveNet of 20 layers of 384
@@ -31,6 +31,7 @@ from svc.stages.extraction.extract import extract
 from svc.stages.progress import Progress
 from svc.stages.run import Run, fork_generator
 from svc.stages.settings import PRESETS, ExtractSettings, TrainSettings
+from svc.stages.training.compare import convert, parallel_songs
 from svc.stages.training.dataset import Corpus, Crops, gather_corpus, random, to_batch
 from svc.stages.training.team import Team
 from svc.stages.training.train import train
@@ -39,7 +40,8 @@ from svc.store import open_store
 
 LIMIT = 430  # mel frames of a held-out utterance that are sampled, 5 s
 JUDGED = 2  # held-out utterances
-CHECKS = 3  # looks at the held-out error on the way
+SUNG = 4  # conversions that are held against the truth
+CHECKS = 4  # looks at the held-out error on the way
 LOWEST, HIGHEST = -11.52, 3.0  # ln mel is held to: what has learnt little would be off beyond all measure
 
 
@@ -181,7 +183,8 @@ def make_store(folder: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--store", help="what to train on; two synthetic voices without")
-    parser.add_argument("--seconds", type=float, default=120, help="CPU seconds that each way trains for")
+    parser.add_argument("--truth", help="a store of songs that both voices sing, to convert and measure by")
+    parser.add_argument("--seconds", type=float, default=540, help="CPU seconds that each way trains for")
     parser.add_argument("--target", type=float, default=1.0, help="held-out mel error to reach, in ln mel")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
@@ -207,8 +210,9 @@ def main() -> None:
         print("\n| a step of 8 x 2 s | steps/s | ratio |\n|---|---|---|")
         for way, rate in rates.items():
             print(f"| {way} | {rate:.3f} | {rate / slow:.2f} |")
+        pairs = parallel_songs(options.truth, corpus)[:SUNG] if options.truth else []
         head = f"| {options.seconds:.0f} CPU-seconds | steps | held-out mel error | CPU-seconds to {options.target:g} |"
-        print(f"\n{head}\n|---|---|---|---|")
+        print(f"\n{head} of the way to B |\n|---|---|---|---|---|")
         for label, way, step in (
             ("peers, 20 x 384, fp32", peers, peers.train_step),
             ("svc, 20 x 384", same, same.train_step),
@@ -217,7 +221,11 @@ def main() -> None:
             units = projection if way is not tiny else tiny.trainer.projection
             look = partial(mel_error, way.model, tiny.trainer.held_out, corpus, units, 20)
             steps, error, reached = reach(step, look, options.seconds, options.target)
-            print(f"| {label} | {steps} | {error:.3f} | {'not' if reached is None else f'{reached:.0f}'} |", flush=True)
+            run = tiny.trainer.run if way is tiny else same.trainer.run  # whose units it sings
+            gone = convert(way.model, run, corpus, pairs, "cpu", Progress())[1] if pairs else float("nan")
+            told = f"{gone:.1%}" if gone > -1 else "-" if not pairs else "it does not sing yet"
+            when = "not" if reached is None else f"{reached:.0f}"
+            print(f"| {label} | {steps} | {error:.3f} | {when} | {told} |", flush=True)
         few, many = (
             mel_error(tiny.model, tiny.trainer.held_out, corpus, tiny.trainer.projection, n) for n in (10, 100)
         )

@@ -30,7 +30,9 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist") from error
     except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
-        raise UserError(f"{path} is damaged, or no checkpoint of svc: {error}") from error
+        raise UserError(
+            f"{path} is damaged, or no checkpoint of svc: {error}. Restore it from a copy, or train anew: another --out"
+        ) from error
 
 
 def prefixed(prefix: str, module: nn.Module) -> dict[str, Tensor]:

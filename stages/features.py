@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..pipeline import audio, frames, mel
+from ..pipeline import audio, formants, frames, mel
 from ..pipeline.audio import Recording
 from ..pipeline.encoder.content import Content, weights_hash
 from ..pipeline.pitch import pitch
@@ -36,17 +36,26 @@ def identity(slices: SliceSettings) -> dict[str, Any]:
 
 
 def content_columns(
-    encoder: dict[str, Any], origin: str, precision: str, layers: Iterable[int], head: dict[str, Any] | None
+    encoder: dict[str, Any],
+    origin: str,
+    precision: str,
+    layers: Iterable[int],
+    head: dict[str, Any] | None,
+    warped: Iterable[tuple[int, int]] = (),
 ) -> list[Column]:
-    """The encoder's columns: its hidden layers, and its units where it has a soft head.
+    """The encoder's columns: its hidden layers, its units where it has a soft head, and layers of warped voices.
 
-    `encoder` is what `Content.describe` says, `head` what `describe_head` does.
+    `encoder` is what `Content.describe` says, `head` what `describe_head` does; `warped` are (semitones, layer).
     """
     made_by = {"encoder": encoder, "precision": precision, "algorithm": ALGORITHM}
     table = [
         Column(f"hidden/{layer}", UNIT, "float16", encoder["hidden_size"], "1", {**made_by, "layer": layer}, origin)
         for layer in layers
     ]
+    for semitones, layer in sorted(warped):
+        settings = {**made_by, "layer": layer, "formants": {**formants.SETTINGS, "semitones": semitones}}
+        name = hidden_name(layer, semitones)
+        table.append(Column(name, UNIT, "float16", encoder["hidden_size"], "1", settings, origin))
     if head is not None:
         table.append(Column(SOFT, UNIT, "float16", head["width"], "1", {**made_by, "head": head}, origin))
     return table
@@ -57,6 +66,20 @@ def describe_head(content: Content) -> dict[str, Any] | None:
     if content.head is None:
         return None
     return {"kind": "hubert-soft", "sha256": weights_hash(content.head), "width": content.head.unit_dim}
+
+
+WARPED = re.compile(r"hidden_(up|down)(\d+)/(\d+)")
+
+
+def hidden_name(layer: int, semitones: int = 0) -> str:
+    """Of a layer's column, heard of the utterance with its formants moved: `hidden/12`, `hidden_up4/12`."""
+    return f"hidden{'' if semitones == 0 else f'_up{semitones}' if semitones > 0 else f'_down{-semitones}'}/{layer}"
+
+
+def warp_of(name: str) -> tuple[int, int] | None:
+    """Semitones and layer of a warped voice's column: (4, 12) of `hidden_up4/12`; None of other columns."""
+    match = WARPED.fullmatch(name)
+    return None if match is None else (int(match[2]) * (1 if match[1] == "up" else -1), int(match[3]))
 
 
 SHIFTED = re.compile(r"mel_(up|down)/(\d+)")
@@ -145,6 +168,13 @@ class Waveform:
     def f0(self, settings: PitchSettings) -> NDArray[np.float32]:
         return pitch.track(self.at(frames.MEL_RATE), settings)
 
+    def warp(self, semitones: int) -> Waveform:
+        """Have the encoder hear another throat: its samples' formants are moved up by that much. Returns itself."""
+        if semitones:
+            wav = torch.from_numpy(self.at(frames.CONTENT_RATE))
+            self._at[frames.CONTENT_RATE] = formants.move_formants(wav, frames.CONTENT_RATE, semitones).numpy()
+        return self
+
     def hidden(self, content: Content, layers: Iterable[int]) -> dict[str, NDArray[np.float16]]:
         """Hidden states by column name, as stored. Raises ArithmeticError when one does not fit float16."""
         states = content.encode(torch.from_numpy(self.at(frames.CONTENT_RATE)), tuple(layers))
@@ -153,18 +183,20 @@ class Waveform:
 
 def is_content(name: str) -> bool:
     """Whether a column is the encoder's."""
-    return name == SOFT or name.startswith("hidden/")
+    return name == SOFT or name.startswith("hidden/") or warp_of(name) is not None
 
 
 def of_content(
-    content: Content, states: Mapping[int, Tensor], names: Collection[str]
+    content: Content, states: Mapping[int, Tensor], names: Collection[str], semitones: int = 0
 ) -> dict[str, NDArray[np.float16]]:
     """What one clip's hidden states give for the columns `names`, as stored: float16 (unit frames, width).
+
+    `semitones` is how its formants were moved before.
 
     Raises:
         ArithmeticError: a value is not finite, or beyond float16.
     """
-    kept = {f"hidden/{layer}": state for layer, state in states.items()}
+    kept = {hidden_name(layer, semitones): state for layer, state in states.items()}
     if SOFT in names and content.head is not None:
         kept[SOFT] = content.head.units(states[content.layers])
     values = {name: kept[name].cpu().numpy().astype(np.float16) for name in names}

@@ -1,7 +1,7 @@
 """Parallel singers as a corpus and as truth: what a conversion of one's song into the other's voice should have been.
 
-The folder holds `corpus/SINGER/*.wav`, phrases of each that are not the same; `songs/*.wav`, by the source; and
-`singers.json`, from which all of it, and the truth, is made again to the sample.
+The folder holds `corpus/SINGER/*.wav`, phrases of each that are not the same, with their phones in `*.lab` beside them;
+`songs/*.wav`, by the source; and `singers.json`, from which all of it, and the truth, is made again to the sample.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Singers:
         description = json.dumps({"made": "svc", **asdict(self)}, indent=1) + "\n"
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / FILE).exists() or (folder / FILE).read_text("utf-8") != description:
-            for path in [*folder.glob("corpus/*/phrase_*.wav"), *folder.glob("songs/*.wav")]:
+            for path in [*folder.glob("corpus/*/phrase_*.*"), *folder.glob("songs/*.wav")]:
                 path.unlink()  # of other singers
         write_whole(folder / FILE, description.encode())
         wanted: list[tuple[Path, Voice, Score, int]] = []
@@ -89,6 +89,9 @@ class Singers:
                     aside = path.with_suffix(".partial")
                     audio.write(aside, sing(score, voice, seed))
                     aside.replace(path)
+                lab = path.with_suffix(".lab")
+                if path.parent.parent.name == "corpus" and not lab.exists():
+                    write_whole(lab, score.lab().encode())
                 bar.advance()
 
     @classmethod

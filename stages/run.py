@@ -97,6 +97,11 @@ class Run:
         settings = self.facts["settings"]
         return Diffusion(self.shape(), settings["objective"], settings["depth"])
 
+    def begun_with(self, columns: dict[int, str]) -> dict[int, str]:
+        """Of the store's columns that vary what training sees, by semitones: those that were there when it began."""
+        known = self.facts.get("augmented", columns.values())
+        return {semitones: name for semitones, name in columns.items() if name in known}
+
     def load_units(self) -> tuple[Codebook, nn.Module]:
         """The codes, and what makes units of the column that they come from.
 

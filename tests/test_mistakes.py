@@ -209,13 +209,34 @@ def test_old_features_and_pickles_of_other_programs(tmp_path: Path, run: Path, s
 
     shutil.copytree(run, tmp_path / "r")
     torch.save({"model": {}}, tmp_path / "r" / "best.safetensors")
-    told(svc("render", song, "-m", tmp_path / "r"), 2, "best.safetensors is damaged, or no checkpoint of svc")
+    told(svc("render", song, "-m", tmp_path / "r"), 2, "best.safetensors is damaged, or no checkpoint", "another --out")
 
 
 def test_a_run_goes_on_and_never_starts_at_0_again(tmp_path: Path, store: Path, run: Path) -> None:
     told(svc("train", "--store", store, "--out", tmp_path / "nowhere", "--resume"), 2, "no run in", "to resume")
     shutil.copytree(run, tmp_path / "r")
     told(svc("train", "--store", store, "--out", tmp_path / "r"), 2, "begun with other settings", "another --out")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["--unit-dim", 0], "unit_dim must be at least 1"),
+        (["--preset", "huge"], "choose tiny, base, large"),
+        (["--compare", ""], "no width and no kind of units; give such as 256"),
+        (["--compare", "256,wide"], "'wide' is no width and no kind of units"),
+        (["--compare", "256,256"], "units 256 are asked for twice"),
+        (["--compare", "--only", "diffusion"], "--compare is about units"),
+        (["--truth", "songs.zarr"], "--truth is what --compare converts and measures by"),
+        (["--base", "nothere"], "nothere is no run"),
+        (["--units", "hubert-soft"], "svc extract --encoder hubert-soft"),
+    ],
+)
+def test_what_cannot_be_trained_is_told_before_anything_is_written(
+    tmp_path: Path, store: Path, given: list[object], says: str
+) -> None:
+    told(svc("train", "--store", store, "--out", tmp_path / "r", "--preset", "tiny", *given), 2, says)
+    assert not list(tmp_path.rglob("*.safetensors"))
 
 
 def test_damage_is_told_with_what_mends_it(tmp_path: Path, corpus: Path, store: Path) -> None:

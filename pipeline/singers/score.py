@@ -72,6 +72,11 @@ class Score:
         at = slice(CENTRE, None, MEL_HOP // STEP)
         return np.where(self.voice[at] > VOICED, self.f0[at], 0.0).astype(np.float32)
 
+    def lab(self) -> str:
+        """The phones as lines `START END PHONE`, in seconds: a .lab file."""
+        spans = zip(self.bounds[:-1], self.bounds[1:], self.phones, strict=True)
+        return "".join(f"{start:.5f} {end:.5f} {phone}\n" for start, end, phone in spans)
+
     def labels_at(self, seconds: NDArray[Any]) -> NDArray[np.int64]:
         """Numbers of the phones (`phones.NAMES`) sounding at those times."""
         place = np.clip(np.searchsorted(self.bounds, seconds, "right") - 1, 0, len(self.phones) - 1)

@@ -25,7 +25,7 @@ from .quality import shown
 FRAMES = 430  # mel frames of what is sung, 5 s
 STEPS = 20  # evaluations of the sampler
 SONGS = 2
-SHARES = ("words", "voice", "in_tune", "lively", "score")  # what the jury says at each validation (`probe`)
+SHARES = ("words", "voice", "in_tune", "lively", "unwarped", "score")  # what the jury says at each validation (`probe`)
 
 
 def report_training(path: Path, device: str = "auto", verdict: str = "") -> Path:
@@ -59,7 +59,8 @@ def report_training(path: Path, device: str = "auto", verdict: str = "") -> Path
         f"{', '.join(corpus.speakers)}: {len(corpus.train)} utterances, {len(corpus.held_out)} held out.",
         *([verdict] if verdict else []),
         f"The checkpoint that sings is of step {step}. words, voice, in tune and lively are shares of what the run's "
-        f"jury grants to recordings, of held-out utterances sung by another voice; score is their geometric mean.",
+        f"jury grants to recordings, of held-out utterances sung by another voice; score is their geometric mean"
+        + (", times unwarped: how much of another throat the model undoes." if "unwarped" in best else "."),
     ]
     page = run.path / "report.html"
     write_page(page, f"{run.name}: what training reached", notes, [("Validations", table)], sections)

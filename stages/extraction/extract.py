@@ -20,7 +20,7 @@ from ...store.schema import Column, Pack, PackSize, Utterance
 from ...store.writer import Writer, check_ours, open_writer
 from ..devices import pick_device
 from ..errors import UserError
-from ..features import identity, is_content
+from ..features import identity, is_content, warp_of
 from ..parallel import singers_of
 from ..progress import Progress
 from ..settings import ExtractSettings
@@ -273,17 +273,18 @@ def _without_strangers(
 
 
 def _jobs(writer: Writer, want: Wanted, heard: Survey, lacking: dict[str, list[int]], recipe: Recipe) -> Iterator[Job]:
-    """For each pack a job of the encoder and one of the signal, of the cells that are missing."""
-    by_job: dict[tuple[int, bool], list[Column]] = defaultdict(list)
+    """For each pack a job of the encoder, one a warp, and one of the signal, of the cells that are missing."""
+    by_job: dict[tuple[int, bool, int], list[Column]] = defaultdict(list)
     for name, numbers in lacking.items():
         for number in numbers:
-            by_job[number, is_content(name)].append(want.columns[name])
-    for number, encodes in sorted(by_job):
+            warp, _ = warp_of(name) or (0, 0)
+            by_job[number, is_content(name), warp].append(want.columns[name])
+    for number, encodes, warp in sorted(by_job):
         pack: Pack = writer.packs[number]
         sources: dict[str, Source] = {
             row.audio: heard.heard[row.audio].source for row in pack.rows if row.audio in heard.heard
         }
-        yield Job(recipe, pack, tuple(by_job[number, encodes]), sources)
+        yield Job(recipe, pack, tuple(by_job[number, encodes, warp]), sources)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from ...store.folder import open_folder
 from ...store.receipts import Receipt
 from ...store.schema import Column, Pack, PackSize, Row
 from ..errors import UserError
-from ..features import SIGNAL, SOFT, Waveform, is_content, of_content, shift_of
+from ..features import SIGNAL, SOFT, Waveform, is_content, of_content, shift_of, warp_of
 from .survey import Source, cores
 
 Values = dict[str, NDArray[Any]]  # one utterance's, by column name
@@ -45,7 +45,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Job:
-    """Columns of one pack: those of the encoder, or those of the signal. `sources` are its recordings by sha256."""
+    """Columns of one pack: those of the encoder, of one warp, or those of the signal.
+
+    `sources` are its recordings by sha256.
+    """
 
     recipe: Recipe
     pack: Pack
@@ -55,6 +58,11 @@ class Job:
     @property
     def encodes(self) -> bool:
         return is_content(self.columns[0].name)
+
+    @property
+    def warp(self) -> int:
+        """Semitones that formants are moved by before the encoder hears them."""
+        return (warp_of(self.columns[0].name) or (0, 0))[0]
 
     @property
     def names(self) -> set[str]:
@@ -206,7 +214,7 @@ class Started:
                     wave = Waveform(
                         reader.read(row.start, row.end), recording.sample_rate, row.mel_frames, [self._rate]
                     )
-                    waves[number].set_result(wave)
+                    waves[number].set_result(wave.warp(self.job.warp))
                     del waiting[number]
         except BaseException as error:
             for number in waiting:
@@ -242,7 +250,7 @@ class Started:
             wavs = [torch.from_numpy(wave.at(frames.CONTENT_RATE)) for wave in waves.values()]
             for number, states in zip(waves, content.encode_batch(wavs, layers), strict=True):
                 try:
-                    self._results[number].set_result(of_content(content, states, names))
+                    self._results[number].set_result(of_content(content, states, names, self.job.warp))
                 except ArithmeticError as error:
                     self._results[number].set_exception(error)
         except BaseException as error:

@@ -19,6 +19,7 @@ from ..features import (
     shift_columns,
     shift_of,
     signal_columns,
+    warp_of,
 )
 from ..settings import ExtractSettings
 
@@ -78,9 +79,11 @@ def wanted(settings: ExtractSettings, store: Store | None, load: Callable[[str, 
     layers = kept | set(settings.layers or (() if settled else default_layers(encoder["layers"])))
     if wrong := [layer for layer in layers if not 0 <= layer <= encoder["layers"]]:
         raise EncoderError(f"{origin} has no layer {wrong[0]}: it has layers 0 to {encoder['layers']}")
+    warped = {warp for name in known if (warp := warp_of(name))}
+    warped |= {(semitones, max(layers)) for semitones in {*settings.warps, *(semitones for semitones, _ in warped)}}
     shifts = {shift for name in known if (shift := shift_of(name))} | set(settings.shifts)
     table = [
-        *content_columns(encoder, origin, precision, sorted(layers), head),
+        *content_columns(encoder, origin, precision, sorted(layers), head, warped),
         *signal_columns(pitch),
         *shift_columns(shifts),
     ]

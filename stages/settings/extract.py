@@ -22,6 +22,8 @@ class ExtractSettings:
         slice_db: what counts as silence, in dB under a recording's loudest moment; SliceSettings has the default.
         f0, f0_min, f0_max: method and range in Hz; PitchSettings has the defaults. Another replaces the f0 column.
         shifts: semitones that the mel is moved by, in columns beside those that the store has, to augment training.
+        warps: semitones that formants are moved by before the encoder hears the utterance, in columns of their own: so
+            training learns not to heed whose voice the units were heard from.
         precision: the encoder's arithmetic: fp32, bf16 or fp16; fp32 in a new store.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
         workers: processes on this machine; 0 computes in this one.
@@ -35,6 +37,7 @@ class ExtractSettings:
     f0_min: float | None = None
     f0_max: float | None = None
     shifts: tuple[int, ...] = ()
+    warps: tuple[int, ...] = ()
     precision: str | None = None
     device: str = "auto"
     workers: int = 0
@@ -43,8 +46,9 @@ class ExtractSettings:
     def __post_init__(self) -> None:
         self.slices(SliceSettings())
         self.pitch(PitchSettings())
-        if wrong := [shift for shift in self.shifts if shift == 0 or abs(shift) > 12]:
-            raise ValueError(f"shifts are by 1 to 12 semitones up or down, not by {wrong[0]}")
+        for name in ("shifts", "warps"):
+            if wrong := [shift for shift in getattr(self, name) if shift == 0 or abs(shift) > 12]:
+                raise ValueError(f"{name} are by 1 to 12 semitones up or down, not by {wrong[0]}")
         if self.precision not in (None, *PRECISIONS):
             raise ValueError(f"precision {self.precision!r} is not known; choose {', '.join(PRECISIONS)}")
         if self.workers < 0:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ...pipeline.diffusion.diffusion import Diffusion
 from ...pipeline.diffusion.sampling import sample
-from ...pipeline.judging.jury import cepstrum
+from ...pipeline.judging.jury import distance_db
 from ...pipeline.judging.tellers import purity, told
 from ...pipeline.projection import SoftProjection
 from ...store import Clip, open_store
@@ -29,8 +29,10 @@ from ..errors import UserError
 from ..progress import Progress
 from ..run import Run, fork_generator
 from ..settings import TrainSettings
+from ..settings.train import UNITS
 from .dataset import Corpus, Crops, gather_corpus, to_batch
 from .labels import labels_of
+from .probe import JUDGED_DB
 from .team import Team
 from .train import train
 from .units import frames
@@ -100,6 +102,8 @@ def compare(
     """
     progress = progress or Progress()
     asked = [of_kind(settings, kind) for kind in kinds]
+    if twice := [kind for kind in kinds if kinds.count(kind) > 1]:
+        raise UserError(f"units {twice[0]} are asked for twice")
     corpus = gather_corpus([open_store(path) for path in stores], progress)
     pairs = [] if truth is None else parallel_songs(truth, corpus)
     lines = []
@@ -109,7 +113,8 @@ def compare(
         run = Run.open(out / kind)
         line = measure(run, corpus, Team(device).device)
         if pairs:
-            off, way = convert(run, corpus, pairs, Team(device).device, progress)
+            model, _ = run.load_best(Team(device).device)
+            off, way = convert(model, run, corpus, pairs, Team(device).device, progress)
             line = dataclasses.replace(line, mel_error=report.mel_error, distance_db=off, way=way)
         lines.append(line)
         write_whole(out / "compare.json", json.dumps([asdict(line) for line in lines], indent=1).encode())
@@ -144,10 +149,9 @@ def measure(run: Run, corpus: Corpus, device: str) -> Line:
 
 
 def convert(
-    run: Run, corpus: Corpus, pairs: list[tuple[Clip, Clip]], device: str, progress: Progress
+    model: Diffusion, run: Run, corpus: Corpus, pairs: list[tuple[Clip, Clip]], device: str, progress: Progress
 ) -> tuple[float, float]:
-    """Sing A's songs as B, beside B's own: how far off in dB, and which share of the way from A to B was gone."""
-    model, _ = run.load_best(device)
+    """Sing A's songs as B with a run's model: how far from B's own in dB, and which share of the way was gone."""
     projection = run.load_units()[1].to(device)
     off: list[float] = []
     before: list[float] = []
@@ -157,21 +161,11 @@ def convert(
             batch = to_batch(crops.whole(source, source.row.mel_frames), projection, device)
             batch.speaker = torch.tensor([corpus.speakers.index(reference.speaker)], device=device)
             drawn = sample(model, batch, fork_generator(0, 11, number), SAMPLE_STEPS)[0].cpu().numpy()
-            loud = reference.loudness > reference.loudness.max() - 45
+            loud = reference.loudness > reference.loudness.max() - JUDGED_DB
             off.append(distance_db(drawn, reference.mel, loud))
             before.append(distance_db(source.mel, reference.mel, loud))
             bar.advance()
     return float(np.mean(off)), 1 - float(np.mean(off) / np.mean(before))
-
-
-def distance_db(one: NDArray[np.floating], other: NDArray[np.floating], judged: NDArray[np.bool_]) -> float:
-    """How far two mels are apart in their 24 cepstra, over the frames that are judged: dB.
-
-    It is the root mean square difference of the two spectra as far as those cepstra tell them, loudness aside.
-    """
-    a, b = (cepstrum(torch.from_numpy(np.asarray(mel, np.float32))[torch.from_numpy(judged)]) for mel in (one, other))
-    power = (a - b).square().sum(-1) / one.shape[1]
-    return float(power.sqrt().mean()) * 20 / float(np.log(10))
 
 
 def parallel_songs(truth: str, corpus: Corpus) -> list[tuple[Clip, Clip]]:
@@ -217,6 +211,10 @@ def of_kind(settings: TrainSettings, kind: str) -> TrainSettings:
 
     Raises ValueError for what is neither.
     """
+    if kind not in UNITS and not kind.removeprefix("linear-").isdigit():
+        raise ValueError(
+            f"{kind!r} is no width and no kind of units; give such as 256, or {', '.join(UNITS)}, linear-512"
+        )
     if kind.isdigit():
         return dataclasses.replace(settings, units="soft", unit_dim=int(kind))
     if kind.startswith("linear-") and kind.removeprefix("linear-").isdigit():

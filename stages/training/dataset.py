@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from ...pipeline.pitch import pitch
 from ...store import Clip, Store
 from ...store.draw import Draw
 from ..errors import UserError
-from ..features import shift_of
+from ..features import hidden_name, shift_of, warp_of
 from ..progress import Progress
 
 HELD_OUT = 0.05  # of each speaker's utterances, at least one
@@ -51,6 +51,11 @@ class Corpus:
     def shifts(self) -> dict[int, str]:
         """The columns that hold the mel moved by so many semitones."""
         return {shift: name for name in self.train[0].store.columns if (shift := shift_of(name))}
+
+    def warps(self, column: str) -> dict[int, str]:
+        """The columns that hold `column`, a hidden layer, as heard of another throat: formants moved by semitones."""
+        found = {name: warp for name in self.train[0].store.columns if (warp := warp_of(name))}
+        return {semitones: name for name, (semitones, layer) in found.items() if column == hidden_name(layer)}
 
 
 def gather_corpus(stores: list[Store], progress: Progress) -> Corpus:
@@ -111,21 +116,27 @@ class Augmentation:
     Attributes:
         shifts: columns of the mel moved by semitones; half of the crops take one of them, and f0 moves with it.
         volume_db: half of the crops are made louder or softer by up to this, never so loud that they would clip.
+        warps: columns of the units' layer as heard of voices with formants moved by semitones; half of the crops take
+            their units from one of them, and their mel stays what it is.
     """
 
     shifts: dict[int, str]
     volume_db: float
+    warps: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Cut:
-    """One row of a batch: frames [start, stop) of a clip, its mel moved by `shift` semitones, `gain_db` louder."""
+    """One row of a batch: frames [start, stop) of a clip, its mel moved by `shift` semitones, `gain_db` louder, its
+    units heard with formants moved by `warp` semitones.
+    """
 
     clip: Clip
     start: int
     stop: int
     shift: int = 0
     gain_db: float = 0.0
+    warp: int = 0
 
 
 class Crops:
@@ -165,9 +176,19 @@ class Crops:
                 crop.stop,
                 shifts[int(which * len(shifts))] if shifts and shifted < 0.5 else 0,
                 (2 * gain - 1) * self.augmentation.volume_db if louder < 0.5 else 0.0,
+                warp,
             )
-            for crop, (shifted, louder, which, gain) in zip(self.draw.step(step), chances, strict=True)
+            for crop, (shifted, louder, which, gain), warp in zip(
+                self.draw.step(step), chances, self._warps(step), strict=True
+            )
         ]
+
+    def _warps(self, step: int) -> list[int]:
+        """One a row; 0 for half of them."""
+        if not (warps := sorted(self.augmentation.warps)):
+            return [0] * self.size
+        drawn = random(self.seed, 3, step).random((self.size, 2))
+        return [warps[int(which * len(warps))] if warped < 0.5 else 0 for warped, which in drawn]
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> Arrays:
         """What process `part` of `parts` sees in step `step`; `to_batch` makes tensors of it.
@@ -198,7 +219,7 @@ class Crops:
             loudness = loudness + np.float32(gain)
             mel = np.maximum(mel + np.float32(gain * np.log(10) / 20), np.float32(np.log(FLOOR)))
         return {
-            "hidden": clip.read(self.units, first, last).astype(np.float32),
+            "hidden": clip.read(self.augmentation.warps.get(cut.warp, self.units), first, last).astype(np.float32),
             "mel2ph": mel2ph - first,
             "f0": pitch.continuous(f0)[span] * np.float32(2 ** (cut.shift / 12)),
             "voiced": (f0[span] > 0).astype(np.float32),

@@ -4,6 +4,10 @@ A few held-out utterances are sung by another voice, or in another key where the
 out are judged against what would be right of them, which is known without any recording of it: the sounds are the
 source's, the voice and the f0 are those asked for, and the mel lives as much as the voice's own do. Each is a share
 between 0 and 1 of what the same judges give to held-out recordings; the score is their geometric mean.
+
+Where the store has warped voices (`svc extract --warps`) there is a conversion whose truth is known: a held-out
+utterance heard from another throat, sung by its own voice, is the recording. The score is then multiplied by how much
+of the warp was undone.
 """
 
 from __future__ import annotations
@@ -17,8 +21,9 @@ from torch import Tensor, nn
 
 from ...pipeline.diffusion.diffusion import Batch, Diffusion
 from ...pipeline.diffusion.sampling import sample
+from ...pipeline.formants import shift_formants
 from ...pipeline.griffin_lim import griffin_lim
-from ...pipeline.judging.jury import Jury, cepstrum
+from ...pipeline.judging.jury import Jury, cepstrum, distance_db
 from ...pipeline.pitch import pitch
 from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.projection import Codebook
@@ -26,7 +31,7 @@ from .. import checkpoint
 from ..progress import Progress
 from ..run import Run, fork_generator
 from .board import Board
-from .dataset import Arrays, Corpus, Crops, Cut, collate, to_batch
+from .dataset import Arrays, Augmentation, Corpus, Crops, Cut, collate, to_batch
 from .team import Team
 
 SONGS = 8  # conversions, at most
@@ -35,6 +40,7 @@ STEPS = 10  # evaluations of the sampler
 KEY = 4  # semitones up or down where there is only one voice
 JUDGE_FRAMES = 129  # mel frames of what the judges are taught on, 1.5 s, 8 at a time
 NEAR_CENTS = 50
+JUDGED_DB = 45  # under the loudest frame: what is softer is not judged by its spectrum
 PIECE = 43  # mel frames that a voice is told from at once, 0.5 s
 
 
@@ -87,6 +93,17 @@ class Probe:
         # The codes' layer beside the mel, to learn from and to know the sounds by.
         self.taught = Crops(corpus.train, corpus.speakers, column, JUDGE_FRAMES, 8, seed, stream=2)
         self.sounds = Crops(corpus.held_out, corpus.speakers, column, FRAMES, SONGS, seed, stream=1)
+        units = run.facts["unit_column"]
+        warps = run.begun_with(corpus.warps(units))
+        augmentation = Augmentation({}, 0.0, warps)
+        self.warped = Crops(corpus.held_out, corpus.speakers, units, FRAMES, SONGS, seed, augmentation)
+        turns = sorted(warps)
+        # Every voice of a turn another warp, until each song had each of them.
+        self.mirrors = [
+            replace(song.cut, warp=turns[(turn + number) % len(turns)])
+            for turn in range(len(turns))
+            for number, song in enumerate(self.songs)
+        ][:SONGS]
         self.recorded: Heard | None = None
         self._variances: dict[int, Tensor] = {}
 
@@ -106,7 +123,7 @@ class Probe:
         progress.say(f"the judges grant to held-out recordings: {told}")
 
     def __call__(self, model: Diffusion, projection: nn.Module, board: Board, step: int) -> dict[str, float]:
-        """Sing and judge; returns the shares and their `score`."""
+        """Sing and judge; returns the shares and their `score`, and `unwarped` where the store has warped voices."""
         assert self.recorded is not None
         arrays = self._collate(self.held_out)
         batch = asked(to_batch(arrays, projection, self.team.device), self.songs)
@@ -118,7 +135,29 @@ class Probe:
                 frames = song.cut.stop - song.cut.start
                 name = f"{song.cut.clip.id} by {self.corpus.speakers[song.voice]} {song.key:+d}"
                 board.song(step, name, mel[number, :frames], f0[number, :frames])
-        return {**asdict(heard), "score": heard.score}
+        if not self.mirrors:
+            return {**asdict(heard), "score": heard.score}
+        unwarped = self.unwarp(model, projection)
+        return {**asdict(heard), "unwarped": unwarped, "score": heard.score * max(0.0, unwarped)}
+
+    def unwarp(self, model: Diffusion, projection: nn.Module) -> float:
+        """How much of a warp the model undoes: a conversion of which the truth is known, the recording itself.
+
+        Held-out utterances as sung by another throat go in, to be sung by their own voice: 1 - the distance of the
+        result from the recording over that of the warped recording. 0 is a copy of what was put in, 1 the truth.
+        """
+        arrays = collate([self.warped.read(cut) for cut in self.mirrors], FRAMES)
+        batch = to_batch(arrays, projection, self.team.device)
+        mel = sample(model, batch, fork_generator(self.run.facts["settings"]["seed"], 6), STEPS).cpu().numpy()
+        off = before = 0.0
+        for number, cut in enumerate(self.mirrors):
+            span = slice(cut.stop - cut.start)
+            truth, f0 = arrays["mel"][number, span], (arrays["f0"] * arrays["voiced"])[number, span]
+            loudness = arrays["loudness"][number, span]
+            loud = loudness > loudness.max() - JUDGED_DB
+            off += distance_db(mel[number, span], truth, loud)
+            before += distance_db(shift_formants(truth, f0, cut.warp), truth, loud)
+        return 1 - off / before
 
     def _teach(self, progress: Progress) -> None:
         torch.manual_seed(self.run.facts["settings"]["seed"])

@@ -174,6 +174,7 @@ def _open_run(
         "encoder_origin": column.origin,
         "encoder_precision": made["precision"],
         "pitch": stores[0].columns["f0"].settings,
+        "augmented": [*corpus.shifts.values(), *corpus.warps(layers.units).values()],
         "base": None,
         "shape": asdict(_shape(settings, column.width, len(speakers))),
     }

@@ -56,7 +56,8 @@ class Trainer:
         self.device = team.device
         codebook, projection = run.load_units()
         column, frames = run.facts["unit_column"], seconds_to_mel_frames(settings.crop_seconds)
-        augmentation = Augmentation(corpus.shifts, settings.volume_db)
+        shifts, warps = (run.begun_with(columns) for columns in (corpus.shifts, corpus.warps(column)))
+        augmentation = Augmentation(shifts, settings.volume_db, warps)
         speakers, size, seed = corpus.speakers, settings.batch, settings.seed
         self.crops = Crops(corpus.train, speakers, column, frames, size, seed, augmentation)
         self.held_out = Crops(corpus.held_out, speakers, column, frames, size, seed, stream=1)

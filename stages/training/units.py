@@ -102,15 +102,20 @@ def train_projection(
     device: str,
     progress: Progress,
 ) -> SoftProjection:
-    """Learn to tell the codes from the units' layer, with units `unit_dim` wide."""
+    """Learn to tell the codes from the units' layer, with units `unit_dim` wide.
+
+    Where the store has warped voices, half of the steps hear one of them: the sound to be told is the same.
+    """
+    warped = [name for _, name in sorted(corpus.warps(layers.units).items())]
     torch.manual_seed(settings.seed)
     projection = SoftProjection(_width(corpus, layers), unit_dim, len(codebook.centroids)).to(device)
     optimizer = torch.optim.AdamW(projection.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=1e-2)
     with progress.bar(f"soft projection, {unit_dim} wide", settings.unit_steps, "step") as bar:
         for step in range(settings.unit_steps):
-            chosen = random(settings.seed, 2, step).choice(len(corpus.train), BATCH_CLIPS)
-            clips = [corpus.train[number] for number in chosen]
-            target, hidden = (frames(clips, column, device) for column in (f"hidden/{layers.codes}", layers.units))
+            generator = random(settings.seed, 2, step)
+            clips = [corpus.train[number] for number in generator.choice(len(corpus.train), BATCH_CLIPS)]
+            heard = str(generator.choice(warped)) if warped and step % 2 else layers.units
+            target, hidden = (frames(clips, column, device) for column in (f"hidden/{layers.codes}", heard))
             loss = soft_loss(projection, hidden, codebook(target))
             optimizer.zero_grad()
             loss.backward()

@@ -24,6 +24,10 @@ def test_a_folder_is_made_once_and_is_again_what_it_was(tmp_path: Path) -> None:
         "corpus/bass/phrase_01.wav",
         "songs/drawn-1.wav",
     ]
+    labels = (tmp_path / "corpus" / "alto" / "phrase_00.lab").read_text().splitlines()
+    score = SMALL.phrase(SMALL.voices[0], 0)
+    assert [line.split()[2] for line in labels] == list(score.phones)
+    assert [float(line.split()[1]) for line in labels] == pytest.approx(score.bounds[1:], abs=1e-5)
     before = {f: f.stat().st_mtime_ns for f in files}
     SMALL.make(tmp_path, Progress())
     assert {f: f.stat().st_mtime_ns for f in files} == before

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from svc.pipeline.judging.jury import distance_db
 from svc.pipeline.judging.tellers import purity, told
 from svc.pipeline.singers import draw_score, draw_voice, sing
 from svc.stages.errors import UserError
 from svc.stages.progress import Progress
 from svc.stages.settings import TrainSettings
-from svc.stages.training.compare import compare, distance_db, of_kind, parallel_songs, table
+from svc.stages.training.compare import compare, of_kind, parallel_songs, table
 from svc.stages.training.dataset import gather_corpus
 from svc.stages.training.labels import labels_of
 from svc.store import open_store
@@ -104,7 +105,7 @@ def test_kinds_by_name() -> None:
     settings = TrainSettings()
     assert of_kind(settings, "512") == dataclasses.replace(settings, unit_dim=512)
     assert of_kind(settings, "linear-128") == dataclasses.replace(settings, units="linear", unit_dim=128)
-    with pytest.raises(ValueError, match="'plenty' is not known"):
+    with pytest.raises(ValueError, match="'plenty' is no width and no kind"):
         of_kind(settings, "plenty")
 
 

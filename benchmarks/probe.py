@@ -1,0 +1,94 @@
+"""Does what `svc train` chooses the best checkpoint by agree with the truth? On parallel singers, where it is known.
+
+    python benchmarks/probe.py demo --steps 1200 --every 50 [--warps] [--seed 0]
+
+FOLDER is as benchmarks/units.py leaves it. One model is trained; at each validation the truth is asked too: songs that
+both sing, each sung as the other, and which share of the way to the other's own singing was gone. The table has the
+rank correlation (Spearman) of each measure with that share, over all checkpoints, over those of the second half, and
+what share of the way the checkpoint has that the measure would have chosen. With --warps training hears warped voices
+too (svc extract --warps); without, only the measure `unwarped` does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from svc.stages.progress import Progress
+from svc.stages.run import Run
+from svc.stages.settings import PRESETS, TrainSettings
+from svc.stages.training.compare import convert, parallel_songs
+from svc.stages.training.dataset import Corpus, gather_corpus
+from svc.stages.training.probe import Probe
+from svc.stages.training.team import Team
+from svc.stages.training.train import train
+from svc.stages.training.trainer import Trainer
+from svc.store import Clip, open_store
+from units import Told, material, with_warps
+
+
+class Watched(Trainer):
+    """A training that is told the truth at each validation, and keeps it."""
+
+    def __init__(
+        self, run: Run, corpus: Corpus, settings: TrainSettings, warped: Corpus, pairs: list[tuple[Clip, Clip]]
+    ):
+        super().__init__(run, corpus, settings, Team("cpu"))
+        self.pairs, self.seen = pairs, []
+        codebook, _ = run.load_units()
+        column = run.facts["unit_column"]
+        facts = {**run.facts, "augmented": [*warped.warps(column).values()]}
+        self.mirror = Probe(Run(run.path, facts), warped, codebook, self.model, self.held_out, self.team)
+
+    def _keep(self, line: dict[str, float]) -> None:
+        super()._keep(line)
+        _, way = convert(self.average, self.run, self.corpus, self.pairs, self.device, Progress())
+        unwarped = self.mirror.unwarp(self.average, self.projection)
+        told = {"step": self.step, "way": way, "held-out loss": -line["held_out"], **line, "unwarped": unwarped}
+        self.seen.append({name: round(value, 5) for name, value in told.items() if name not in ("loss", "held_out")})
+        print(json.dumps(self.seen[-1]), flush=True)
+
+
+def judged(seen: list[dict[str, Any]]) -> list[str]:
+    """How each measure orders the checkpoints beside the truth, as a table."""
+    way = np.array([line["way"] for line in seen])
+    lines = ["| measure | rank correlation | second half | chooses step | of the way to B |", "|---|---|---|---|---|"]
+    for name in (name for name in seen[0] if name != "step"):
+        values = np.array([line[name] for line in seen])
+        half = len(seen) // 2
+        whole, late = (spearmanr(values[part], way[part]).statistic for part in (slice(None), slice(half, None)))
+        chosen = int(values.argmax())
+        lines.append(f"| {name} | {whole:.2f} | {late:.2f} | {seen[chosen]['step']} | {way[chosen]:.1%} |")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--steps", type=int, default=1_200)
+    parser.add_argument("--every", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--warps", action="store_true", help="train on the warped voices too")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    store, same = material(asked.folder)
+    warped = with_warps(asked.folder)
+    chosen = warped if asked.warps else store
+    settings = dataclasses.replace(PRESETS["tiny"], steps=asked.steps, validate_every=asked.every, seed=asked.seed)
+    out = asked.folder / f"probe-{'warps' if asked.warps else 'plain'}-{asked.steps}-{asked.seed}"
+    train([chosen], out, settings, "cpu", only="units", progress=Told())
+    corpora = [gather_corpus([open_store(path)], Progress()) for path in (chosen, warped)]
+    trainer = Watched(Run.open(out), corpora[0], settings, corpora[1], parallel_songs(str(same), corpora[0]))
+    trainer.fit(Told())
+    (out / "seen.json").write_text(json.dumps(trainer.seen))
+    print("\n".join(["", *judged(trainer.seen)]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Which units convert better: the table of `svc train --compare` on parallel singers, and each row judged as a song.
+
+    python benchmarks/units.py demo --kinds 128,256,512,hidden --steps 600 [--warps] [--seed 0]
+
+FOLDER gets the demo's two singers with the phones beside their phrases, and songs that both sing, which are the truth;
+what is there already is used again. The first table is what `--compare --truth` prints: distances of mels, both ways.
+The second renders the source's songs as the target and judges the sound, as `svc evaluate` does. With --warps training
+hears warped voices too (svc extract --warps).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+from pathlib import Path
+
+import torch
+from conversion import score
+from svc.pipeline import audio
+from svc.pipeline.singers import sing
+from svc.stages.evaluation.quality import Truth
+from svc.stages.evaluation.quality import table as quality_table
+from svc.stages.extraction.extract import extract
+from svc.stages.parallel import Singers
+from svc.stages.progress import Progress
+from svc.stages.settings import PRESETS, ExtractSettings
+from svc.stages.training.compare import compare, name_of, of_kind, table
+
+SINGERS = dataclasses.replace(Singers(), songs=("arirang", "drawn-1", "drawn-2", "drawn-3", "drawn-4", "drawn-5"))
+
+
+class Told(Progress):
+    """Says what happens in lines, without bars."""
+
+    def say(self, message: str) -> None:
+        print(message, flush=True)
+
+
+def material(folder: Path, singers: Singers = SINGERS) -> tuple[Path, Path]:
+    """A store of what the singers sing apart, and one of the songs that both sing."""
+    singers.make(folder, Progress())
+    for voice in singers.voices:
+        for name in singers.songs:
+            path = folder / "same" / voice.name / f"{name}.wav"
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                audio.write(path, sing(singers.score(name), voice))
+    stores = folder / "corpus.zarr", folder / "same.zarr"
+    for corpus, store in zip(("corpus", "same"), stores, strict=True):
+        extract([folder / corpus], store, ExtractSettings(encoder="mini"))
+    return stores
+
+
+def with_warps(folder: Path) -> Path:
+    """The store of what the singers sing apart, with warped voices too."""
+    store = folder / "warped.zarr"
+    extract([folder / "corpus"], store, ExtractSettings(encoder="mini", warps=(-4, -2, 2, 4)))
+    return store
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--kinds", default="128,256,512,768,1024,hidden")
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--warps", action="store_true", help="train on the warped voices too")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    store, same = material(asked.folder)
+    store = with_warps(asked.folder) if asked.warps else store
+    settings = dataclasses.replace(PRESETS["tiny"], steps=asked.steps, seed=asked.seed)
+    kinds = asked.kinds.split(",")
+    out = asked.folder / f"{'warps' if asked.warps else 'plain'}-{asked.steps}-{asked.seed}"
+    lines = compare([str(store)], out, settings, kinds, str(same), "cpu", Told())
+    print("\n" + "\n".join(table(lines)) + "\n", flush=True)
+    truth = Truth(SINGERS)
+    songs = [truth.song(name) for name in SINGERS.songs]
+    judge = functools.partial(score, truth=truth, songs=songs)
+    print(quality_table({name_of(of_kind(settings, kind)): judge(out / kind) for kind in kinds}))
+
+
+if __name__ == "__main__":
+    main()
