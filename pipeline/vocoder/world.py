@@ -2,7 +2,8 @@
 
 The mel says how strong each band is, with the harmonics of its f0 in it. Averaged over one f0's width they vanish
 (CheapTrick's idea: Morise, 2015), and what is left, scaled by what such a smoothing makes of a flat spectrum, is the
-envelope. Voiced frames are pulses with a breath of noise that grows with frequency; unvoiced frames are noise.
+envelope. Voiced frames are pulses with a breath of noise that grows with frequency; unvoiced frames are noise. That is
+sung twice: the second time with what the mel of the first was found to lack.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
-from ..envelope import CEILING, envelope
+from ..envelope import CEILING, across_bins, envelope
 from ..frames import MEL_HOP, MEL_RATE
-from ..mel import N_FFT, log_mel
+from ..mel import FLOOR, N_FFT, log_mel
 from ..quiet_pyworld import pyworld
 from .vocoder import Frames, Mels, whole
 
@@ -28,6 +29,8 @@ PIECE, OVERLAP = 1_700, 4  # mel frames
 LONGEST = 4 * PIECE  # of singing without a breath, after which a piece ends in mid-note
 LEAD = 40  # mel frames in which the next piece's pulses fall into step, unheard
 WORLD_UNVOICED_HZ = 500.0  # at which WORLD's phase turns where nothing is voiced
+MENDED_BANDS = 1.5  # mel bands, the deviation of what is compared when the sound is mended
+MOST_MENDED = 1.5  # nepers
 BREATH = ((0.0, -40.0), (3_000.0, -25.0), (8_000.0, -8.0), (14_000.0, -3.0))  # Hz, noise under the voice in dB
 
 
@@ -70,14 +73,14 @@ class World:
             tail, before, begun = wav[sung:], pitch, first
 
     def _sing(self, mel: Frames, f0: Frames, pitch: NDArray[np.float64]) -> Frames:
-        frames = len(f0)
-        # WORLD's frame i stands at i * hop, a mel frame's centre half a hop later: one frame more, at the edges.
-        power = 2 * np.log(self.amplitudes(mel, f0))
-        power = np.concatenate([power[:1], (power[1:] + power[:-1]) / 2, power[-1:]])
-        noise = np.where(pitch[:, None] > 0, self._breath, 1.0)
-        wav = pyworld.synthesize(pitch, np.exp(power), noise, MEL_RATE, PERIOD_MS)
-        length = frames * MEL_HOP
-        return np.pad(wav[:length], (0, max(0, length - len(wav)))).astype(np.float32)
+        level = np.log(self.amplitudes(mel, f0))
+        first = _synthesised(level, pitch, self._breath)
+        if len(first) < N_FFT:
+            return first
+        # What the smoothing blurred can be heard in the sound's own mel, and is put right.
+        heard = log_mel(torch.from_numpy(first)).numpy()
+        missing = np.clip(_bands(mel) - _bands(heard), -MOST_MENDED, MOST_MENDED)
+        return _synthesised(level + across_bins(missing), pitch, self._breath)
 
     def amplitudes(self, mel: NDArray[np.float32], f0: NDArray[np.float32]) -> NDArray[np.float64]:
         """WORLD's amplitude envelope (the root of its power spectrum): (M, n_fft // 2 + 1)."""
@@ -113,6 +116,22 @@ class World:
         hertz, decibels = zip(*BREATH, strict=True)
         frequencies = np.arange(N_FFT // 2 + 1) * MEL_RATE / N_FFT
         return 10 ** (np.interp(frequencies, hertz, decibels) / 20)
+
+
+def _synthesised(level: NDArray[np.float64], pitch: NDArray[np.float64], breath: NDArray[np.float64]) -> Frames:
+    """WORLD's sound of ln amplitudes (M, n_fft // 2 + 1) at mel centres and its pitch (M + 1,): float32 (M * hop,)."""
+    # WORLD's frame i stands at i * hop, a mel frame's centre half a hop later: one frame more, at the edges.
+    power = 2 * np.concatenate([level[:1], (level[1:] + level[:-1]) / 2, level[-1:]])
+    noise = np.where(pitch[:, None] > 0, breath, 1.0)
+    wav = pyworld.synthesize(pitch, np.exp(power), noise, MEL_RATE, PERIOD_MS)
+    length = len(level) * MEL_HOP
+    return np.pad(wav[:length], (0, max(0, length - len(wav)))).astype(np.float32)
+
+
+def _bands(mel: Frames) -> NDArray[np.float64]:
+    """A log mel (M, 128) as it is heard a little more broadly: what lies between two harmonics does not count."""
+    magnitude = np.exp(np.asarray(mel, np.float64))
+    return np.log(gaussian_filter1d(magnitude, MENDED_BANDS, axis=1) + FLOOR)
 
 
 def _pitch(f0: Frames) -> NDArray[np.float64]:

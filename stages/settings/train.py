@@ -18,6 +18,7 @@ class TrainSettings:
         unit_dim: width of the units that `soft` and `linear` make.
         codes: k-means clusters of a hidden layer.
         code_layer: which layer; None takes the lowest stored.
+        unit_layer: which layer units are made of; None takes the highest stored.
         unit_steps: optimizer steps of the soft projection.
         objective: `flow` or `ddpm`.
         condition, denoiser, channels, layers, dilation_cycle, decoder_layers, decoder_channels: the acoustic model's
@@ -39,6 +40,7 @@ class TrainSettings:
     unit_dim: int = 256
     codes: int = 100
     code_layer: int | None = None
+    unit_layer: int | None = None
     unit_steps: int = 400
     objective: str = "flow"
     condition: int = 192
