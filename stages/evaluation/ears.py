@@ -14,8 +14,8 @@ from ...pipeline import audio
 from ...pipeline.audio import AudioError
 from ...pipeline.frames import MEL_HOP, MEL_RATE
 from ...pipeline.slicing import SliceSettings, slice_at_silence
-from ...pipeline.speaker_encoder import SpeakerEncoder
-from ...pipeline.transcriber import Transcriber, character_errors
+from ...pipeline.judging.speaker_encoder import SpeakerEncoder
+from ...pipeline.judging.transcriber import Transcriber, character_errors
 from ...store import Clip
 from ..errors import UserError
 from .quality import level

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...pipeline.pitch import PitchSettings
+from ...pipeline.pitch.pitch import PitchSettings
 
 
 @dataclass(frozen=True)
