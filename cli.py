@@ -242,7 +242,13 @@ def train(
 @click.option("--formants", default=0.0, metavar="N", help="Move formants up by semitones.")
 @click.option("--loudness", default=0.0, metavar="0..1", help="Give the result the song's own loudness, so much.")
 @click.option("--threshold", type=float, metavar="DB", help="Be silent where the song is softer than this, dBFS.")
-@click.option("--retrieve", "--index-ratio", default=0.0, metavar="0..1", help="Take units from the target's own.")
+@click.option(
+    "--retrieve",
+    "--index-ratio",
+    type=float,
+    metavar="0..1",
+    help="How much of the units to take from the target's own.  [default: 1 where the run's store is at hand]",
+)
 @click.option("--format", "suffix", default="wav", show_default=True, help="wav, flac, mp3 or ogg, unless -o says it.")
 @click.option("--depth", default="16", show_default=True, help="16, 24 or float.")
 @click.option("--rate", default="44100", show_default=True, help="Sample rate in Hz, or song for the song's own.")

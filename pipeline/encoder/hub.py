@@ -43,7 +43,9 @@ def fetch(load: Callable[..., Any], source: str, what: str) -> Any:
     logging.disable_progress_bar()
     folder = Path(source).expanduser()
     try:
-        return load(str(folder) if folder.is_dir() else source, local_files_only=folder.is_dir() or not hub_is_reachable())
+        return load(
+            str(folder) if folder.is_dir() else source, local_files_only=folder.is_dir() or not hub_is_reachable()
+        )
     except Exception as error:
         if folder.exists():
             raise ModelError(f"there is no {what} in {source} that can be loaded: {reason(error)}") from error

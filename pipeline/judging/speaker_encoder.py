@@ -10,8 +10,8 @@ import soxr
 import torch
 from numpy.typing import NDArray
 
-from ..frames import CONTENT_RATE
 from ..encoder.hub import ModelError, fetch
+from ..frames import CONTENT_RATE
 
 Samples = NDArray[np.float32]
 

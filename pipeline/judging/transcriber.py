@@ -16,8 +16,8 @@ import soxr
 import torch
 from numpy.typing import NDArray
 
-from ..frames import CONTENT_RATE
 from ..encoder.hub import ModelError, fetch
+from ..frames import CONTENT_RATE
 
 MOST_TOKENS = 200  # of a phrase
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from ...pipeline import audio
 from ...pipeline.audio import AudioError
 from ...pipeline.frames import MEL_HOP, MEL_RATE
-from ...pipeline.slicing import SliceSettings, slice_at_silence
 from ...pipeline.judging.speaker_encoder import SpeakerEncoder
 from ...pipeline.judging.transcriber import Transcriber, character_errors
+from ...pipeline.slicing import SliceSettings, slice_at_silence
 from ...store import Clip
 from ..errors import UserError
 from .quality import level
@@ -132,9 +132,7 @@ def recorded(clips: Sequence[Clip]) -> list[Samples]:
             found = audio.scan(path)
             with audio.Reader(found) as reader:
                 mono = reader.read(clip.row.start, clip.row.end)
-            out.append(
-                audio.resample(mono, found.sample_rate, MEL_RATE, (clip.row.end - clip.row.start) * MEL_HOP)
-            )
+            out.append(audio.resample(mono, found.sample_rate, MEL_RATE, (clip.row.end - clip.row.start) * MEL_HOP))
         except AudioError as error:
             missing = str(error)
     if not out:
