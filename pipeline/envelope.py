@@ -18,8 +18,13 @@ def envelope(mel: NDArray[np.float32], f0: NDArray[np.float32]) -> NDArray[np.fl
     """The mel as STFT magnitudes without its harmonics: (M, n_fft // 2 + 1)."""
     weights = filterbank().numpy().astype(np.float64)
     area = weights.sum(0)  # what a flat spectrum of magnitude 1 gives in each mel band
-    spectrum = across_bins(np.exp(np.asarray(mel, np.float64)) / area)
+    centres = band_centres()
+    magnitude = np.exp(np.asarray(mel, np.float64)) / area
     bins = np.arange(N_FFT // 2 + 1)
+    # Linear interpolation, as a matrix: every bin is a mean of the two mel bands around it.
+    place = np.interp(bins, centres, np.arange(len(centres)))
+    low = np.minimum(place.astype(int), len(centres) - 2)
+    spectrum = magnitude[:, low] * (1 - (place - low)) + magnitude[:, low + 1] * (place - low)
     # Nothing is known above the mel's ceiling; voices fall off there.
     spectrum[:, CEILING:] *= (CEILING / bins[CEILING:]) ** 4
     return np.maximum(_box(spectrum, np.where(f0 > 0, f0, 0.0) * N_FFT / MEL_RATE), FLOOR)
@@ -40,14 +45,6 @@ def _box(spectrum: NDArray[np.float64], width: NDArray[np.float64]) -> NDArray[n
         return below + fraction * (np.take_along_axis(running, low + 1, 1) - below)
 
     return (at(middle + half) - at(middle - half)) / (2 * half)
-
-
-def across_bins(bands: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values of mel bands (M, n_mels), linearly between their centres: (M, n_fft // 2 + 1)."""
-    centres = band_centres()
-    place = np.interp(np.arange(N_FFT // 2 + 1), centres, np.arange(len(centres)))
-    low = np.minimum(place.astype(int), len(centres) - 2)
-    return np.ascontiguousarray(bands[:, low] * (1 - (place - low)) + bands[:, low + 1] * (place - low))
 
 
 def band_centres() -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """What conversion comes to without learning anything: the rows that a model is printed beside.
 
-All are given some recordings of both voices, as a model is, and never the song's true conversion.
+All are given some recordings of both voices, as a model is, and never the song's true conversion. The last, an oracle,
+is told besides which phone is sung when, in the corpus and in the song.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 from scipy.signal import fftconvolve, firwin2
 from sklearn.neighbors import NearestNeighbors
 
@@ -19,6 +21,7 @@ from .listeners import loud, mel_cepstra
 TAPS = 1025  # of the equaliser
 CONTEXT = (-8, -4, 0, 4, 8)  # mel frames that a nearest neighbour is to be like
 NEIGHBOURS = 4
+FADE = 1.0  # mel frames, the deviation of what phones are faded by
 WARPS = 2.0 ** np.linspace(-0.5, 0.5, 21)  # vocal tracts, the target's over the source's
 
 Frames = NDArray[np.float32]
@@ -97,3 +100,25 @@ def _scale(mels: Sequence[Frames]) -> tuple[Frames, Frames]:
 def _beside(frames: Frames) -> Frames:
     at = np.clip(np.arange(len(frames))[:, None] + np.array(CONTEXT), 0, len(frames) - 1)
     return frames[at].reshape(len(frames), -1)
+
+
+class PhoneMeans:
+    """Every frame is the target's mean spectrum of the phone that is truly sung: what knowing the words alone comes to.
+
+    Phones fade into each other as fast as mouths move, and loudness is the song's.
+    """
+
+    def __init__(self, target: Sequence[Frames], labels: Sequence[NDArray[np.int64]]):
+        """From the target's log mels (M, 128) and the phones of their frames (M,)."""
+        self.means: dict[int, Frames] = {}
+        mels = np.concatenate([mel - mel.max(axis=1, keepdims=True) for mel in target])
+        told = np.concatenate(list(labels))
+        for phone in np.unique(told):
+            self.means[int(phone)] = mels[told == phone].mean(axis=0)
+        self.any = mels.mean(axis=0)
+
+    def __call__(self, mel: Frames, labels: NDArray[np.int64]) -> Frames:
+        """The song's log mel (M, 128) and its phones (M,) -> (M, 128)."""
+        out = np.stack([self.means.get(int(phone), self.any) for phone in labels])
+        out = gaussian_filter1d(out, FADE, axis=0)
+        return np.asarray(out + (mel.max(axis=1) - out.max(axis=1))[:, None], np.float32)

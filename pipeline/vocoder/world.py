@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d, uniform_filter1d
+from scipy.ndimage import uniform_filter1d
 
-from ..envelope import CEILING, across_bins, envelope
+from ..envelope import CEILING, envelope
 from ..frames import MEL_HOP, MEL_RATE
-from ..mel import FLOOR, N_FFT, log_mel
+from ..mel import N_FFT, log_mel
 from ..quiet_pyworld import pyworld
 from .vocoder import Frames, Mels, whole
 
@@ -29,8 +29,7 @@ PIECE, OVERLAP = 1_700, 4  # mel frames
 LONGEST = 4 * PIECE  # of singing without a breath, after which a piece ends in mid-note
 LEAD = 40  # mel frames in which the next piece's pulses fall into step, unheard
 WORLD_UNVOICED_HZ = 500.0  # at which WORLD's phase turns where nothing is voiced
-MENDED_BANDS = 1.5  # mel bands, the deviation of what is compared when the sound is mended
-MOST_MENDED = 1.5  # nepers
+MOST_MENDED = 1.5  # nepers by which an envelope is mended after its sound was heard
 BREATH = ((0.0, -40.0), (3_000.0, -25.0), (8_000.0, -8.0), (14_000.0, -3.0))  # Hz, noise under the voice in dB
 
 
@@ -77,10 +76,10 @@ class World:
         first = _synthesised(level, pitch, self._breath)
         if len(first) < N_FFT:
             return first
-        # What the smoothing blurred can be heard in the sound's own mel, and is put right.
+        # The sound's own mel has been smoothed twice: by how much too much is heard, and put right.
         heard = log_mel(torch.from_numpy(first)).numpy()
-        missing = np.clip(_bands(mel) - _bands(heard), -MOST_MENDED, MOST_MENDED)
-        return _synthesised(level + across_bins(missing), pitch, self._breath)
+        missing = np.log(envelope(mel, f0)) - np.log(envelope(heard, f0))
+        return _synthesised(level + np.clip(missing, -MOST_MENDED, MOST_MENDED), pitch, self._breath)
 
     def amplitudes(self, mel: NDArray[np.float32], f0: NDArray[np.float32]) -> NDArray[np.float64]:
         """WORLD's amplitude envelope (the root of its power spectrum): (M, n_fft // 2 + 1)."""
@@ -126,12 +125,6 @@ def _synthesised(level: NDArray[np.float64], pitch: NDArray[np.float64], breath:
     wav = pyworld.synthesize(pitch, np.exp(power), noise, MEL_RATE, PERIOD_MS)
     length = len(level) * MEL_HOP
     return np.pad(wav[:length], (0, max(0, length - len(wav)))).astype(np.float32)
-
-
-def _bands(mel: Frames) -> NDArray[np.float64]:
-    """A log mel (M, 128) as it is heard a little more broadly: what lies between two harmonics does not count."""
-    magnitude = np.exp(np.asarray(mel, np.float64))
-    return np.log(gaussian_filter1d(magnitude, MENDED_BANDS, axis=1) + FLOOR)
 
 
 def _pitch(f0: Frames) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...pipeline.judging import metrics
-from ...pipeline.judging.baselines import NearestFrames, equalised
+from ...pipeline.judging.baselines import NearestFrames, PhoneMeans, equalised
 from ...pipeline.judging.listeners import PhoneListener, SpeakerListener
 from ...pipeline.mel import log_mel, loudness
 from ...pipeline.pitch import pitch
@@ -43,6 +43,7 @@ class Row:
         return cls(*(float(np.nanmean([getattr(row, field.name) for row in rows])) for field in fields(cls)))
 
 
+ORACLE = "true phones, mean spectra"
 HEADINGS = {
     "mcd": "MCD dB", "cr": "CR", "ctr": "CTR", "spk_source": "spkA", "spk_target": "spkB", "phones": "phones",
     "gv": "GV", "cents": "f0 cents", "gpe50": "GPE50", "vuv_f1": "V/UV", "loudness": "loudness",
@@ -78,8 +79,10 @@ class Truth:
         self.source, self.target = singers.voices
         sung = {voice.name: singers.corpus(voice) for voice in singers.voices}
         self.mels = {name: [mel_of(wav) for wav, _ in pairs] for name, pairs in sung.items()}
-        labels = [score.mel_labels() for pairs in sung.values() for _, score in pairs]
-        self.phones = PhoneListener([mel for mels in self.mels.values() for mel in mels], labels)
+        self.labels = {name: [score.mel_labels() for _, score in pairs] for name, pairs in sung.items()}
+        self.phones = PhoneListener(
+            *([each for own in held.values() for each in own] for held in (self.mels, self.labels))
+        )
         self.speakers = SpeakerListener(self.mels)
         self._nearest: NearestFrames | None = None
 
@@ -107,15 +110,18 @@ class Truth:
         )
 
     def trivial(self) -> dict[str, Callable[[Song], Samples]]:
-        """The systems that learn nothing, and the reference itself, each from a song to sound."""
+        """The systems that learn nothing, the oracle, which is told the phones, and the reference itself: each makes
+        sound of a song."""
         mels, vocoder = self.mels, World()
         if self._nearest is None:
             self._nearest = NearestFrames(mels[self.source.name], mels[self.target.name])
         nearest = self._nearest
+        told = PhoneMeans(mels[self.target.name], self.labels[self.target.name])
         return {
             "copy of the source": lambda song: song.source,
             "global EQ": lambda song: equalised(song.source, mels[self.source.name], mels[self.target.name]),
             "nearest neighbour + warp": lambda song: vocoder(nearest(mel_of(song.source)), song.f0),
+            ORACLE: lambda song: vocoder(told(mel_of(song.source), song.score.mel_labels()), song.f0),
             "reference through the vocoder": lambda song: vocoder(mel_of(song.target), song.f0),
             "the reference itself": lambda song: song.target,
         }
