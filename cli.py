@@ -404,6 +404,9 @@ def verify(store: str, as_json: bool) -> None:
 @click.option("--out", type=PATH, help="Where results and page go.  [default: RUN/evaluation]")
 @click.option("-s", "--speaker", help="Who sings SONGs.  [default: the run's first]")
 @click.option("-k", "--key", "--transpose", default=0.0, show_default=True, help="Semitones up, of SONGs.")
+@click.option("--whisper", metavar="FOLDER|ID", help="A Whisper that writes down what it hears, for SONGs' words.")
+@click.option("--speaker-encoder", metavar="FOLDER|ID", help="An x-vector model that tells how like the target it is.")
+@click.option("--language", help="Of the words, such as ko.  [default: what Whisper takes the song for]")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 def evaluate(
@@ -413,6 +416,9 @@ def evaluate(
     out: Path | None,
     speaker: str | None,
     key: float,
+    whisper: str | None,
+    speaker_encoder: str | None,
+    language: str | None,
     as_json: bool,
     device: str,
 ) -> None:
@@ -429,7 +435,8 @@ def evaluate(
     out = out or run / "evaluation"
     truth = singers or singers_of(run)
     if songs:
-        found = evaluate_songs(run, songs, out, speaker, key, device, Terminal())
+        ears = {"whisper": whisper, "speaker_encoder": speaker_encoder, "language": language}
+        found = evaluate_songs(run, songs, out, speaker, key, device, Terminal(), **ears)
     elif truth:
         found = evaluate_truth(run, Singers.open(truth), out, device, Terminal())
     else:

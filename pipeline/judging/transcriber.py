@@ -20,6 +20,7 @@ from ..encoder.hub import ModelError, fetch
 from ..frames import CONTENT_RATE
 
 MOST_TOKENS = 200  # of a phrase
+PROMPT_TOKENS = 4  # that say: begin, the language, transcribe, no timestamps
 
 Samples = NDArray[np.float32]
 
@@ -54,11 +55,12 @@ class Transcriber:
 
     def __call__(self, phrases: Sequence[Samples], rate: int, language: str | None = None) -> str:
         """The words of phrases (T,), under 30 s each, at `rate` Hz."""
+        most = min(MOST_TOKENS, self.model.config.max_target_positions - PROMPT_TOKENS)
         options = {"language": language, "task": "transcribe"} if self.multilingual else {}
         said = []
         for wav in phrases:
             with torch.inference_mode():
-                tokens = self.model.generate(self._heard(wav, rate), max_new_tokens=MOST_TOKENS, **options)
+                tokens = self.model.generate(self._heard(wav, rate), max_new_tokens=most, **options)
             said.append(self.processor.batch_decode(tokens, skip_special_tokens=True)[0].strip())
         return " ".join(said)
 

@@ -34,9 +34,16 @@ BREATH = ((0.0, -40.0), (3_000.0, -25.0), (8_000.0, -8.0), (14_000.0, -3.0))  # 
 
 
 class World:
-    """Sings mel and f0 with WORLD's pulses and noise."""
+    """Sings mel and f0 with WORLD's pulses and noise.
+
+    `mends` says to sing twice. A mel whose harmonics are not f0's, such as one put together of frames with other
+    notes, is better sung once: what is amiss in it would come back.
+    """
 
     name = "world"
+
+    def __init__(self, mends: bool = True):
+        self.mends = mends
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -74,12 +81,16 @@ class World:
     def _sing(self, mel: Frames, f0: Frames, pitch: NDArray[np.float64]) -> Frames:
         level = np.log(self.amplitudes(mel, f0))
         first = _synthesised(level, pitch, self._breath)
-        if len(first) < N_FFT:
+        if not self.mends or len(first) < N_FFT:
             return first
         # The sound's own mel has been smoothed twice: by how much too much is heard, and put right.
         heard = log_mel(torch.from_numpy(first)).numpy()
         missing = np.log(envelope(mel, f0)) - np.log(envelope(heard, f0))
         return _synthesised(level + np.clip(missing, -MOST_MENDED, MOST_MENDED), pitch, self._breath)
+
+    def sound(self, level: NDArray[np.float64], f0: Frames) -> Frames:
+        """Ln amplitudes (M, n_fft // 2 + 1) at f0 (M,): float32 (M * hop,)."""
+        return _synthesised(level, _pitch(f0), self._breath)
 
     def amplitudes(self, mel: NDArray[np.float32], f0: NDArray[np.float32]) -> NDArray[np.float64]:
         """WORLD's amplitude envelope (the root of its power spectrum): (M, n_fft // 2 + 1)."""

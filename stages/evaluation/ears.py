@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,8 @@ class Ears:
         target: Sequence[Clip],
         device: str = "cpu",
     ):
+        if whisper and find_spec("rapidfuzz") is None:
+            raise UserError("errors in words are counted by rapidfuzz, which is missing: pip install 'svc[words]'")
         self.language = language
         self.transcriber = Transcriber(whisper, device) if whisper else None
         self.speakers = SpeakerEncoder(speaker_encoder, device) if speaker_encoder else None
@@ -77,6 +80,29 @@ class Ears:
             self.voice = self.speakers(own, MEL_RATE)
             halves = [self.speakers(half, MEL_RATE) for half in (own[::2], own[1::2]) if half]
             self.own_similar = float(halves[0] @ halves[1]) if len(halves) == 2 else float("nan")
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Which of Heard's figures they have, and what those are called in a table."""
+        words = {"cer": "CER", "source_cer": "song's CER"} if self.transcriber else {}
+        voice = {"similar": "like target", "source_similar": "song like target", "own_similar": "target like itself"}
+        return {**words, **(voice if self.speakers else {})}
+
+    @property
+    def notes(self) -> list[str]:
+        """What those are, in words."""
+        out = []
+        if self.transcriber:
+            out.append(
+                f"CER: share of the letters that {self.transcriber.source} hears otherwise in the result than in the "
+                f"song, or than song.txt beside it has them (then the song's own CER is given too)."
+            )
+        if self.speakers:
+            out.append(
+                f"like target: cosine of {self.speakers.source}'s embedding with the target's utterances; the song's "
+                f"own singer's, and that of two halves of the target's utterances, stand beside it."
+            )
+        return out
 
     @property
     def facts(self) -> dict[str, Any]:
