@@ -79,10 +79,8 @@ class Truth:
         self.source, self.target = singers.voices
         sung = {voice.name: singers.corpus(voice) for voice in singers.voices}
         self.mels = {name: [mel_of(wav) for wav, _ in pairs] for name, pairs in sung.items()}
-        self.labels = {name: [score.mel_labels() for _, score in pairs] for name, pairs in sung.items()}
-        self.phones = PhoneListener(
-            *([each for own in held.values() for each in own] for held in (self.mels, self.labels))
-        )
+        labels = [score.mel_labels() for pairs in sung.values() for _, score in pairs]
+        self.phones = PhoneListener([mel for mels in self.mels.values() for mel in mels], labels)
         self.speakers = SpeakerListener(self.mels)
         self._nearest: NearestFrames | None = None
         self._told: TrueFrames | None = None
