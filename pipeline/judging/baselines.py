@@ -113,7 +113,7 @@ class TrueFrames:
 
     def __init__(self, target: Sequence[Frames], scores: Sequence[Score]):
         """From the target's log mels (M, 128) and what it sang."""
-        self.vocoder = World(mends=False)
+        self.vocoder = World()
         levels = [self._levels(mel, score) for mel, score in zip(target, scores, strict=True)]
         self.levels = np.concatenate([level - level.max(axis=1, keepdims=True) for level in levels])
         self.phones = np.concatenate([score.mel_labels() for score in scores])

@@ -78,19 +78,21 @@ class World:
             yield wav[:sung]
             tail, before, begun = wav[sung:], pitch, first
 
+    def sound(self, level: NDArray[np.float64], f0: Frames) -> Frames:
+        """Ln amplitudes (M, n_fft // 2 + 1) at f0 (M,): float32 (M * hop,)."""
+        return self._sound(level, f0, _pitch(f0))
+
     def _sing(self, mel: Frames, f0: Frames, pitch: NDArray[np.float64]) -> Frames:
-        level = np.log(self.amplitudes(mel, f0))
+        return self._sound(np.log(self.amplitudes(mel, f0)), f0, pitch)
+
+    def _sound(self, level: NDArray[np.float64], f0: Frames, pitch: NDArray[np.float64]) -> Frames:
         first = _synthesised(level, pitch, self._breath)
         if not self.mends or len(first) < N_FFT:
             return first
-        # The sound's own mel has been smoothed twice: by how much too much is heard, and put right.
-        heard = log_mel(torch.from_numpy(first)).numpy()
-        missing = np.log(envelope(mel, f0)) - np.log(envelope(heard, f0))
-        return _synthesised(level + np.clip(missing, -MOST_MENDED, MOST_MENDED), pitch, self._breath)
-
-    def sound(self, level: NDArray[np.float64], f0: Frames) -> Frames:
-        """Ln amplitudes (M, n_fft // 2 + 1) at f0 (M,): float32 (M * hop,)."""
-        return _synthesised(level, _pitch(f0), self._breath)
+        # In the sound's own mel a voice's envelope was smoothed once more: by how much too much is heard, and put right.
+        heard = self.amplitudes(log_mel(torch.from_numpy(first)).numpy(), f0)
+        missing = np.where(f0[:, None] > 0, np.clip(level - np.log(heard), -MOST_MENDED, MOST_MENDED), 0.0)
+        return _synthesised(level + missing, pitch, self._breath)
 
     def amplitudes(self, mel: NDArray[np.float32], f0: NDArray[np.float32]) -> NDArray[np.float64]:
         """WORLD's amplitude envelope (the root of its power spectrum): (M, n_fft // 2 + 1)."""
