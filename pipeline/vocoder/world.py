@@ -89,7 +89,7 @@ class World:
         first = _synthesised(level, pitch, self._breath)
         if not self.mends or len(first) < N_FFT:
             return first
-        # In the sound's own mel a voice's envelope was smoothed once more: by how much too much is heard, and put right.
+        # In the sound's own mel a voice's envelope was smoothed once more: how much is lost is heard, and put right.
         heard = self.amplitudes(log_mel(torch.from_numpy(first)).numpy(), f0)
         missing = np.where(f0[:, None] > 0, np.clip(level - np.log(heard), -MOST_MENDED, MOST_MENDED), 0.0)
         return _synthesised(level + missing, pitch, self._breath)

@@ -115,8 +115,10 @@ class Ears:
     def __call__(self, song: Path, source: Samples, result: Samples) -> Heard:
         """Of a result (T,) beside its song (T,), both at 44.1 kHz, cut at the song's silences."""
         spans = slice_at_silence(level(source), SliceSettings())
-        phrases = [(wav[s.start * MEL_HOP : s.end * MEL_HOP] for s in spans) for wav in (source, result)]
-        sung, heard = ([phrase for phrase in each if len(phrase)] for each in phrases)
+        sung, heard = (
+            [wav[s.start * MEL_HOP : s.end * MEL_HOP] for s in spans if s.start * MEL_HOP < len(wav)]
+            for wav in (source, result)
+        )
         found: dict[str, Any] = {}
         if self.transcriber:
             language = self.language or self.transcriber.language(sung, MEL_RATE)
