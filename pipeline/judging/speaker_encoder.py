@@ -39,8 +39,8 @@ class SpeakerEncoder:
         found = []
         for wav in phrases:
             signal = np.asarray(soxr.resample(wav, rate, CONTENT_RATE), np.float32)
-            inputs = self.features(signal, sampling_rate=CONTENT_RATE, return_tensors="pt").to(self.device)
+            inputs = self.features(signal, sampling_rate=CONTENT_RATE, return_tensors="pt").input_values.to(self.device)
             with torch.inference_mode():
-                found.append(self.model(**inputs).embeddings[0].double().cpu().numpy())
+                found.append(self.model(inputs).embeddings[0].double().cpu().numpy())
         total = np.sum([embedding / np.linalg.norm(embedding) for embedding in found], axis=0)
         return np.asarray(total / np.linalg.norm(total), np.float64)
