@@ -252,7 +252,13 @@ def train(
 @click.option("--formants", default=0.0, metavar="N", help="Move formants up by semitones.")
 @click.option("--loudness", default=0.0, metavar="0..1", help="Give the result the song's own loudness, so much.")
 @click.option("--threshold", type=float, metavar="DB", help="Be silent where the song is softer than this, dBFS.")
-@click.option("--retrieve", "--index-ratio", default=0.0, metavar="0..1", help="Take units from the target's own.")
+@click.option(
+    "--retrieve",
+    "--index-ratio",
+    type=float,
+    metavar="0..1",
+    help="How much of the units to take from the target's own.  [default: 1 where the run's store is at hand]",
+)
 @click.option("--format", "suffix", default="wav", show_default=True, help="wav, flac, mp3 or ogg, unless -o says it.")
 @click.option("--depth", default="16", show_default=True, help="16, 24 or float.")
 @click.option("--rate", default="44100", show_default=True, help="Sample rate in Hz, or song for the song's own.")
@@ -417,6 +423,9 @@ def compact(store: str) -> None:
 @click.option("--out", type=PATH, help="Where results and page go.  [default: RUN/evaluation]")
 @click.option("-s", "--speaker", help="Who sings SONGs.  [default: the run's first]")
 @click.option("-k", "--key", "--transpose", default=0.0, show_default=True, help="Semitones up, of SONGs.")
+@click.option("--whisper", metavar="FOLDER|ID", help="A Whisper that writes down what it hears, for SONGs' words.")
+@click.option("--speaker-encoder", metavar="FOLDER|ID", help="An x-vector model that tells how like the target it is.")
+@click.option("--language", help="Of the words, such as ko.  [default: what Whisper takes the song for]")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 def evaluate(
@@ -426,6 +435,9 @@ def evaluate(
     out: Path | None,
     speaker: str | None,
     key: float,
+    whisper: str | None,
+    speaker_encoder: str | None,
+    language: str | None,
     as_json: bool,
     device: str,
 ) -> None:
@@ -448,7 +460,8 @@ def evaluate(
     out = out or run / "evaluation"
     truth = singers or singers_of(run)
     if songs:
-        found = evaluate_songs(run, songs, out, speaker, key, device, Terminal())
+        ears = {"whisper": whisper, "speaker_encoder": speaker_encoder, "language": language}
+        found = evaluate_songs(run, songs, out, speaker, key, device, Terminal(), **ears)
     elif truth:
         found = evaluate_truth(run, Singers.open(truth), out, device, Terminal())
     else:

@@ -1,7 +1,7 @@
 """Settings by what they do to a conversion: A -> B numbers of parallel singers, a row a setting.
 
-    python benchmarks/conversion.py demo/run --render steps=5,10,20,50 --render retrieve=0,0.5
-    python benchmarks/conversion.py demo/run --train unit_dim=64,256,768 --train objective=flow,ddpm --steps 600
+    python benchmarks/conversion.py demo/run --render steps=2,5,20 --render retrieve=0,0.5,1
+    python benchmarks/conversion.py demo/run --train units=soft,hidden --train objective=flow,ddpm --steps 600
 
 RUN is one that `svc demo` left, with its singers.json and store. Settings of RenderSettings are tried on it; for those
 of TrainSettings a run each is trained anew beside it, from its store and its other settings. One is varied at a
@@ -30,8 +30,17 @@ def values(text: str, settings: type) -> tuple[str, list[Any]]:
     """`name=a,b` as the name of a setting and its values, of the type that its default has."""
     name, _, given = text.partition("=")
     default = {field.name: field.default for field in dataclasses.fields(settings)}[name]
-    kind = type(default) if default is not None else str
-    return name, [kind(float(value)) if kind is int else kind(value) for value in given.split(",")]
+    kinds = [int, float, str] if default is None or isinstance(default, int) else [type(default)]
+    return name, [
+        next(found for kind in kinds if (found := _read(value, kind)) is not None) for value in given.split(",")
+    ]
+
+
+def _read(value: str, kind: type) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        return None
 
 
 def score(run: Path, truth: Truth, songs: list[Song], **settings: Any) -> Row:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import torch
 
@@ -17,6 +15,7 @@ from ..frames import CONTENT_HOP
 from ..projection import SoftHead
 from .checkpoint_files import describe, read_checkpoint_file, reason
 from .fairseq import is_fairseq, read_fairseq
+from .hub import hub_is_reachable
 from .hubert_soft import is_hubert_soft, read_hubert_soft
 
 HUB_NAMES = {
@@ -136,7 +135,7 @@ def _from_transformers(source: str, name: str, origin: str) -> Encoder:
     from transformers import HubertConfig, HubertModel
 
     try:
-        offline = Path(source).is_dir() or not _hub_is_reachable()
+        offline = Path(source).is_dir() or not hub_is_reachable()
         config_dict, _ = HubertConfig.get_config_dict(source, local_files_only=offline)
         if config_dict.get("model_type") != "hubert":
             raise EncoderError(f"{name} is a {config_dict.get('model_type')!r} model; a 'hubert' model is needed")
@@ -182,17 +181,6 @@ def _hop(config: Any) -> int:
     for stride in config.conv_stride:
         hop *= stride
     return hop
-
-
-def _hub_is_reachable() -> bool:
-    """Asked first, because without a network the hub's client tries again for half a minute before it says so."""
-    from huggingface_hub.constants import ENDPOINT
-
-    try:
-        socket.getaddrinfo(urlsplit(ENDPOINT).hostname, None)
-    except OSError:
-        return False
-    return True
 
 
 def _normalizes(source: str, offline: bool) -> bool:

@@ -1,6 +1,7 @@
 """What conversion comes to without learning anything: the rows that a model is printed beside.
 
-All are given some recordings of both voices, as a model is, and never the song's true conversion.
+All are given some recordings of both voices, as a model is, and never the song's true conversion. The last, an oracle,
+is told besides which phone is sung when, in the corpus and in the song.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ from sklearn.neighbors import NearestNeighbors
 
 from ..frames import MEL_RATE
 from ..mel import F_MAX, N_FFT, filterbank
+from ..singers import Score
+from ..vocoder.world import World
 from .listeners import loud, mel_cepstra
 
 TAPS = 1025  # of the equaliser
 CONTEXT = (-8, -4, 0, 4, 8)  # mel frames that a nearest neighbour is to be like
 NEIGHBOURS = 4
+EDGE_SECONDS = 0.06  # of a phone that differ from its middle
+TRUE_NEIGHBOURS = 2
 WARPS = 2.0 ** np.linspace(-0.5, 0.5, 21)  # vocal tracts, the target's over the source's
 
 Frames = NDArray[np.float32]
@@ -97,3 +102,41 @@ def _scale(mels: Sequence[Frames]) -> tuple[Frames, Frames]:
 def _beside(frames: Frames) -> Frames:
     at = np.clip(np.arange(len(frames))[:, None] + np.array(CONTEXT), 0, len(frames) - 1)
     return frames[at].reshape(len(frames), -1)
+
+
+class TrueFrames:
+    """Every frame is made of the target's own of the phone that is truly sung: what knowing the words comes to.
+
+    Of those it takes the ones at the same place within the phone, as high and as loud beside the clip's loudest. They
+    are envelopes without harmonics, so that they can be sung at any f0.
+    """
+
+    def __init__(self, target: Sequence[Frames], scores: Sequence[Score]):
+        """From the target's log mels (M, 128) and what it sang."""
+        self.vocoder = World()
+        levels = [self._levels(mel, score) for mel, score in zip(target, scores, strict=True)]
+        self.levels = np.concatenate([level - level.max(axis=1, keepdims=True) for level in levels])
+        self.phones = np.concatenate([score.mel_labels() for score in scores])
+        self.places = np.concatenate([_place(mel, score) for mel, score in zip(target, scores, strict=True)])
+
+    def __call__(self, mel: Frames, score: Score) -> Frames:
+        """The song's log mel (M, 128) and what is sung -> sound (M * 512,), as loud as it was."""
+        labels, places = score.mel_labels(), _place(mel, score)
+        out = np.zeros((len(labels), self.levels.shape[1]))
+        for phone in np.unique(labels):
+            own, at = np.flatnonzero(self.phones == phone), np.flatnonzero(labels == phone)
+            own = own if len(own) else np.arange(len(self.phones))
+            search = NearestNeighbors(n_neighbors=min(TRUE_NEIGHBOURS, len(own))).fit(self.places[own])
+            out[at] = self.levels[own[search.kneighbors(places[at])[1]]].mean(axis=1)
+        loudest = self._levels(mel, score).max(axis=1) - out.max(axis=1)
+        return self.vocoder.sound(out + loudest[:, None], score.mel_f0())
+
+    def _levels(self, mel: Frames, score: Score) -> NDArray[np.float64]:
+        return np.log(self.vocoder.amplitudes(mel, score.mel_f0()))
+
+
+def _place(mel: Frames, score: Score) -> NDArray[np.float64]:
+    """By what frames of one phone differ: since when and until when it sounds, how loud and how high it is: (M, 4)."""
+    since, until = (np.minimum(seconds, EDGE_SECONDS) / EDGE_SECONDS for seconds in score.beside())
+    loud = (mel.max(axis=1) - mel.max()) / 3  # nepers
+    return np.stack([3 * since, 3 * until, loud, 2 * np.log2(np.maximum(score.mel_f0(), 1.0))], axis=1)

@@ -86,6 +86,12 @@ class Score:
         """Phone numbers at mel centres, (M,)."""
         return self.labels_at((np.arange(self.mel_frames) + 0.5) / MEL_FRAME_RATE)
 
+    def beside(self) -> tuple[Array, Array]:
+        """For how many seconds the phone at each mel centre has sounded, and will: (M,) each."""
+        seconds = (np.arange(self.mel_frames) + 0.5) / MEL_FRAME_RATE
+        place = np.clip(np.searchsorted(self.bounds, seconds, "right") - 1, 0, len(self.phones) - 1)
+        return seconds - self.bounds[place], self.bounds[place + 1] - seconds
+
     def unit_labels(self, units: int) -> NDArray[np.int64]:
         """Phone numbers at the centres of `units` unit frames, (units,)."""
         return self.labels_at((np.arange(units) + 0.5) / UNIT_RATE)

@@ -2,7 +2,8 @@
 
 The mel says how strong each band is, with the harmonics of its f0 in it. Averaged over one f0's width they vanish
 (CheapTrick's idea: Morise, 2015), and what is left, scaled by what such a smoothing makes of a flat spectrum, is the
-envelope. Voiced frames are pulses with a breath of noise that grows with frequency; unvoiced frames are noise.
+envelope. Voiced frames are pulses with a breath of noise that grows with frequency; unvoiced frames are noise. That is
+sung twice: the second time with what the mel of the first was found to lack.
 """
 
 from __future__ import annotations
@@ -28,13 +29,21 @@ PIECE, OVERLAP = 1_700, 4  # mel frames
 LONGEST = 4 * PIECE  # of singing without a breath, after which a piece ends in mid-note
 LEAD = 40  # mel frames in which the next piece's pulses fall into step, unheard
 WORLD_UNVOICED_HZ = 500.0  # at which WORLD's phase turns where nothing is voiced
+MOST_MENDED = 1.5  # nepers by which an envelope is mended after its sound was heard
 BREATH = ((0.0, -40.0), (3_000.0, -25.0), (8_000.0, -8.0), (14_000.0, -3.0))  # Hz, noise under the voice in dB
 
 
 class World:
-    """Sings mel and f0 with WORLD's pulses and noise."""
+    """Sings mel and f0 with WORLD's pulses and noise.
+
+    `mends` says to sing twice. A mel whose harmonics are not f0's, such as one put together of frames with other
+    notes, is better sung once: what is amiss in it would come back.
+    """
 
     name = "world"
+
+    def __init__(self, mends: bool = True):
+        self.mends = mends
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -69,15 +78,21 @@ class World:
             yield wav[:sung]
             tail, before, begun = wav[sung:], pitch, first
 
+    def sound(self, level: NDArray[np.float64], f0: Frames) -> Frames:
+        """Ln amplitudes (M, n_fft // 2 + 1) at f0 (M,): float32 (M * hop,)."""
+        return self._sound(level, f0, _pitch(f0))
+
     def _sing(self, mel: Frames, f0: Frames, pitch: NDArray[np.float64]) -> Frames:
-        frames = len(f0)
-        # WORLD's frame i stands at i * hop, a mel frame's centre half a hop later: one frame more, at the edges.
-        power = 2 * np.log(self.amplitudes(mel, f0))
-        power = np.concatenate([power[:1], (power[1:] + power[:-1]) / 2, power[-1:]])
-        noise = np.where(pitch[:, None] > 0, self._breath, 1.0)
-        wav = pyworld.synthesize(pitch, np.exp(power), noise, MEL_RATE, PERIOD_MS)
-        length = frames * MEL_HOP
-        return np.pad(wav[:length], (0, max(0, length - len(wav)))).astype(np.float32)
+        return self._sound(np.log(self.amplitudes(mel, f0)), f0, pitch)
+
+    def _sound(self, level: NDArray[np.float64], f0: Frames, pitch: NDArray[np.float64]) -> Frames:
+        first = _synthesised(level, pitch, self._breath)
+        if not self.mends or len(first) < N_FFT:
+            return first
+        # In the sound's own mel a voice's envelope was smoothed once more: how much is lost is heard, and put right.
+        heard = self.amplitudes(log_mel(torch.from_numpy(first)).numpy(), f0)
+        missing = np.where(f0[:, None] > 0, np.clip(level - np.log(heard), -MOST_MENDED, MOST_MENDED), 0.0)
+        return _synthesised(level + missing, pitch, self._breath)
 
     def amplitudes(self, mel: NDArray[np.float32], f0: NDArray[np.float32]) -> NDArray[np.float64]:
         """WORLD's amplitude envelope (the root of its power spectrum): (M, n_fft // 2 + 1)."""
@@ -113,6 +128,16 @@ class World:
         hertz, decibels = zip(*BREATH, strict=True)
         frequencies = np.arange(N_FFT // 2 + 1) * MEL_RATE / N_FFT
         return 10 ** (np.interp(frequencies, hertz, decibels) / 20)
+
+
+def _synthesised(level: NDArray[np.float64], pitch: NDArray[np.float64], breath: NDArray[np.float64]) -> Frames:
+    """WORLD's sound of ln amplitudes (M, n_fft // 2 + 1) at mel centres and its pitch (M + 1,): float32 (M * hop,)."""
+    # WORLD's frame i stands at i * hop, a mel frame's centre half a hop later: one frame more, at the edges.
+    power = 2 * np.concatenate([level[:1], (level[1:] + level[:-1]) / 2, level[-1:]])
+    noise = np.where(pitch[:, None] > 0, breath, 1.0)
+    wav = pyworld.synthesize(pitch, np.exp(power), noise, MEL_RATE, PERIOD_MS)
+    length = len(level) * MEL_HOP
+    return np.pad(wav[:length], (0, max(0, length - len(wav)))).astype(np.float32)
 
 
 def _pitch(f0: Frames) -> NDArray[np.float64]:

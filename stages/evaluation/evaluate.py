@@ -26,6 +26,7 @@ from ...pipeline.pitch import pitch
 from ...pipeline.pitch.pitch import PitchSettings
 from ...store import StoreError, open_store
 from ...store.files import write_whole
+from ..devices import pick_device
 from ..errors import UserError
 from ..parallel import Singers
 from ..progress import Progress
@@ -33,6 +34,7 @@ from ..rendering.render import Singer
 from ..run import Run
 from ..settings import RenderSettings
 from ..training.dataset import Corpus, gather_corpus
+from .ears import Ears, Heard
 from .page import Section, write_page
 from .quality import HEADINGS, Row, Truth, level, mel_of, misses, shown, table
 
@@ -155,12 +157,18 @@ def evaluate_songs(
     key: float = 0.0,
     device: str = "auto",
     progress: Progress | None = None,
+    whisper: str | None = None,
+    speaker_encoder: str | None = None,
+    language: str | None = None,
 ) -> Evaluation:
     """Have a run sing songs, and say of the results what can be said without the truth.
+
+    `whisper` and `speaker_encoder` are folders or hub ids of models that listen too (stages.evaluation.ears).
 
     Raises:
         UserError: there is nothing to compare with: the run's store is gone or has changed.
         AudioError: a song cannot be used.
+        ModelError: a model that is to listen cannot be loaded.
     """
     progress = progress or Progress()
     opened = Run.open(run)
@@ -173,8 +181,11 @@ def evaluate_songs(
         ]
         for name in opened.speakers
     }
+    target_clips = [clip for clip in [*corpus.train, *corpus.held_out] if clip.speaker == target]
+    ears = Ears(whisper, speaker_encoder, language, target_clips, pick_device(device))
     out.mkdir(parents=True, exist_ok=True)
     rows: dict[str, Own] = {}
+    told: dict[str, Heard] = {}
     sections = []
     for song in songs:
         found = audio.scan(song)
@@ -186,6 +197,7 @@ def evaluate_songs(
         )
         result = _sung(singer, source, out, song.stem, progress)
         rows[song.name] = judge_own(source, result, key, target, own)
+        told[song.name] = ears(song, source, result)
         picture = (out / f"{song.stem}.{_safe(target)}.png").read_bytes()
         sections.append(Section(song.name, {"the song": source, f"as {target}": result}, picture))
     notes = [
@@ -194,13 +206,19 @@ def evaluate_songs(
     ]
     grid = [["song", *OWN_HEADINGS]]
     grid += [[name, *(shown(value) for value in asdict(row).values())] for name, row in rows.items()]
+    for place, heading in ears.columns.items():
+        grid[0].append(heading)
+        for line, heard in zip(grid[1:], told.values(), strict=True):
+            line.append(shown(getattr(heard, place)))
+    notes += ears.notes
     facts = {
         "svc": __version__,
         "run": str(run.absolute()),
         "step": singer.step,
         "speaker": target,
         "key": key,
-        "songs": {name: _plain(asdict(row)) for name, row in rows.items()},
+        "songs": {name: _plain({**asdict(row), **asdict(told[name])}) for name, row in rows.items()},
+        "ears": ears.facts,
     }
     _write(out, f"{run.name}: {target}", notes, facts, [("Songs", grid)], sections)
     lines = ["| " + " | ".join(row) + " |" for row in grid]
@@ -259,8 +277,12 @@ def _safe(speaker: str) -> str:
     return "".join("_" if letter in '/\\:*?"<>|' else letter for letter in speaker)
 
 
-def _plain(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: None if np.isnan(value) else round(float(value), 4) for name, value in values.items()}
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Figures as JSON has them."""
+    return {
+        name: value if value is None or isinstance(value, str) else None if np.isnan(value) else round(float(value), 4)
+        for name, value in values.items()
+    }
 
 
 def _write(

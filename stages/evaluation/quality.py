@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...pipeline.judging import metrics
-from ...pipeline.judging.baselines import NearestFrames, equalised
+from ...pipeline.judging.baselines import NearestFrames, TrueFrames, equalised
 from ...pipeline.judging.listeners import PhoneListener, SpeakerListener
 from ...pipeline.mel import log_mel, loudness
 from ...pipeline.pitch import pitch
@@ -43,6 +43,7 @@ class Row:
         return cls(*(float(np.nanmean([getattr(row, field.name) for row in rows])) for field in fields(cls)))
 
 
+ORACLE = "oracle: true phones"
 HEADINGS = {
     "mcd": "MCD dB", "cr": "CR", "ctr": "CTR", "spk_source": "spkA", "spk_target": "spkB", "phones": "phones",
     "gv": "GV", "cents": "f0 cents", "gpe50": "GPE50", "vuv_f1": "V/UV", "loudness": "loudness",
@@ -82,6 +83,7 @@ class Truth:
         self.phones = PhoneListener([mel for mels in self.mels.values() for mel in mels], labels)
         self.speakers = SpeakerListener(self.mels)
         self._nearest: NearestFrames | None = None
+        self._told: TrueFrames | None = None
 
     def song(self, name: str) -> Song:
         score = self.singers.score(name)
@@ -107,15 +109,21 @@ class Truth:
         )
 
     def trivial(self) -> dict[str, Callable[[Song], Samples]]:
-        """The systems that learn nothing, and the reference itself, each from a song to sound."""
-        mels, vocoder = self.mels, World()
+        """The systems that learn nothing, the oracle, which is told the phones, and the reference itself: each makes
+        sound of a song."""
+        mels, vocoder, once = self.mels, World(), World(mends=False)
         if self._nearest is None:
             self._nearest = NearestFrames(mels[self.source.name], mels[self.target.name])
         nearest = self._nearest
+        if self._told is None:
+            scores = [self.singers.phrase(self.target, number) for number in range(self.singers.phrases)]
+            self._told = TrueFrames(mels[self.target.name], scores)
+        told = self._told
         return {
             "copy of the source": lambda song: song.source,
             "global EQ": lambda song: equalised(song.source, mels[self.source.name], mels[self.target.name]),
-            "nearest neighbour + warp": lambda song: vocoder(nearest(mel_of(song.source)), song.f0),
+            "nearest neighbour + warp": lambda song: once(nearest(mel_of(song.source)), song.f0),
+            ORACLE: lambda song: told(mel_of(song.source), song.score),
             "reference through the vocoder": lambda song: vocoder(mel_of(song.target), song.f0),
             "the reference itself": lambda song: song.target,
         }

@@ -76,7 +76,7 @@ class Acoustic:
             with watch("units"), torch.inference_mode():
                 units = self.projection(hidden.to(self.device))
                 if self.retrieval is not None and self.retrieve > 0:
-                    units = self.retrieval.blend(units, self.retrieve)
+                    units = self.retrieval.blend(hidden, units, self.retrieve)
             f0 = asked[window.start : window.end]
             tensors = {
                 "units": units,

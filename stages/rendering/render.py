@@ -28,7 +28,6 @@ from ...store.columns import differences
 from ...store.files import write_whole
 from ..devices import pick_device, pick_precision
 from ..errors import UserError
-from ..features import SOFT
 from ..picture import Strip, save_song
 from ..progress import Bar, Progress
 from ..run import Run
@@ -105,12 +104,7 @@ class Singer:
         self.pitch = settings.pitch(PitchSettings(*(facts["pitch"][name] for name in ("method", "f0_min", "f0_max"))))
         self.range = self.mixture.range([_range(speaker) for speaker in facts["speakers"]])
         layer = facts["unit_layer"]
-        retrieval = None
-        if settings.retrieve > 0:
-            sing = [name for name, share in zip(run.speakers, self.mixture.whole(), strict=True) if share > 0]
-            ready = facts["unit_column"] == SOFT  # the store's units, rather than what they are made of
-            units = torch.nn.Identity() if ready else projection
-            retrieval = Retrieval(facts["stores"], sing, facts["unit_column"], units)
+        retrieval, self.amount, self.notes = self._retrieval(projection)
         self.acoustic = Acoustic(
             self.content,
             layer,
@@ -118,7 +112,7 @@ class Singer:
             model,
             self.mixture,
             retrieval,
-            settings.retrieve,
+            self.amount,
             settings.steps,
             method,
             settings.seed,
@@ -126,6 +120,23 @@ class Singer:
             bf16,
             settings.batch or (1 if self.device == "cpu" else 8),
         )
+
+    def _retrieval(self, projection: torch.nn.Module) -> tuple[Retrieval | None, float, list[str]]:
+        """Where units are taken from, how much of them, and a word where that is not as it could be."""
+        facts, amount = self.run.facts, self.settings.retrieve
+        if amount == 0:
+            return None, 0.0, []
+        sing = [name for name, share in zip(self.run.speakers, self.mixture.whole(), strict=True) if share > 0]
+        try:
+            return (
+                Retrieval(facts["stores"], sing, facts["unit_column"], projection),
+                1.0 if amount is None else amount,
+                [],
+            )
+        except UserError as error:
+            if amount is not None:
+                raise
+            return None, 0.0, [f"the song's own units are sung, not the target's: {str(error).splitlines()[0]}"]
 
     @property
     def speaker(self) -> str:
@@ -167,7 +178,7 @@ class Singer:
                     gain = self._deliver(take, out, sung, opened, stems, original)
             finally:
                 take.discard()
-        notes = [*original.notes, *self._strained(sung.asked)]
+        notes = [*original.notes, *self.notes, *self._strained(sung.asked)]
         if gain < 1:
             notes.append(f"turned down by {-20 * np.log10(gain):.1f} dB to fit")
         if sung.key_note:
@@ -307,7 +318,12 @@ class Singer:
             "run": str(self.run.path.absolute()),
             "run_sha256": audio.file_hash(self.run.best),
             "step": self.step,
-            "settings": {**asdict(self.settings), "speaker": self.speaker, "method": self.acoustic.method},
+            "settings": {
+                **asdict(self.settings),
+                "speaker": self.speaker,
+                "method": self.acoustic.method,
+                "retrieve": self.amount,
+            },
             "key": report.key,
             "encoder_sha256": self.content.fingerprint,
             "vocoder": {"name": self.vocoder.name, **self.vocoder.facts},

@@ -27,7 +27,8 @@ class RenderSettings:
         formants: semitones by which formants are moved.
         loudness: how much of the song's own loudness the result is given, 0 to 1.
         threshold: dBFS; where the song is softer the result is silent.
-        retrieve: how much of each unit is taken from its nearest neighbours in the target's store, 0 to 1.
+        retrieve: how much of each unit is taken from its nearest neighbours among the target's own, 0 to 1; None takes
+            all of it where the run's store is there, which has them.
         depth: of the written samples: `16`, `24` or `float`.
         rate: of the written samples, Hz; 0 is the song's own.
         precision: `fp32`, `bf16`, or `auto`: bf16 where the machine computes it in hardware.
@@ -52,7 +53,7 @@ class RenderSettings:
     formants: float = 0.0
     loudness: float = 0.0
     threshold: float | None = None
-    retrieve: float = 0.0
+    retrieve: float | None = None
     depth: str = "16"
     rate: int = 44_100
     precision: str = "auto"
@@ -70,7 +71,7 @@ class RenderSettings:
         if self.k_step is not None and not 1 <= self.k_step <= 1000:
             raise ValueError(f"k-step must be 1 to 1000 noise steps, not {self.k_step}")
         for name in ("loudness", "retrieve"):
-            if not 0 <= getattr(self, name) <= 1:
+            if not 0 <= (getattr(self, name) or 0) <= 1:
                 raise ValueError(f"{name} is an amount from 0 to 1, not {getattr(self, name)}")
         if not -12 <= self.formants <= 12:
             raise ValueError(f"formants can be moved by up to 12 semitones, not {self.formants:+g}")

@@ -20,6 +20,7 @@ class TrainSettings:
         unit_dim: width of the units that `soft` and `linear` make.
         codes: k-means clusters of a hidden layer.
         code_layer: which layer; None takes the lowest stored.
+        unit_layer: which layer units are made of; None takes the highest stored.
         unit_steps: optimizer steps of the soft projection.
         objective: `flow` or `ddpm`.
         condition, denoiser, channels, layers, dilation_cycle, decoder_layers, decoder_channels: the acoustic model's
@@ -41,6 +42,7 @@ class TrainSettings:
     unit_dim: int = 256
     codes: int = 100
     code_layer: int | None = None
+    unit_layer: int | None = None
     unit_steps: int = 400
     objective: str = "flow"
     condition: int = 192
@@ -50,7 +52,7 @@ class TrainSettings:
     dilation_cycle: int = 4
     decoder_layers: int = 4
     decoder_channels: int = 192
-    depth: float = 0.3
+    depth: float = 0.15
     steps: int = 1_200
     batch: int = 8
     crop_seconds: float = 1.5

@@ -128,13 +128,15 @@ def choose_layers(store: Store, settings: TrainSettings) -> Layers:
     if not layers:
         raise UserError(f"{store.location} has no hidden states; run `svc extract` on it first")
     codes = layers[0] if settings.code_layer is None else settings.code_layer
-    if codes not in layers:
-        raise UserError(
-            f"{store.location} has layers {', '.join(map(str, layers))}, not {codes}; "
-            f"add it: svc extract --layers {codes}"
-        )
+    units = layers[-1] if settings.unit_layer is None else settings.unit_layer
+    for layer in (codes, units):
+        if layer not in layers:
+            raise UserError(
+                f"{store.location} has layers {', '.join(map(str, layers))}, not {layer}; "
+                f"add it: svc extract --layers {layer}"
+            )
     if settings.units != "hubert-soft":
-        return Layers(codes, f"hidden/{layers[-1]}")
+        return Layers(codes, f"hidden/{units}")
     if SOFT not in store.columns:
         raise UserError(
             f"{store.location} has no units of a HuBERT-soft; they come with its encoder: "

@@ -20,7 +20,7 @@ def test_the_demo_runs_whole_and_uses_again_what_is_there(tmp_path: Path, monkey
     assert soundfile.info(out / "song.bass.wav").frames == soundfile.info(out / "songs" / "sakura.wav").frames
     assert (out / "song.bass.png").exists()
     page = (out / "run" / "evaluation" / "evaluation.html").read_text("utf-8")
-    assert page.count("<audio") == 6
+    assert page.count("<audio") == 7
     assert "http" not in page
     facts = json.loads((out / "run" / "evaluation" / "evaluation.json").read_text("utf-8"))
     assert facts["rows"]["copy of the source"]["cr"] == 0

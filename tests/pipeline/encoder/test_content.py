@@ -464,7 +464,7 @@ def test_an_encoder_with_another_hop_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_hub_name_without_a_network_says_how_to_fetch_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoders_module, "_hub_is_reachable", lambda: False)
+    monkeypatch.setattr(encoders_module, "hub_is_reachable", lambda: False)
     with pytest.raises(EncoderError, match="hf download nobody/no-such-hubert"):
         Content.load("nobody/no-such-hubert")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from svc.pipeline.singers import sing
 from svc.pipeline.vocoder.world import World
-from svc.stages.evaluation.quality import Row, Song, Truth, mel_of, misses, table
+from svc.stages.evaluation.quality import ORACLE, Row, Song, Truth, mel_of, misses, table
 from svc.stages.parallel import Singers
 
 
@@ -58,6 +58,12 @@ def test_the_answer_itself_passes_both(rows: dict[str, Row]) -> None:
     assert not misses(rows["the reference itself"], "G2")
     assert rows["the reference itself"].mcd == 0
     assert not misses(rows["reference through the vocoder"], "G1")
+
+
+def test_who_is_told_the_phones_passes_both(rows: dict[str, Row]) -> None:
+    """The gates are not out of reach of the source's song, the target's corpus and WORLD."""
+    assert not misses(rows[ORACLE], "G1")
+    assert not misses(rows[ORACLE], "G2")
 
 
 def test_an_octave_too_low_is_noticed(truth: Truth, songs: list[Song]) -> None:

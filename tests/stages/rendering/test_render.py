@@ -274,22 +274,27 @@ def test_the_songs_loudness_and_silence_are_kept_as_asked(run: Path, song: Path,
 
 
 def test_units_are_taken_from_the_targets_store(run: Path, song: Path, tmp_path: Path, store: Path) -> None:
-    for name, amount in (("a", 0.0), ("b", 1.0)):
-        render_with(run, song, tmp_path / f"{name}.wav", retrieve=amount)
+    """All of them unless another amount is asked; none, and a note, where the store is gone."""
+    for name, amount, told in (("a", 0.0, 0.0), ("b", None, 1.0)):
+        assert render_with(run, song, tmp_path / f"{name}.wav", retrieve=amount)["settings"]["retrieve"] == told
     assert (tmp_path / "a.wav").read_bytes() != (tmp_path / "b.wav").read_bytes()
     facts = json.loads((run / "run.json").read_text())
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / "run.json").write_text(json.dumps({**facts, "stores": [str(tmp_path / "gone")]}))
-    with pytest.raises(UserError, match=r"cannot be opened(.|\n)*without --retrieve"):
+    with pytest.raises(UserError, match=r"cannot be opened(.|\n)*sing with --retrieve 0"):
         Singer(Run.open(tmp_path / "run"), RenderSettings(retrieve=0.5))
+    alone = render_with(tmp_path / "run", song, tmp_path / "c.wav")
+    assert alone["settings"]["retrieve"] == 0.0
+    assert "the song's own units are sung" in alone["notes"][0]
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "c.wav").read_bytes()
 
 
 def test_k_step_starts_nearer_to_the_first_guess_and_no_farther_than_trained(
     run: Path, song: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match="up to 300 noise steps, not 400"):
+    with pytest.raises(UserError, match="up to 150 noise steps, not 400"):
         Singer(Run.open(run), RenderSettings(k_step=400))
-    for name, k_step in (("a", 300), ("b", None), ("c", 50)):
+    for name, k_step in (("a", 150), ("b", None), ("c", 50)):
         render_with(run, song, tmp_path / f"{name}.wav", k_step=k_step)
     a, b, c = ((tmp_path / f"{name}.wav").read_bytes() for name in "abc")
     assert a == b != c
