@@ -230,7 +230,7 @@ def train(
 @click.option("-k", "--key", "--transpose", default="0", show_default=True, help="Semitones up, or auto.")
 @click.option("-s", "--speaker", help='A name, "a:0.7,b:0.3", or "0=a; 1:30=b".  [default: the run\'s first]')
 @click.option("--vocoder", metavar="NAME", help="own, world, or a path.  [default: the run's own if trained, or world]")
-@click.option("--steps", default=20, show_default=True, help="Sampling steps.")
+@click.option("--steps", default=0, help="Sampling steps.  [default: what suffices: 4 from a shallow start, ddpm 20]")
 @click.option("--method", help="euler or heun (flow); dpm-solver, unipc, ddim, pndm or ddpm (ddpm).")
 @click.option("--k-step", type=int, help="Noise steps of 1000 to start from.  [default: as trained]")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same bytes.")

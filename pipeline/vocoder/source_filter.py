@@ -65,11 +65,13 @@ class ConvNeXt(nn.Module):
 class Filters(nn.Module):
     """Mel and f0 to what shapes the source: gains for every STFT bin, and the pulses' phase, which is always the same.
 
-    The network corrects a first guess, the mel itself read at each bin, so that it need not learn what is known.
+    The network corrects a first guess, the mel itself read at each bin, so that it need not learn what is known. With
+    `bf16` the corrections are computed so, and the guess is not.
     """
 
     first_guess: Tensor
     guess_offset: Tensor
+    bf16 = False
 
     def __init__(self, shape: Shape):
         super().__init__()
@@ -96,11 +98,12 @@ class Filters(nn.Module):
         octaves = torch.log2(f0.clamp(min=20.0) / 55.0)[..., None]
         angle = octaves * (2 * math.pi * 2.0 ** torch.linspace(-3, 2, PITCH_FEATURES, device=mel.device))
         pitch = torch.cat([angle.sin() * voiced, angle.cos() * voiced, voiced], dim=-1)
-        x = self.input((mel / 4 + 1.25).transpose(1, 2)).transpose(1, 2) + self.pitch(pitch)
-        x = self.norm(x).transpose(1, 2)
-        for block in self.blocks:
-            x = block(x)
-        shaped = self.head(self.last_norm(x.transpose(1, 2))).float()
+        with torch.autocast(mel.device.type, torch.bfloat16, enabled=self.bf16):
+            x = self.input((mel / 4 + 1.25).transpose(1, 2)).transpose(1, 2) + self.pitch(pitch)
+            x = self.norm(x).transpose(1, 2)
+            for block in self.blocks:
+                x = block(x)
+            shaped = self.head(self.last_norm(x.transpose(1, 2))).float()
         batch, frames = f0.shape
         shaped = shaped.view(batch, frames, PER_FRAME, 2, BINS)
         guess = (mel.float() @ self.first_guess + self.guess_offset)[:, :, None]
@@ -203,10 +206,11 @@ class SourceFilter:
 
     name = "own"
 
-    def __init__(self, network: SourceFilterNet, facts: dict[str, Any], device: str = "cpu"):
+    def __init__(self, network: SourceFilterNet, facts: dict[str, Any], device: str = "cpu", bf16: bool = False):
         self.network = network.to(device).eval().requires_grad_(False)
+        self.network.filters.bf16 = bf16
         self.device = device
-        self.facts = {**facts, **asdict(network.filters.shape)}
+        self.facts = {**facts, **asdict(network.filters.shape), "precision": "bf16" if bf16 else "fp32"}
 
     def __call__(self, mel: Frames, f0: Frames) -> Frames:
         return whole(self.stream([mel], f0))
