@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import convolve1d, uniform_filter1d
 
 from ..envelope import CEILING, envelope
 from ..frames import MEL_HOP, MEL_RATE
@@ -28,6 +28,7 @@ PIECE, OVERLAP = 1_700, 4  # mel frames
 LONGEST = 4 * PIECE  # of singing without a breath, after which a piece ends in mid-note
 LEAD = 40  # mel frames in which the next piece's pulses fall into step, unheard
 WORLD_UNVOICED_HZ = 500.0  # at which WORLD's phase turns where nothing is voiced
+STEADY = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 9  # over the frames of a voiced sound
 BREATH = ((0.0, -40.0), (3_000.0, -25.0), (8_000.0, -8.0), (14_000.0, -3.0))  # Hz, noise under the voice in dB
 
 
@@ -73,6 +74,9 @@ class World:
         frames = len(f0)
         # WORLD's frame i stands at i * hop, a mel frame's centre half a hop later: one frame more, at the edges.
         power = 2 * np.log(self.amplitudes(mel, f0))
+        # WORLD's pulses take their phase from the envelope: one that flickers bends the pitch.
+        steady = convolve1d(power, STEADY, axis=0, mode="nearest")
+        power = np.where(f0[:, None] > 0, steady, power)
         power = np.concatenate([power[:1], (power[1:] + power[:-1]) / 2, power[-1:]])
         noise = np.where(pitch[:, None] > 0, self._breath, 1.0)
         wav = pyworld.synthesize(pitch, np.exp(power), noise, MEL_RATE, PERIOD_MS)
