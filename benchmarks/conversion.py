@@ -27,10 +27,12 @@ from svc.stages.training.train import train
 
 
 def values(text: str, settings: type) -> tuple[str, list[Any]]:
-    """`name=a,b` as the name of a setting and its values, of the type that its default has."""
+    """`name=a,b` as the name of a setting and its values, of the type that its default has, or as they look."""
     name, _, given = text.partition("=")
     default = {field.name: field.default for field in dataclasses.fields(settings)}[name]
-    kind = type(default) if default is not None else str
+    if default is None:
+        return name, [int(value) if value.isdecimal() else value for value in given.split(",")]
+    kind = type(default)
     return name, [kind(float(value)) if kind is int else kind(value) for value in given.split(",")]
 
 

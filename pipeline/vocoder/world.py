@@ -25,6 +25,7 @@ from .vocoder import Frames, Mels, whole
 PERIOD_MS = 1000.0 * MEL_HOP / MEL_RATE
 LOWEST_HZ, HIGHEST_HZ = 40.0, 2000.0  # f0 that WORLD is asked to sing
 PIECE, OVERLAP = 1_700, 4  # mel frames
+FIRST = 430  # mel frames, 5 s, after which the first piece ends, for who waits to hear it
 LONGEST = 4 * PIECE  # of singing without a breath, after which a piece ends in mid-note
 LEAD = 40  # mel frames in which the next piece's pulses fall into step, unheard
 WORLD_UNVOICED_HZ = 500.0  # at which WORLD's phase turns where nothing is voiced
@@ -144,7 +145,7 @@ def _fall_into_step(pitch: NDArray[np.float64], turned: float) -> None:
 
 
 def _pieces(f0: Frames) -> list[tuple[int, int]]:
-    """Frames [start, stop) that are sung at once: some 20 s each, cut where the next OVERLAP frames are unvoiced.
+    """Frames [start, stop) that are sung at once: some 20 s each, the first 5, cut where OVERLAP frames are unvoiced.
 
     After LONGEST frames without such a place: in a note, voiced for LEAD frames before and for OVERLAP after.
     """
@@ -156,7 +157,7 @@ def _pieces(f0: Frames) -> list[tuple[int, int]]:
     while True:
         candidates = [
             int(places[index])
-            for places, least in ((quiet, PIECE), (steady, LONGEST))
+            for places, least in ((quiet, PIECE if len(cuts) > 1 else FIRST), (steady, LONGEST))
             if (index := int(np.searchsorted(places, cuts[-1] + least))) < len(places)
         ]
         if not candidates or len(f0) - min(candidates) <= OVERLAP:

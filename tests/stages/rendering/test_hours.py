@@ -43,6 +43,7 @@ def sung(run: Path, song: np.ndarray, rate: int, seconds: int, folder: Path) -> 
 
 
 @pytest.mark.long
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("rests", [False, True])
 def test_hours_need_no_more_memory_than_minutes(run: Path, song: Path, tmp_path: Path, rests: bool) -> None:
     """Two hours, with rests and as one sound without any, against four minutes of the same.
