@@ -32,7 +32,7 @@ N_FFT, HOP = 1024, 256  # samples: 23 ms windows, two a mel frame
 PER_FRAME = MEL_HOP // HOP
 BINS = N_FFT // 2 + 1
 PITCH_FEATURES = 8  # sines and cosines each, of log2 f0
-SPREAD_SECONDS, SPREAD_HZ = 0.002, 8_000.0  # by how much a pulse's lows come after what lies at and above
+SPREAD_SECONDS, SPREAD_HZ = 0.002, 8_000.0  # how early of a pulse comes what lies at and above
 LOUDEST = 4.0  # ln of the most that a filter may amplify; the source has power 1
 
 
@@ -177,9 +177,12 @@ def _bins_of_mel() -> tuple[Tensor, Tensor]:
 
 
 def _spread() -> Tensor:
-    """The phase at each STFT bin of delays that fall evenly up to SPREAD_HZ and stay from there on: (bins,)."""
+    """The phase at each STFT bin of highs that come the earlier the higher they are, up to SPREAD_HZ: (bins,).
+
+    Not of lows that come late: f0 is heard in them, and would be late with them.
+    """
     hertz = torch.arange(BINS, dtype=torch.float64) * MEL_RATE / N_FFT
-    delay = SPREAD_SECONDS * (0.5 - (hertz / SPREAD_HZ).clamp(max=1.0))
+    delay = -SPREAD_SECONDS * (hertz / SPREAD_HZ).clamp(max=1.0)
     return nn.functional.pad(-2 * math.pi * torch.cumulative_trapezoid(delay, hertz), (1, 0)).float()
 
 
