@@ -218,7 +218,7 @@ def train(
             f"  step {report.steps}, best at {report.best_step} (held-out loss {report.best_loss:.4f}); a held-out "
             f"utterance is off by {report.mel_error:.2f} in ln mel: see {report.run / 'held_out.png'}"
         )
-        from .stages.training.report import report_training
+        from .stages.evaluation.training import report_training
 
         click.echo(f"  {report_training(report.run, device, report.verdict)}: listen and look")
         click.echo(f"next: svc render song.wav -m {report.run}")
@@ -417,7 +417,7 @@ def evaluate(
     makes. With SONGs: sing them, and compare with what was asked and with the target's own utterances.
     """
     from .stages.evaluation.evaluate import evaluate_songs, evaluate_truth
-    from .stages.evaluation.parallel import Singers, singers_of
+    from .stages.parallel import Singers, singers_of
     from .stages.run import newest_run
 
     run = run or newest_run()

@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 from svc.pipeline import audio
-from svc.stages.evaluation.parallel import Singers, singers_of
 from svc.stages.evaluation.quality import Row, Song, Truth, table
+from svc.stages.parallel import Singers, singers_of
 from svc.stages.rendering.render import Singer
 from svc.stages.run import Run
 from svc.stages.settings import RenderSettings, TrainSettings

@@ -27,9 +27,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from svc.pipeline.batches import batches
-from svc.pipeline.content import PRECISIONS, Content
-from svc.pipeline.encoders import Encoder, load_encoder
+from svc.pipeline.encoder.batches import batches
+from svc.pipeline.encoder.content import PRECISIONS, Content
+from svc.pipeline.encoder.encoders import Encoder, load_encoder
 from svc.pipeline.frames import CONTENT_HOP, CONTENT_PAD, CONTENT_RATE, UNIT_RATE
 from torch import Tensor
 

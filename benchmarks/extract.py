@@ -25,10 +25,11 @@ import numpy as np
 import soundfile
 import torch
 import transformers
-from svc.pipeline import audio, frames, mel, pitch
-from svc.pipeline.batches import batches
-from svc.pipeline.content import Content
-from svc.pipeline.pitch import PitchSettings
+from svc.pipeline import audio, frames, mel
+from svc.pipeline.encoder.batches import batches
+from svc.pipeline.encoder.content import Content
+from svc.pipeline.pitch import pitch
+from svc.pipeline.pitch.pitch import PitchSettings
 from svc.pipeline.quiet_pyworld import pyworld
 from svc.stages.extraction.extract import extract
 from svc.stages.features import Waveform

@@ -43,9 +43,9 @@ import soxr
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, uniform_filter1d
 from scipy.signal import butter, fftconvolve, lfilter, sosfilt
-from svc.pipeline import pitch
 from svc.pipeline.frames import CONTENT_RATE, MEL_HOP, MEL_RATE
-from svc.pipeline.pitch import PitchSettings
+from svc.pipeline.pitch import pitch
+from svc.pipeline.pitch.pitch import PitchSettings
 from svc.pipeline.quiet_pyworld import pyworld
 from svc.pipeline.singer import VOWELS, Note, Voice, practice, sing
 

@@ -38,15 +38,15 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from svc.pipeline import pitch
-from svc.pipeline.content import Content
-from svc.pipeline.diffusion import Batch, Diffusion
-from svc.pipeline.diffusion import Shape as ModelShape
-from svc.pipeline.encoders import Encoder
+from svc.pipeline.diffusion.diffusion import Batch, Diffusion
+from svc.pipeline.diffusion.diffusion import Shape as ModelShape
+from svc.pipeline.diffusion.sampling import enough_steps, sample
+from svc.pipeline.encoder.content import Content
+from svc.pipeline.encoder.encoders import Encoder
 from svc.pipeline.frames import CONTENT_RATE, MEL_FRAME_RATE, MEL_HOP, MEL_RATE
 from svc.pipeline.mel import log_mel, loudness
-from svc.pipeline.pitch import PitchSettings
-from svc.pipeline.sampling import enough_steps, sample
+from svc.pipeline.pitch import pitch
+from svc.pipeline.pitch.pitch import PitchSettings
 from svc.pipeline.singer import VOICES, Note, sing
 from svc.pipeline.vocoder import nsf_hifigan, source_filter
 from svc.pipeline.vocoder.vocoder import Vocoder

@@ -21,10 +21,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from svc.pipeline import audio, pitch
-from svc.pipeline.diffusion import Batch, Diffusion, Shape
+from svc.pipeline import audio
+from svc.pipeline.diffusion.diffusion import Batch, Diffusion, Shape
+from svc.pipeline.diffusion.sampling import sample
 from svc.pipeline.frames import seconds_to_mel_frames
-from svc.pipeline.sampling import sample
+from svc.pipeline.pitch import pitch
 from svc.pipeline.singers import draw_score, draw_voice, sing
 from svc.stages.extraction.extract import extract
 from svc.stages.progress import Progress

@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from transformers import HubertModel
 
-from ..pipeline.content import Content
-from ..pipeline.encoders import Encoder
+from ..pipeline.encoder.content import Content
+from ..pipeline.encoder.encoders import Encoder
 from ..pipeline.singers import NAMES
 from .make_mini import FIRST_PROBE_SEED, Clip, mfcc, read, sing_clip
 
@@ -131,7 +131,7 @@ def random_like(content: Content) -> Content:
 def rows(content: Content, same: Sequence[Path]) -> Iterator[tuple[str, float, float, float]]:
     """Name, phones, singers and retrieval of MFCCs, of a random encoder's best layer, and of each layer."""
     clips = [sing_clip(FIRST_PROBE_SEED + number, 8.0) for number in range(TAUGHT + ASKED)]
-    wavs = [clip.wav.astype(np.float32) / 32767 for clip in clips]
+    wavs = [clip.wav.astype(np.float32) / np.float32(32767) for clip in clips]
     spoken = [read(path) for path in same]
     cepstra = [mfcc(wav) for wav in spoken]
     loud = [frames[:, 0] > np.percentile(frames[:, 0], 30) for frames in cepstra]

@@ -71,9 +71,9 @@ def mel2ph(mel_frames: int, units: int) -> NDArray[np.int32]:
 
 
 def mel2ph_diff_svc(mel_frames: int, units: int) -> NDArray[np.int32]:
-    """Diff-SVC's stretch of `units` over `mel_frames` (prophesier/diff-svc, get_align), for its checkpoints.
+    """Diff-SVC's stretch of `units` over `mel_frames` (prophesier/diff-svc, get_align), to compare `mel2ph` with.
 
-    int32 (mel_frames,), 1-based, 0 = padding. It lags true time, by 10 ms and more.
+    int32 (mel_frames,), 1-based, 0 = padding. It lags true time, by 12 to 21 ms on the average.
     """
     out = np.zeros(mel_frames, np.int32)
     ratio = mel_frames / units

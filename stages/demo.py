@@ -8,8 +8,8 @@ from pathlib import Path
 
 from .errors import UserError
 from .evaluation.evaluate import evaluate_truth
-from .evaluation.parallel import Singers
 from .extraction.extract import extract
+from .parallel import Singers
 from .progress import Progress
 from .rendering.render import Singer
 from .run import Run

@@ -8,8 +8,8 @@ class UserError(Exception):
 def is_for_the_user(error: Exception) -> bool:
     """Whether an error's message is meant for the user, and a traceback would only hide it."""
     from ..pipeline.audio import AudioError
-    from ..pipeline.encoders import EncoderError
-    from ..pipeline.swift_f0 import MissingLibraryError
+    from ..pipeline.encoder.encoders import EncoderError
+    from ..pipeline.pitch.swift_f0 import MissingLibraryError
     from ..pipeline.vocoder.vocoder import VocoderError
     from ..store import StoreError
 

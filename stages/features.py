@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..pipeline import audio, frames, mel, pitch
+from ..pipeline import audio, frames, mel
 from ..pipeline.audio import Recording
-from ..pipeline.content import Content, weights_hash
-from ..pipeline.pitch import PitchSettings
+from ..pipeline.encoder.content import Content, weights_hash
+from ..pipeline.pitch import pitch
+from ..pipeline.pitch.pitch import PitchSettings
 from ..pipeline.slicing import SliceSettings
 from ..store.schema import MEL, UNIT, Column
 

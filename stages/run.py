@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..pipeline.diffusion import Diffusion, Shape
+from ..pipeline.diffusion.diffusion import Diffusion, Shape
 from ..pipeline.projection import Codebook, SoftHead, SoftProjection
 from ..store.files import write_whole
 from . import checkpoint

@@ -210,7 +210,7 @@ def store() -> Attempt:
 
 def checkpoint() -> Attempt:
     import torch
-    from svc.pipeline.checkpoint_files import read_checkpoint_file
+    from svc.pipeline.encoder.checkpoint_files import read_checkpoint_file
     from svc.stages import checkpoint
     from svc.stages.errors import UserError
 

@@ -38,9 +38,9 @@ def test_help_names_every_command() -> None:
 def test_help_names_what_there_is() -> None:
     """Help is written without importing torch, so that it is quick; what it names must be what is there."""
     from svc.cli import ENCODERS, METHOD, METHODS
-    from svc.pipeline.encoders import HUB_NAMES, RELEASES, SHIPPED
-    from svc.pipeline.pitch import METHODS as there
-    from svc.pipeline.pitch import PitchSettings
+    from svc.pipeline.encoder.encoders import HUB_NAMES, RELEASES, SHIPPED
+    from svc.pipeline.pitch.pitch import METHODS as there
+    from svc.pipeline.pitch.pitch import PitchSettings
 
     assert set(ENCODERS.split(", ")) == {*HUB_NAMES, *RELEASES, *SHIPPED}
     assert set(METHODS.replace(" or ", ", ").split(", ")) == set(there)

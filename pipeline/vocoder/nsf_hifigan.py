@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..frames import MEL_HOP, MEL_RATE
-from ..pitch import continuous
+from ..pitch.pitch import continuous
 from .excitation import at_frame_starts, noise, phase_at_starts
 from .vocoder import Frames, stream_with_context, whole
 

@@ -18,20 +18,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import __version__
-from ...pipeline import audio, metrics, pitch
+from ...pipeline import audio
 from ...pipeline.frames import MEL_RATE, resampled_length
-from ...pipeline.listeners import SpeakerListener, loud, mel_cepstra
-from ...pipeline.pitch import PitchSettings
+from ...pipeline.judging import metrics
+from ...pipeline.judging.listeners import SpeakerListener, loud, mel_cepstra
+from ...pipeline.pitch import pitch
+from ...pipeline.pitch.pitch import PitchSettings
 from ...store import StoreError, open_store
 from ...store.files import write_whole
 from ..errors import UserError
+from ..parallel import Singers
 from ..progress import Progress
 from ..rendering.render import Singer
 from ..run import Run
 from ..settings import RenderSettings
 from ..training.dataset import Corpus, gather_corpus
 from .page import Section, write_page
-from .parallel import Singers
 from .quality import HEADINGS, Row, Truth, level, mel_of, misses, shown, table
 
 Samples = NDArray[np.float32]

@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...pipeline import metrics, pitch
-from ...pipeline.baselines import NearestFrames, equalised
-from ...pipeline.listeners import PhoneListener, SpeakerListener
+from ...pipeline.judging import metrics
+from ...pipeline.judging.baselines import NearestFrames, equalised
+from ...pipeline.judging.listeners import PhoneListener, SpeakerListener
 from ...pipeline.mel import log_mel, loudness
-from ...pipeline.pitch import PitchSettings
+from ...pipeline.pitch import pitch
+from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.singers import Score, sing
 from ...pipeline.vocoder.world import World
-from .parallel import Singers
+from ..parallel import Singers
 
 Samples = NDArray[np.float32]
 

@@ -98,7 +98,7 @@ def cluster(settings: ExtractSettings, store: str, recording: str) -> Iterator[C
 
     if settings.scheduler:
         try:
-            client = Client(settings.scheduler, timeout="5s", set_as_default=False)
+            client = Client(settings.scheduler, timeout="15s", set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
             raise UserError(
                 f"no dask scheduler answers at {settings.scheduler} ({error}); start one with `dask scheduler` and "

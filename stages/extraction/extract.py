@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ...pipeline import frames
-from ...pipeline.content import Content
-from ...pipeline.encoders import SHIPPED
+from ...pipeline.encoder.content import Content
+from ...pipeline.encoder.encoders import SHIPPED
 from ...store import DamagedError, Store, StoreError, open_store
 from ...store.cells import missing_cells
 from ...store.layout import Layout
@@ -20,8 +20,8 @@ from ...store.schema import Column, Pack, PackSize, Utterance
 from ...store.writer import Writer, check_ours, open_writer
 from ..devices import pick_device
 from ..errors import UserError
-from ..evaluation.parallel import singers_of
 from ..features import identity, is_content
+from ..parallel import singers_of
 from ..progress import Progress
 from ..settings import ExtractSettings
 from .cluster import cluster

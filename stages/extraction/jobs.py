@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from ...pipeline import frames
 from ...pipeline.audio import AudioError, Reader, Recording
-from ...pipeline.batches import batches
-from ...pipeline.content import Content
-from ...pipeline.pitch import PitchSettings
+from ...pipeline.encoder.batches import batches
+from ...pipeline.encoder.content import Content
+from ...pipeline.pitch.pitch import PitchSettings
 from ...store.cells import write_cell
 from ...store.columns import differences
 from ...store.folder import open_folder

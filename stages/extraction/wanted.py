@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ...pipeline.content import Content
-from ...pipeline.encoders import EncoderError
-from ...pipeline.pitch import PitchSettings
+from ...pipeline.encoder.content import Content
+from ...pipeline.encoder.encoders import EncoderError
+from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.slicing import SliceSettings
 from ...store import Store
 from ...store.schema import Column

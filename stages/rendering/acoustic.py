@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...pipeline import pitch
-from ...pipeline.content import Content
-from ...pipeline.diffusion import Batch, Diffusion
-from ...pipeline.sampling import sample
+from ...pipeline.diffusion.diffusion import Batch, Diffusion
+from ...pipeline.diffusion.sampling import sample
+from ...pipeline.encoder.content import Content
+from ...pipeline.pitch import pitch
 from ..run import fork_generator
 from .mixture import Mixture
 from .retrieval import Retrieval

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...pipeline.frames import MEL_HOP, MEL_RATE
-from ...pipeline.melody import Range
+from ...pipeline.pitch.melody import Range
 from ..errors import UserError
 
 EXPECTED = (

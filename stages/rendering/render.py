@@ -15,13 +15,14 @@ import torch
 from numpy.typing import NDArray
 
 from ... import __version__
-from ...pipeline import audio, frames, mel, melody, pitch
+from ...pipeline import audio, frames, mel
 from ...pipeline.audio import AudioError
-from ...pipeline.content import Content
+from ...pipeline.diffusion.sampling import enough_steps, methods
+from ...pipeline.encoder.content import Content
 from ...pipeline.formants import shift_formants
-from ...pipeline.melody import Range
-from ...pipeline.pitch import PitchSettings
-from ...pipeline.sampling import enough_steps, methods
+from ...pipeline.pitch import melody, pitch
+from ...pipeline.pitch.melody import Range
+from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.slicing import SliceSettings
 from ...store.columns import differences
 from ...store.files import write_whole

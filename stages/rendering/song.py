@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...pipeline import audio, frames
 from ...pipeline.audio import Recording
-from ...pipeline.pitch import PitchSettings
+from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.slicing import SliceSettings, Span, slice_at_silence
 from ..features import Waveform
 from ..progress import Bar

@@ -1,6 +1,6 @@
 """One frozen dataclass of settings a command, checked when made, saved beside what it produced."""
 
-from ...pipeline.pitch import PitchSettings
+from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.slicing import SliceSettings
 from .extract import ExtractSettings
 from .render import RenderSettings

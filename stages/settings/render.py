@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...pipeline.pitch import PitchSettings
+from ...pipeline.pitch.pitch import PitchSettings
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class RenderSettings:
     Attributes:
         speaker: whose voice: a name, or a mixture (stages.rendering.mixture); None takes the run's first.
         key: semitones up, or `auto`: the key in which the voice reaches the song's notes (pipeline.melody.choose_key).
-        steps, method: the sampler's; None is what suits the model (pipeline.sampling).
+        steps, method: the sampler's; None is what suits the model (pipeline.diffusion.sampling).
         k_step: how far into noise to go, of 1000; None is as far as the model was trained to.
         seed: the same seed gives the same bytes.
         encoder: where the run's encoder is, if not where the store was made with.

@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...pipeline.jury import cepstrum
+from ...pipeline.diffusion.sampling import sample
+from ...pipeline.judging.jury import cepstrum
+from ...pipeline.judging.tellers import purity, told
 from ...pipeline.projection import SoftProjection
-from ...pipeline.sampling import sample
-from ...pipeline.tellers import purity, told
 from ...store import Clip, open_store
 from ...store.files import write_whole
 from .. import checkpoint

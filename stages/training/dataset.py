@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...pipeline import pitch
-from ...pipeline.diffusion import Batch, Chance
+from ...pipeline.diffusion.diffusion import Batch, Chance
 from ...pipeline.frames import MEL_FRAME_RATE, UNIT_RATE
 from ...pipeline.mel import FLOOR
+from ...pipeline.pitch import pitch
 from ...store import Clip, Store
 from ...store.draw import Draw
 from ..errors import UserError

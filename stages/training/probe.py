@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...pipeline import pitch
-from ...pipeline.diffusion import Batch, Diffusion
+from ...pipeline.diffusion.diffusion import Batch, Diffusion
+from ...pipeline.diffusion.sampling import sample
 from ...pipeline.griffin_lim import griffin_lim
-from ...pipeline.jury import Jury, cepstrum
-from ...pipeline.pitch import PitchSettings
+from ...pipeline.judging.jury import Jury, cepstrum
+from ...pipeline.pitch import pitch
+from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.projection import Codebook
-from ...pipeline.sampling import sample
 from .. import checkpoint
 from ..progress import Progress
 from ..run import Run, fork_generator

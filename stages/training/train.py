@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...pipeline.diffusion import Shape
+from ...pipeline.diffusion.diffusion import Shape
 from ...store import Store, open_store
 from ...store.columns import differences
 from .. import checkpoint

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...pipeline.diffusion import Diffusion
+from ...pipeline.diffusion.diffusion import Diffusion
+from ...pipeline.diffusion.sampling import sample
 from ...pipeline.frames import seconds_to_mel_frames
-from ...pipeline.sampling import sample
 from .. import checkpoint
 from ..errors import UserError
 from ..picture import save_comparison

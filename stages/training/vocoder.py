@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...pipeline import mel as mels
-from ...pipeline import pitch
 from ...pipeline.frames import MEL_HOP, seconds_to_mel_frames
+from ...pipeline.pitch import pitch
 from ...pipeline.vocoder.judges import Judge, mel_loss, spectral_loss
 from ...pipeline.vocoder.source_filter import Excitation, Shape, SourceFilterNet
 from ...store import open_store

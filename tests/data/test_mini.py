@@ -9,7 +9,7 @@ import pytest
 import svc.data
 from svc.data.make_mini import FIRST_PROBE_SEED, Clip, cluster, hear, hidden_spans, mfcc, sing_clip
 from svc.data.probe_mini import features_of, phones, random_like
-from svc.pipeline.content import Content
+from svc.pipeline.encoder.content import Content
 
 FOLDER = Path(svc.data.__file__).parent / "mini"
 

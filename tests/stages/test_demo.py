@@ -9,7 +9,7 @@ import soundfile
 from svc.stages import demo as stage
 from svc.stages.demo import demo
 from svc.stages.errors import UserError
-from svc.stages.evaluation.parallel import Singers
+from svc.stages.parallel import Singers
 
 
 def test_the_demo_runs_whole_and_uses_again_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from svc.pipeline.pitch import PitchSettings, track
+from svc.pipeline.pitch.pitch import PitchSettings, track
 from svc.pipeline.singers import NAMES, Note, Voice, compose, draw_score, draw_voice, sing
 from svc.pipeline.singers.languages import parse
 from svc.pipeline.singers.score import STEP, Score

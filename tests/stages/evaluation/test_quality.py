@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from svc.pipeline.singers import sing
 from svc.pipeline.vocoder.world import World
-from svc.stages.evaluation.parallel import Singers
 from svc.stages.evaluation.quality import Row, Song, Truth, mel_of, misses, table
+from svc.stages.parallel import Singers
 
 
 @pytest.fixture(scope="module")

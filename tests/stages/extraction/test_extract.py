@@ -14,7 +14,7 @@ import pytest
 import soundfile
 import torch
 from svc.pipeline import audio, frames
-from svc.pipeline.content import Content
+from svc.pipeline.encoder.content import Content
 from svc.stages.errors import UserError
 from svc.stages.extraction.extract import extract
 from svc.stages.extraction.wanted import default_layers
@@ -466,7 +466,7 @@ def test_an_encoder_with_a_soft_head_brings_its_units(
     """HuBERT-soft: a column of the head's units beside the hidden states that they are made of."""
     from dataclasses import replace
 
-    from svc.pipeline import content as content_module
+    from svc.pipeline.encoder import content as content_module
     from svc.pipeline.projection import SoftHead
 
     head = SoftHead.of(torch.randn(32, 256), torch.randn(32), torch.randn(10, 32))

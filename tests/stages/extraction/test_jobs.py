@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from svc.pipeline.pitch import PitchSettings
+from svc.pipeline.pitch.pitch import PitchSettings
 from svc.stages.extraction.jobs import Bench, Recipe
 from svc.store.schema import PackSize
 

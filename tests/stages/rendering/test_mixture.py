@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from svc.pipeline.frames import seconds_to_mel_frames
-from svc.pipeline.melody import Range
+from svc.pipeline.pitch.melody import Range
 from svc.stages.errors import UserError
 from svc.stages.rendering.mixture import Mixture
 

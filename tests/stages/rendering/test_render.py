@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from svc.pipeline import audio, frames, mel, pitch
-from svc.pipeline.encoders import EncoderError
+from svc.pipeline import audio, frames, mel
+from svc.pipeline.encoder.encoders import EncoderError
+from svc.pipeline.pitch import pitch
 from svc.pipeline.slicing import slice_at_silence
 from svc.pipeline.vocoder.source_filter import Shape, SourceFilter, SourceFilterNet
 from svc.pipeline.vocoder.world import World

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from svc.pipeline.judging.tellers import purity, told
 from svc.pipeline.singers import draw_score, draw_voice, sing
-from svc.pipeline.tellers import purity, told
 from svc.stages.errors import UserError
 from svc.stages.progress import Progress
 from svc.stages.settings import TrainSettings

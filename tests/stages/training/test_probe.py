@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from svc.pipeline.griffin_lim import griffin_lim
-from svc.pipeline.jury import Jury, cepstrum
+from svc.pipeline.judging.jury import Jury, cepstrum
 from svc.pipeline.mel import log_mel
-from svc.pipeline.pitch import PitchSettings
+from svc.pipeline.pitch.pitch import PitchSettings
 from svc.pipeline.singer import VOICES, practice, sing
 from svc.stages.progress import Progress
 from svc.stages.training.dataset import gather_corpus

@@ -381,7 +381,7 @@ def test_units_of_a_hubert_soft_are_trained_on_and_sung_with(
     tmp_path: Path, corpus: Path, encoder: Path, song: Path, train_settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is projected in training; in rendering the encoder's own head is."""
-    from svc.pipeline import content as content_module
+    from svc.pipeline.encoder import content as content_module
     from svc.pipeline.projection import SoftHead
     from svc.stages.extraction.extract import extract
     from svc.stages.rendering.render import Singer

@@ -1,0 +1,1 @@
+"""The acoustic model: units, pitch, loudness and speaker in, log mel out."""

@@ -1,0 +1,234 @@
+"""The acoustic model: units, pitch, loudness and speaker in, log mel out, by diffusion.
+
+Two objectives, one door: `ddpm` predicts the noise (Ho et al., 2020, arXiv 2006.11239, equation 14; betas as in
+Diff-SVC), `flow` predicts the velocity from mel to noise (rectified flow: Liu et al., 2022, arXiv 2209.03003).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..projection import gather
+from .denoiser import new_denoiser
+
+OBJECTIVES = ("ddpm", "flow")
+STEPS = 1_000  # noise steps; the flow's time runs 0..1 and is scaled to this for the denoiser
+BETAS = (1e-4, 0.02)  # ddpm's noise schedule, linear (Diff-SVC)
+PITCH_FEATURES = 16  # sines and cosines each, of log2 f0
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The widths of an acoustic model.
+
+    Attributes:
+        unit_dim: of the units that come in.
+        speakers: whose voices it sings with.
+        bins: of the mel.
+        projected: width of a linear layer on the units that is trained with the model; 0: there is none.
+        condition: channels of the condition.
+        denoiser, channels, layers, dilation_cycle: the denoiser's (pipeline.denoiser).
+        decoder_layers, decoder_channels: the auxiliary decoder's; 0 layers: there is none.
+    """
+
+    unit_dim: int
+    speakers: int
+    bins: int = 128
+    projected: int = 0
+    condition: int = 192
+    denoiser: str = "wavenet"
+    channels: int = 192
+    layers: int = 6
+    dilation_cycle: int = 4
+    decoder_layers: int = 0
+    decoder_channels: int = 192
+
+
+@dataclass
+class Batch:
+    """A batch of crops, padded to one length; `mask` is 0 on padding.
+
+    units float (B, U, unit_dim); mel2ph int64 (B, M); f0 Hz without gaps, voiced 0/1, loudness dBFS and mask:
+    float (B, M); speaker int64 (B,), or float (B, speakers) for a mixture, (B, M, speakers) for one that changes;
+    shift float (B,), by how many semitones the whole spectrum is moved (None: by none), which is what a longer or
+    shorter throat would do; mel float (B, M, bins) when training.
+    """
+
+    units: Tensor
+    mel2ph: Tensor
+    f0: Tensor
+    voiced: Tensor
+    loudness: Tensor
+    mask: Tensor
+    speaker: Tensor
+    shift: Tensor | None = None
+    mel: Tensor | None = None
+
+
+@dataclass
+class Chance:
+    """What chance decides in a step: `uniform` (B,) in 0..1, for the noise steps; `noise` normal (B, bins, M)."""
+
+    uniform: Tensor
+    noise: Tensor
+
+    @classmethod
+    def of(cls, generator: torch.Generator, size: int, bins: int, frames: int) -> Chance:
+        """`generator` lives on the CPU, so that every device draws alike."""
+        noise = torch.randn((size, bins, frames), generator=generator)
+        # Stratified over the batch: every step of training sees early and late noise steps.
+        return cls((torch.arange(size) + torch.rand(size, generator=generator)) / size, noise)
+
+
+class Condition(nn.Module):
+    """What is sung, how high, how loud, by whom: a Batch -> (B, condition, M)."""
+
+    unit_mean: Tensor
+    unit_scale: Tensor
+
+    def __init__(self, shape: Shape):
+        super().__init__()
+        self.register_buffer("unit_mean", torch.zeros(shape.unit_dim))
+        self.register_buffer("unit_scale", torch.ones(shape.unit_dim))
+        self.projected = nn.Linear(shape.unit_dim, shape.projected) if shape.projected else nn.Identity()
+        self.units = nn.Linear(shape.projected or shape.unit_dim, shape.condition)
+        self.pitch = nn.Linear(2 * PITCH_FEATURES + 1, shape.condition)
+        self.loudness = nn.Linear(1, shape.condition)
+        self.speaker = nn.Embedding(shape.speakers, shape.condition)
+        self.shift = nn.Linear(1, shape.condition, bias=False)
+        self.context = nn.Conv1d(shape.condition, shape.condition, 5, padding=2)
+
+    def forward(self, batch: Batch) -> Tensor:
+        # Before the gather, whose zero row must stay zero, and at 50 frames a second instead of 86.
+        units = self.projected((batch.units - self.unit_mean) / self.unit_scale)
+        units = gather(self.units(units), batch.mel2ph)
+        octaves = torch.log2(batch.f0 / 55.0)[..., None]
+        angle = octaves * (2 * math.pi * 2.0 ** torch.linspace(-3, 3, PITCH_FEATURES, device=octaves.device))
+        pitch = torch.cat([angle.sin(), angle.cos(), batch.voiced[..., None]], dim=-1)
+        speaker = self.speaker(batch.speaker) if batch.speaker.dim() == 1 else batch.speaker @ self.speaker.weight
+        if speaker.dim() == 2:  # one for the whole utterance
+            speaker = speaker[:, None]
+        whole = units + self.pitch(pitch) + self.loudness(batch.loudness[..., None] / 20 + 2) + speaker
+        if batch.shift is not None:
+            whole = whole + self.shift(batch.shift[:, None, None] / 12)
+        whole = (whole * batch.mask[..., None]).transpose(1, 2)
+        return whole + self.context(F.silu(whole))
+
+
+class Decoder(nn.Module):
+    """The auxiliary decoder: a first guess at the mel, by regression, for the diffusion to start from.
+
+    ConvNeXt blocks (Liu et al., 2022, arXiv 2201.03545) over the condition, as in openvpi/DiffSinger:
+    (B, condition, M) -> (B, bins, M).
+    """
+
+    def __init__(self, shape: Shape):
+        super().__init__()
+        self.input = nn.Conv1d(shape.condition, shape.decoder_channels, 1)
+        self.blocks = nn.ModuleList(ConvNeXt(shape.decoder_channels) for _ in range(shape.decoder_layers))
+        self.output = nn.Conv1d(shape.decoder_channels, shape.bins, 1)
+
+    def forward(self, condition: Tensor) -> Tensor:
+        x = self.input(condition)
+        for block in self.blocks:
+            x = block(x)
+        return self.output(x)
+
+
+class ConvNeXt(nn.Module):
+    """Depthwise convolution, layer norm, and a small network at every frame; added to its input."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.depthwise = nn.Conv1d(channels, channels, 7, padding=3, groups=channels)
+        self.norm = nn.LayerNorm(channels)
+        self.pointwise = nn.Sequential(nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.pointwise(self.norm(self.depthwise(x).transpose(1, 2))).transpose(1, 2)
+
+
+class Diffusion(nn.Module):
+    """Condition and denoiser, an objective to train them by, and the mel's own scale.
+
+    `depth` is how far into noise the model goes: 1 is all the way; less starts from the auxiliary decoder's guess
+    with that share of the noise steps to go (shallow diffusion: Liu et al., 2022, arXiv 2105.02446).
+    """
+
+    mel_mean: Tensor
+    mel_scale: Tensor
+
+    def __init__(self, shape: Shape, objective: str = "flow", depth: float = 1.0):
+        super().__init__()
+        if not 0 < depth <= 1 or (depth < 1 and not shape.decoder_layers):
+            raise ValueError(f"depth {depth} must lie in 0..1, and less than 1 needs an auxiliary decoder")
+        if objective not in OBJECTIVES:
+            raise ValueError(f"objective {objective!r} is not known; choose {' or '.join(OBJECTIVES)}")
+        self.shape, self.objective, self.depth = shape, objective, depth
+        self.condition = Condition(shape)
+        self.decoder = Decoder(shape) if shape.decoder_layers else None
+        self.denoiser = new_denoiser(
+            shape.denoiser, shape.bins, shape.condition, shape.channels, shape.layers, shape.dilation_cycle
+        )
+        self.register_buffer("mel_mean", torch.zeros(shape.bins))
+        self.register_buffer("mel_scale", torch.ones(shape.bins))
+
+    def normalise(self, mel: Tensor) -> Tensor:
+        """ln magnitude (B, M, bins) -> what is diffused, (B, bins, M): each bin with mean 0 and deviation 1."""
+        return ((mel - self.mel_mean) / self.mel_scale).transpose(1, 2)
+
+    def denormalise(self, x: Tensor) -> Tensor:
+        """(B, bins, M) -> ln magnitude (B, M, bins)."""
+        return x.transpose(1, 2) * self.mel_scale + self.mel_mean
+
+    def predict(self, x: Tensor, step: Tensor, projected: tuple[Tensor, ...]) -> Tensor:
+        """The objective's target from noisy mel (B, bins, M) at noise steps (B,) in 0..1000.
+
+        ddpm's denoiser gives the noise itself. The flow's is preconditioned as in Karras et al., 2022 (arXiv
+        2206.00364, section 5): scaled to unit variance in and out, with the best linear guess of the velocity added,
+        both of which follow from mel and noise having variance 1.
+        """
+        if self.objective == "ddpm":
+            return self.denoiser(x, step, projected)
+        time = (step / STEPS)[:, None, None]
+        variance = time**2 + (1 - time) ** 2
+        return (2 * time - 1) / variance * x + self.denoiser(x * variance.rsqrt(), step, projected) * variance.rsqrt()
+
+    def forward(self, batch: Batch, chance: Chance) -> Tensor:
+        """The squared error of the prediction, and with an auxiliary decoder its absolute error too, averaged over the
+        bins of each frame: (B, M), 0 on padding.
+        """
+        assert batch.mel is not None
+        x0 = self.normalise(batch.mel)
+        if self.objective == "ddpm":
+            step = (chance.uniform * self.depth * STEPS).long().clamp(max=STEPS - 1)
+            keep = alphas_cumprod().to(x0.device)[step][:, None, None]
+            noisy, target = keep.sqrt() * x0 + (1 - keep).sqrt() * chance.noise, chance.noise
+        else:
+            # Drawn most often in the middle, where the flow is hard to tell (Esser et al., 2024, arXiv 2403.03206)
+            time = torch.sigmoid(torch.special.ndtri(chance.uniform.clamp(1e-4, 1 - 1e-4))) * self.depth
+            step = time * STEPS
+            noisy, target = torch.lerp(x0, chance.noise, time[:, None, None]), chance.noise - x0
+        condition = self.condition(batch)
+        # Beyond an utterance's end its network hears zeros, as it does when it sings.
+        predicted = self.predict(noisy * batch.mask[:, None], step, self.denoiser.project(condition))
+        error = (predicted.float() - target).square().mean(1)
+        if self.decoder is not None:
+            error = error + (self.decoder(condition).float() - x0).abs().mean(1)
+        return error * batch.mask
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """The mean of `forward` over the frames that are no padding: a scalar."""
+        chance = Chance.of(generator, len(batch.mask), self.shape.bins, batch.mask.shape[1])
+        chance = Chance(chance.uniform.to(batch.mask.device), chance.noise.to(batch.mask.device))
+        return self(batch, chance).sum() / batch.mask.sum()
+
+
+def alphas_cumprod() -> Tensor:
+    """How much of the mel is left, in power, at each of ddpm's steps: float32 (STEPS,)."""
+    return (1 - torch.linspace(*BETAS, STEPS)).cumprod(0)

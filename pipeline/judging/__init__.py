@@ -1,0 +1,1 @@
+"""Who judges a conversion, and by which measures."""

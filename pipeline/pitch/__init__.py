@@ -1,0 +1,1 @@
+"""f0: found, mended, and put where a voice can reach."""

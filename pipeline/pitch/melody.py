@@ -1,0 +1,141 @@
+"""What a singer does with a song's notes: puts them where the voice can reach, and sings them cleanly.
+
+All of it on f0 in Hz at mel centres, 0 where unvoiced. Pitches are counted in semitones, as MIDI does: 69 is 440 Hz.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+
+from ..frames import mel_seconds, seconds_to_mel_frames
+
+F0 = NDArray[np.float32]
+REACH = 2.0  # semitones beyond the range heard in training that a voice is believed to have
+FARTHEST_KEY = 36  # semitones
+OCTAVE_SLIP_SECONDS = 0.5  # a tracker's wrong octave lasts less, a sung one mostly longer
+OCTAVE_TOLERANCE = 1.5  # semitones
+SPOTS = 8  # places that a warning names at most
+
+
+def semitones(hertz: NDArray[np.floating] | float) -> NDArray[np.float64]:
+    return 69 + 12 * np.log2(np.asarray(hertz, np.float64) / 440.0)
+
+
+def transposed(f0: F0, key: float) -> F0:
+    """f0 by `key` semitones higher; unvoiced frames stay so."""
+    return (f0 * np.float32(2 ** (key / 12))).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Range:
+    """A voice's compass in Hz, as heard in training: its low and high notes, and the middle of what it does."""
+
+    low: float
+    middle: float
+    high: float
+
+    def beyond(self, f0: F0) -> NDArray[np.float64]:
+        """Semitones by which voiced f0 (N,) Hz lies above (or, negative, below) what the voice reaches; 0 within."""
+        pitch = semitones(f0)
+        above = np.maximum(pitch - (semitones(self.high) + REACH), 0)
+        below = np.minimum(pitch - (semitones(self.low) - REACH), 0)
+        return above + below
+
+
+def choose_key(f0: F0, voice: Range) -> int:
+    """The one key that a singer would take the whole song in: whole semitones, the same from first to last note.
+
+    First of all the notes must lie within reach: a semitone beyond it, on average, costs as much as a song that lies 10
+    from the voice's middle. Of keys that do, one near the middle; and the song's own key or an octave of it, in which a
+    band goes on playing, rather than another: that is worth 6 semitones from the middle.
+    """
+    voiced = f0[f0 > 0]
+    if len(voiced) == 0:
+        return 0
+    middle = float(np.median(semitones(voiced)))
+    costs = {}
+    for key in range(-FARTHEST_KEY, FARTHEST_KEY + 1):
+        strain = np.abs(voice.beyond(transposed(voiced, key))).mean()
+        away = abs(middle + key - float(semitones(voice.middle)))
+        costs[key] = 10 * strain + away + (0 if key % 12 == 0 else 6)
+    return min(costs, key=lambda key: (round(costs[key], 6), abs(key)))
+
+
+@dataclass(frozen=True)
+class Strain:
+    """Notes that lie beyond a voice: their share of the voiced frames, the farthest in semitones, and where."""
+
+    share: float
+    highest: float
+    lowest: float
+    spots: tuple[tuple[float, float], ...]  # seconds, the longest of them, in order
+
+
+def strain(f0: F0, voice: Range) -> Strain | None:
+    """What of f0 lies beyond the voice, or None: moments shorter than 0.1 s are not worth a word."""
+    voiced = np.flatnonzero(f0 > 0)
+    if len(voiced) == 0:
+        return None
+    beyond = np.zeros(len(f0))
+    beyond[voiced] = voice.beyond(f0[voiced])
+    far = np.flatnonzero(beyond)
+    runs = np.split(far, np.flatnonzero(np.diff(far) > seconds_to_mel_frames(1.0)) + 1)
+    long_enough = [run for run in runs if len(run) >= seconds_to_mel_frames(0.1)]
+    if not long_enough:
+        return None
+    longest = sorted(sorted(long_enough, key=len, reverse=True)[:SPOTS], key=lambda run: int(run[0]))
+    spots = tuple((mel_seconds(int(run[0])), mel_seconds(int(run[-1]) + 1)) for run in longest)
+    return Strain(len(far) / len(voiced), float(beyond.max()), float(beyond.min()), spots)
+
+
+def mend_octaves(f0: F0) -> F0:
+    """Stretches of up to half a second that lie an octave from what surrounds them are brought back.
+
+    Surroundings are the median pitch of the 2 s around. Only a jump at both ends of the stretch makes it a slip: an
+    octave that is sung (longer, or reached by a glide) stays.
+    """
+    out = f0.copy()
+    voiced = np.flatnonzero(f0 > 0)
+    if len(voiced) < 3:
+        return out
+    pitch = semitones(f0[voiced])
+    jumps = np.flatnonzero((np.abs(np.diff(pitch)) > 12 - OCTAVE_TOLERANCE) | (np.diff(voiced) > 1)) + 1
+    runs = np.split(np.arange(len(voiced)), jumps)
+    around = seconds_to_mel_frames(1.0)
+    for run in runs:
+        if len(run) > seconds_to_mel_frames(OCTAVE_SLIP_SECONDS):
+            continue
+        first, last = voiced[run[0]], voiced[run[-1]]
+        near = np.flatnonzero((np.abs(voiced - first) <= around) | (np.abs(voiced - last) <= around))
+        near = np.setdiff1d(near, run)
+        if len(near) < 2 * len(run):
+            continue
+        off = float(np.median(pitch[run]) - np.median(pitch[near]))
+        octaves = round(off / 12)
+        if octaves and abs(off - 12 * octaves) < 4:
+            out[voiced[run]] *= np.float32(2.0**-octaves)
+            pitch[run] -= 12 * octaves
+    return out
+
+
+def smoothed(f0: F0, milliseconds: float) -> F0:
+    """f0 without what is faster than `milliseconds`: a median, then a mean, in semitones, within each voiced run.
+
+    150 ms flattens a vibrato's tremble by half and leaves notes and glides; 0 changes nothing.
+    """
+    width = seconds_to_mel_frames(milliseconds / 1000) | 1
+    if width < 3:
+        return f0
+    out = np.zeros_like(f0)
+    voiced = np.flatnonzero(f0 > 0)
+    for run in np.split(voiced, np.flatnonzero(np.diff(voiced) > 1) + 1):
+        if len(run) == 0:
+            continue
+        pitch = median_filter(np.log2(f0[run]), min(width, len(run)), mode="nearest")
+        padded = np.pad(pitch, width // 2, mode="edge")
+        out[run] = 2.0 ** np.convolve(padded, np.full(width, 1 / width), "valid")
+    return out

@@ -1,0 +1,523 @@
+"""HuBERT of random weights, small: a clip's features are its own, whatever it is batched with."""
+
+import copy
+import json
+import pickle
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from svc.pipeline.encoder import encoders as encoders_module
+from svc.pipeline.encoder.batches import batches
+from svc.pipeline.encoder.content import PRECISIONS, Content, weights_hash
+from svc.pipeline.encoder.encoders import HUB_NAMES, Encoder, EncoderError, looks_like_path
+from svc.pipeline.encoder.hubert import Hubert, full_precision
+from torch import Tensor
+from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
+
+LAYERS = (0, 1, 2, 3)
+KINDS = ["group", "layer"]
+
+
+def build(kind: str, seed: int = 0, **other: object) -> HubertModel:
+    """`group` is made like HuBERT base, `layer` like HuBERT large with its stable layer norm."""
+    torch.manual_seed(seed)
+    config = HubertConfig(
+        hidden_size=96,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=128,
+        conv_dim=[64] * 7,
+        num_conv_pos_embeddings=32,
+        num_conv_pos_embedding_groups=8,
+        feat_extract_norm=kind,
+        do_stable_layer_norm=kind == "layer",
+        conv_bias=kind == "layer",
+        **other,
+    )
+    model = HubertModel(config)
+    with torch.no_grad():  # norms and biases as trained ones have, not all 1 and 0
+        for parameter in model.parameters():
+            if parameter.dim() == 1:
+                parameter.add_(0.2 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def save(model: HubertModel, folder: Path, normalize: bool | None = None) -> str:
+    model.save_pretrained(folder)
+    if normalize is not None:
+        (folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": normalize}))
+    return str(folder)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """As extract's workers have it, and many times faster beside other processes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def content(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Content:
+    return Content.load(save(build(request.param), tmp_path_factory.mktemp(request.param)))
+
+
+def clips(*seconds: float) -> list[Tensor]:
+    """Noise whose loudness swells and fades, so that a clip's statistics are not those of its neighbours."""
+    generator, made = torch.Generator().manual_seed(4), []
+    for index, length in enumerate(seconds):
+        count = round(16_000 * length)
+        swell = torch.linspace(0, 3.14, count).sin() ** 2 + 0.05
+        made.append(0.3 / (index + 1) * swell * torch.randn(count, generator=generator) + 0.02 * index)
+    return made
+
+
+def batch(wavs: list[Tensor]) -> tuple[Tensor, Tensor]:
+    return torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True), torch.tensor([len(wav) for wav in wavs])
+
+
+def apart(got: Tensor, truth: Tensor) -> float:
+    assert got.shape == truth.shape
+    return float((got - truth).norm() / truth.norm())
+
+
+def test_a_clip_in_a_batch_has_the_features_it_has_alone(content: Content) -> None:
+    wavs = clips(0.1, 6.0, 0.37, 2.5, 1.0 + 1 / 16_000)
+    together = content.hidden(*batch(wavs), LAYERS)
+    for row, wav in enumerate(wavs):
+        alone = content.encode(wav, LAYERS)
+        for layer in LAYERS:
+            assert apart(together[layer][row, : len(wav) // 320], alone[layer]) < 1e-5
+
+
+def test_a_batch_without_masks_would_not_do() -> None:
+    """What the test above guards against is there to be found: plain zero padding changes a short clip."""
+    model, (short, long) = build("group"), clips(1.0, 3.0)
+    with torch.inference_mode():
+        alone = model(short[None]).last_hidden_state[0]
+        padded = model(batch([short, long])[0]).last_hidden_state[0, : len(alone)]
+    assert apart(padded, alone) > 1e-2
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_features_are_those_of_transformers_on_the_padded_clip(tmp_path: Path, kind: str, normalize: bool) -> None:
+    model, (wav,) = build(kind), clips(1.3)
+    wav = 0.05 * wav + 0.01
+    got = Content.load(save(model, tmp_path, normalize)).encode(wav, LAYERS)
+    extractor = Wav2Vec2FeatureExtractor(do_normalize=normalize)
+    heard = torch.from_numpy(np.asarray(extractor(wav.numpy(), sampling_rate=16_000).input_values[0]))
+    with torch.inference_mode():
+        truth = model(F.pad(heard[None], (40, 40)), output_hidden_states=True)
+    for layer in LAYERS[:-1]:
+        assert apart(got[layer], truth.hidden_states[layer][0]) < 1e-5
+    assert apart(got[3], truth.last_hidden_state[0]) < 1e-5
+
+
+@pytest.mark.parametrize("samples", [320, 639, 640, 1600, 16_000, 16_001, 47_999])
+def test_frames_are_one_every_320_samples(content: Content, samples: int) -> None:
+    hidden = content.encode(torch.randn(samples, generator=torch.Generator().manual_seed(1)), [0, 3])
+    assert {h.shape for h in hidden.values()} == {(samples // 320, 96)}
+
+
+def test_frame_i_hears_what_sounds_around_its_20_milliseconds() -> None:
+    """A click moves layer 0's convolutions only in the frames whose 25 ms hold it: (i + 0.5) * 320 +- 200."""
+    model = build("layer")
+    quiet = torch.zeros(16_000)
+    click = quiet.clone()
+    click[320 * 20 + 160] = 1.0
+    with torch.inference_mode():
+        features = [model.feature_extractor(F.pad(w[None], (40, 40)))[0] for w in (quiet, click)]
+    moved = (features[0] - features[1]).abs().sum(0).nonzero()[:, 0].tolist()
+    assert moved == [20]
+    assert features[0].shape[1] == 50
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_do_normalize_is_read_from_the_preprocessor(tmp_path: Path, kind: str) -> None:
+    model = build(kind)
+    assert Content.load(save(model, tmp_path / "yes", True)).normalize
+    assert not Content.load(save(model, tmp_path / "no", False)).normalize
+    assert Content.load(save(model, tmp_path / "unsaid")).normalize
+
+
+def test_normalised_features_do_not_hear_gain_or_offset(tmp_path: Path) -> None:
+    model, (wav,) = build("layer"), clips(1.0)
+    normed, plain = (Content.load(save(model, tmp_path / str(on), on)) for on in (True, False))
+    changed = 0.3 * wav + 0.1
+    assert apart(normed.encode(changed, [3])[3], normed.encode(wav, [3])[3]) < 1e-3
+    assert apart(plain.encode(changed, [3])[3], plain.encode(wav, [3])[3]) > 1e-3
+
+
+def test_padding_of_a_row_is_never_heard(content: Content) -> None:
+    """Garbage beyond a clip's length, where zeros are asked for, is masked away all the same."""
+    wavs, lengths = batch(clips(0.5, 1.5))
+    dirty = wavs.clone()
+    dirty[0, lengths[0] :] = 0.7
+    for layer, states in content.hidden(dirty, lengths, [3]).items():
+        assert apart(states[0, :25], content.hidden(wavs, lengths, [layer])[layer][0, :25]) < 1e-5
+
+
+def test_what_it_says_of_itself(content: Content) -> None:
+    assert (content.hidden_size, content.layers) == (96, 3)
+    assert content.describe()["sha256"] == content.fingerprint
+    assert Path(content.origin).is_absolute()
+    assert not any(parameter.requires_grad for parameter in content.model.parameters())
+
+
+# Batches
+
+
+@given(st.lists(st.integers(320, 500_000), max_size=60), st.integers(1, 2_000_000))
+def test_every_clip_is_in_one_batch_that_is_within_the_budget_or_alone(lengths: list[int], budget: int) -> None:
+    plan = batches(lengths, budget)
+    assert sorted(index for together in plan for index in together) == list(range(len(lengths)))
+    for together in plan:
+        assert len(together) == 1 or len(together) * max(lengths[index] for index in together) <= budget
+    assert plan == batches(lengths, budget)
+    shortest_first = [min(lengths[index] for index in together) for together in plan]
+    assert shortest_first == sorted(shortest_first, reverse=True)
+
+
+def test_clips_of_one_length_fill_batches() -> None:
+    assert batches([100] * 10, 400) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert batches([50, 1000, 50], 100) == [[1], [0, 2]]
+    assert batches([], 100) == []
+
+
+def test_clips_encoded_together_are_those_of_transformers(content: Content) -> None:
+    """0.1 s to 30 s in one batch, against the plain model on each clip alone."""
+    wavs = clips(0.1, 30.0, 0.63, 7.7)
+    for wav, states in zip(wavs, content.encode_batch(wavs, LAYERS), strict=True):
+        truth = plain(content, wav)
+        for layer in LAYERS:
+            assert states[layer].dtype == torch.float32
+            assert apart(states[layer], truth[layer]) < 1e-5
+
+
+def test_nothing_to_encode_is_nothing(content: Content) -> None:
+    assert content.encode_batch([], LAYERS) == []
+    assert content.encode_batch(clips(0.5), []) == [{}]
+
+
+def plain(content: Content, wav: Tensor) -> list[Tensor]:
+    """Every hidden state of a clip, as transformers computes it."""
+    if content.normalize:
+        wav = (wav - wav.mean()) / torch.sqrt(wav.var(correction=0) + 1e-7)
+    with torch.inference_mode():
+        out = content.model(F.pad(wav[None], (40, 40)), output_hidden_states=True)
+    return [state[0] for state in (*out.hidden_states[:-1], out.last_hidden_state)]
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.3])
+@pytest.mark.parametrize("gain", [1e-4, 1.0])
+def test_quiet_and_offset_clips_are_those_of_transformers(gain: float, offset: float) -> None:
+    """Where the group norm's eps counts, and where a mean would swallow what it hides."""
+    content = Content(Encoder(build("group"), False, "test", "test"))
+    (wav,) = clips(1.0)
+    truth = plain(Content(Encoder(content.model.double(), False, "test", "test")), (gain * wav + offset).double())
+    content = Content(Encoder(build("group"), False, "test", "test"))
+    for layer, state in content.encode(gain * wav + offset, LAYERS).items():
+        assert apart(state, truth[layer].float()) < (1e-4 if offset > 100 * gain else 1e-5)
+
+
+def test_layers_beyond_the_deepest_asked_for_are_not_computed(content: Content) -> None:
+    called: list[int] = []
+    hooks = [
+        layer.register_forward_hook(lambda *_, number=number: called.append(number))
+        for number, layer in enumerate(content.model.encoder.layers, 1)
+    ]
+    (wav,) = clips(0.5)
+    truth = content.encode(wav, LAYERS)
+    for asked in ([0], [1], [2, 0], [3]):
+        called.clear()
+        for layer, state in content.encode(wav, asked).items():
+            assert torch.equal(state, truth[layer])
+        assert called == list(range(1, max(asked) + 1))
+    for hook in hooks:
+        hook.remove()
+
+
+class SmallDevice:
+    """A network that has memory for so many samples, in any dtype but float32."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, samples: int):
+        self.passes: list[tuple[int, ...]] = []
+        real = Hubert.__call__
+
+        def small(network: Hubert, wavs: Tensor, lengths: Tensor, layers: list[int]) -> dict[int, Tensor]:
+            if network.dtype != torch.float32 and wavs.numel() > samples:
+                raise torch.OutOfMemoryError("pretended")
+            self.passes.append(tuple(wavs.shape))
+            return real(network, wavs, lengths, layers)
+
+        monkeypatch.setattr(Hubert, "__call__", small)
+
+
+def test_a_batch_that_does_not_fit_is_halved_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    content, exact = (Content(Encoder(build("group"), True, "test", "test"), "cpu", p) for p in ("bf16", "fp32"))
+    wavs = clips(1.0, 0.9, 0.8, 0.7, 3.0, 0.6, 0.5)
+    truth = [exact.encode(wav, [3])[3] for wav in wavs]
+    device = SmallDevice(monkeypatch, 40_000)
+    found = content.encode_batch(wavs, [3])
+    assert [apart(states[3], true) < 3e-2 for states, true in zip(found, truth, strict=True)] == [True] * 7
+    assert device.passes == [(1, 16_080), (2, 14_480), (1, 11_280), (1, 48_080), (2, 9_680)]
+    assert torch.equal(found[4][3], truth[4])  # too long for the device even alone: in float32 on the CPU
+
+
+# Precision
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-5), ("bf16", 3e-2), ("fp16", 4e-3)])
+def test_a_precision_costs_so_much(kind: str, precision: str, bound: float) -> None:
+    content = Content(Encoder(build(kind), True, "test", "test"), "cpu", precision)
+    wavs = clips(0.1, 2.0, 0.7)
+    for wav, states in zip(wavs, content.encode_batch(wavs, LAYERS), strict=True):
+        truth = plain(content, wav)
+        for layer in LAYERS:
+            assert states[layer].dtype == torch.float32
+            assert apart(states[layer], truth[layer]) < bound
+            assert precision == "fp32" or apart(states[layer], truth[layer]) > bound / 100
+    assert content.redone == 0
+    assert content.precision == precision
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_group_norm_counts_in_full_precision(precision: str) -> None:
+    """A thousand times quieter, beside an offset: sums in 16 bits would see no signal at all."""
+    content = Content(Encoder(build("group"), False, "test", "test"), "cpu", precision)
+    (wav,) = clips(4.0)
+    wav = 1e-2 * wav + 0.2
+    assert apart(content.encode(wav, [0])[0], plain(content, wav)[0]) < 3e-2
+
+
+def test_a_clip_beyond_the_precision_is_done_again_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    content, exact = (Content(Encoder(build("group"), True, "test", "test"), "cpu", p) for p in ("fp16", "fp32"))
+    wavs = clips(0.5, 1.0, 0.7, 0.9)
+    fine, truth = content.encode_batch(wavs, LAYERS), exact.encode_batch(wavs, LAYERS)
+    real = Hubert.__call__
+
+    def overflowing(network: Hubert, wavs: Tensor, lengths: Tensor, layers: list[int]) -> dict[int, Tensor]:
+        states = real(network, wavs, lengths, layers)
+        if network.dtype != torch.float32:
+            states[1][2, 3, 4] = float("inf")
+            states[3][3, 0, 0] = float("nan")
+        return states
+
+    monkeypatch.setattr(Hubert, "__call__", overflowing)
+    found = content.encode_batch(wavs, LAYERS)
+    assert content.redone == 2
+    for layer in LAYERS:
+        assert torch.equal(found[0][layer], fine[0][layer])
+        assert torch.equal(found[1][layer], fine[1][layer])
+        for redone in (2, 3):
+            assert apart(found[redone][layer], truth[redone][layer]) < 1e-6
+
+
+def test_a_model_too_loud_for_fp16_is_encoded_all_the_same() -> None:
+    """A feed-forward beyond 65504, as users of Chinese HuBERT report, not a pretended one."""
+    model = build("group")
+    with torch.no_grad():
+        model.encoder.layers[1].feed_forward.output_dense.bias[5] = 1e5
+    content, wavs = Content(Encoder(model, True, "test", "test"), "cpu", "fp16"), clips(0.5, 0.6)
+    found = content.encode_batch(wavs, LAYERS)
+    assert content.redone == 2
+    for wav, states in zip(wavs, found, strict=True):
+        truth = plain(content, wav)
+        assert all(apart(states[layer], truth[layer]) < 1e-5 for layer in LAYERS)
+
+
+def test_float32_is_exact_whatever_the_process_is_set_to(content: Content) -> None:
+    """Where the CPU multiplies bfloat16, PyTorch may do so for float32 if asked to; elsewhere this says nothing."""
+    (wav,) = clips(2.0)
+    truth = plain(content, wav)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        found = content.encode(wav, LAYERS)
+        assert torch.get_float32_matmul_precision() == "medium"
+        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"  # type: ignore[attr-defined]  # not in torch's stubs
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert all(apart(found[layer], truth[layer]) < 1e-5 for layer in LAYERS)
+
+
+def test_full_precision_lasts_until_the_last_pass_ends() -> None:
+    matmul = torch.backends.cuda.matmul
+    before, matmul.fp32_precision = matmul.fp32_precision, "tf32"  # type: ignore[attr-defined]  # not in torch's stubs
+    try:
+        first, second = full_precision(), full_precision()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert matmul.fp32_precision == "ieee"  # type: ignore[attr-defined]  # not in torch's stubs
+        second.__exit__(None, None, None)
+        assert matmul.fp32_precision == "tf32"  # type: ignore[attr-defined]  # not in torch's stubs
+    finally:
+        matmul.fp32_precision = before  # type: ignore[attr-defined]  # not in torch's stubs
+
+
+def test_precision_is_not_who_it_is() -> None:
+    described = [Content(Encoder(build("group"), True, "a", "a"), "cpu", p).describe() for p in PRECISIONS]
+    assert described[0] == described[1] == described[2]
+    with pytest.raises(ValueError, match="no precision 'fp8': expected one of fp32, bf16, fp16"):
+        Content(Encoder(build("group"), True, "a", "a"), "cpu", "fp8")
+
+
+# Threads and copies
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_threads_may_encode_at_the_same_time(content: Content, precision: str) -> None:
+    content = Content(Encoder(content.model, True, "test", "test"), "cpu", precision)
+    wavs = clips(*(0.1 + 0.13 * number for number in range(12)))
+    batched = [wavs[start : start + 3] for start in range(0, 12, 3)]
+    serial = Content(Encoder(content.model, True, "test", "test"), "cpu", precision)
+    truth = [serial.encode_batch(some, LAYERS) for some in batched]
+    with ThreadPoolExecutor(4, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        found = list(pool.map(lambda some: content.encode_batch(some, LAYERS), batched * 3))
+    for got, true in zip(found, truth * 3, strict=True):
+        for one, other in zip(got, true, strict=True):
+            assert all(apart(one[layer], other[layer]) < 1e-6 for layer in LAYERS)
+
+
+def test_copies_encode_the_same(content: Content) -> None:
+    (wav,) = clips(0.6)
+    truth = content.encode(wav, LAYERS)
+    for twin in (copy.deepcopy(content), pickle.loads(pickle.dumps(content))):
+        assert twin.describe() == content.describe()
+        assert all(torch.equal(state, truth[layer]) for layer, state in twin.encode(wav, LAYERS).items())
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("layer", [-1, 4])
+def test_a_layer_that_is_not_there_is_refused(content: Content, layer: int) -> None:
+    with pytest.raises(EncoderError, match=f"no layer {layer}: it has layers 0 to 3"):
+        content.encode(torch.zeros(16_000), [0, layer])
+
+
+def test_a_folder_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:
+    for folder in (tmp_path / "none", tmp_path):
+        with pytest.raises(EncoderError, match=r"expected a folder with config\.json and model\.safetensors"):
+            Content.load(str(folder))
+
+
+def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
+    save(build("group"), tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(EncoderError, match="cannot be loaded"):
+        Content.load(str(tmp_path))
+
+
+def test_cut_off_weights_are_refused(tmp_path: Path) -> None:
+    save(build("group"), tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(EncoderError, match="cannot be loaded"):
+        Content.load(str(tmp_path))
+
+
+def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
+    save(build("group"), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "wav2vec2"}))
+    with pytest.raises(EncoderError, match="is a 'wav2vec2' model; a 'hubert' model is needed"):
+        Content.load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "lost", ["encoder.layers.1.attention.k_proj.weight", "feature_extractor.conv_layers.0.layer_norm.bias"]
+)
+def test_weights_that_lack_a_tensor_are_refused(tmp_path: Path, lost: str) -> None:
+    save(build("group"), tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights[lost]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EncoderError, match=f"lack 1 tensors, {lost}"):
+        Content.load(str(tmp_path))
+
+
+def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
+    save(build("group"), tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    weights["encoder.layer_norm.bias"] = torch.zeros(7)
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EncoderError, match="cannot be loaded"):
+        Content.load(str(tmp_path))
+
+
+def test_an_encoder_with_another_hop_is_refused(tmp_path: Path) -> None:
+    save(build("group", conv_stride=[5, 2, 2, 2, 2, 2, 1]), tmp_path)
+    with pytest.raises(EncoderError, match="a frame every 160 samples; 320 are expected"):
+        Content.load(str(tmp_path))
+
+
+def test_a_hub_name_without_a_network_says_how_to_fetch_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoders_module, "_hub_is_reachable", lambda: False)
+    with pytest.raises(EncoderError, match="hf download nobody/no-such-hubert"):
+        Content.load("nobody/no-such-hubert")
+
+
+def test_paths_and_hub_ids_are_told_apart() -> None:
+    for path in ("./hubert", "/data/hubert", "~/hubert", "encoders", "a/b/c"):
+        assert looks_like_path(path)
+    for hub_id in HUB_NAMES.values():
+        assert not looks_like_path(hub_id)
+
+
+# The fingerprint
+
+
+def old_names(model: HubertModel) -> dict[str, Tensor]:
+    """The state as files on the hub have it: the weight norm's halves were called weight_g and weight_v."""
+    return {
+        name.replace("parametrizations.weight.original0", "weight_g").replace(
+            "parametrizations.weight.original1", "weight_v"
+        ): tensor
+        for name, tensor in model.state_dict().items()
+    }
+
+
+def test_the_fingerprint_is_that_of_the_weights_in_every_form_of_file(tmp_path: Path) -> None:
+    model = build("group")
+    truth = weights_hash(model)
+    whole, shards, pickled = (tmp_path / name for name in ("whole", "shards", "pickled"))
+    model.save_pretrained(whole)
+    model.save_pretrained(shards, max_shard_size="300KB")
+    assert len(list(shards.glob("*.safetensors"))) > 1
+    model.config.save_pretrained(pickled)
+    torch.save(old_names(model), pickled / "pytorch_model.bin")
+    for folder in (whole, shards, pickled):
+        assert Content.load(str(folder)).fingerprint == truth
+    assert weights_hash(build("group")) == truth
+
+
+def test_the_fingerprint_tells_one_changed_weight() -> None:
+    seen = {weights_hash(build("group")), weights_hash(build("group", seed=1))}
+    for name in ("encoder.layers.2.final_layer_norm.bias", "feature_projection.projection.weight"):
+        model = build("group")
+        with torch.no_grad():
+            model.get_parameter(name).view(-1)[5] += 1e-6
+        seen.add(weights_hash(model))
+    assert len(seen) == 4
+
+
+def test_saving_a_loaded_encoder_is_refused_nothing(tmp_path: Path) -> None:
+    """Encoding leaves the model as it was: saved again it is the same encoder."""
+    first = Content.load(save(build("group"), tmp_path / "first", False))
+    first.encode(clips(0.6)[0], [2])
+    second = Content.load(save(first.model, tmp_path / "second", False))
+    (wav,) = clips(0.6)
+    assert second.fingerprint == first.fingerprint
+    assert torch.equal(second.encode(wav, [2])[2], first.encode(wav, [2])[2])
