@@ -206,12 +206,16 @@ class NsfHifiGan:
         phase = phase_at_starts(hertz * MEL_HOP / MEL_RATE)
         # The reference draws these anew for every song; here a song sounds the same each time.
         offsets = np.append(0.0, np.random.default_rng(0).uniform(size=OVERTONES))
+        # Each sine has a noise of its own there, and the nine are mixed: what comes out of it is one noise, drawn once.
+        shares = self.generator.m_source.l_linear.weight.detach().float().cpu().numpy().T
+        shares = shares / max(float(np.linalg.norm(shares)), 1e-12)
 
         def excite(start: int, stop: int) -> NDArray[np.float32]:
             waves, voiced = sines(hertz[start:stop], phase[start:stop], offsets)
-            return waves + np.where(voiced, NOISE_VOICED, NOISE_UNVOICED).astype(np.float32) * noise(
-                0, start, stop, OVERTONES + 1
-            )
+            hiss = np.where(voiced, np.float32(NOISE_VOICED), np.float32(NOISE_UNVOICED)) * noise(0, start, stop)[0]
+            for wave, share in zip(waves, shares, strict=True):
+                wave += share * hiss
+            return waves
 
         return excite
 

@@ -50,6 +50,16 @@ def test_pc_nsf_gives_the_references_waveform(shared: Path) -> None:
     np.testing.assert_allclose(wav.numpy(), case["wav"], atol=1e-4)
 
 
+def test_the_nine_noises_are_mixed_to_their_power() -> None:
+    """Drawn once and shared out, the noise comes out of the mix as strong as nine of it would."""
+    vocoder, frames = small(False), 200
+    weight = vocoder.generator.m_source.l_linear.weight.detach().numpy()[0]
+    source = vocoder._sines(np.zeros(frames, np.float32))(0, frames)
+    mixed = weight @ source
+    assert source.dtype == np.float32
+    assert mixed.std() == pytest.approx(module.NOISE_UNVOICED * np.linalg.norm(weight), rel=0.02)
+
+
 @pytest.mark.parametrize("mini", [False, True])
 def test_bf16_is_as_exact_as_its_eight_bits(mini: bool) -> None:
     mel = np.random.default_rng(0).normal(-4, 2, (60, 128)).astype(np.float32)
