@@ -27,7 +27,7 @@ from svc.stages.training.train import train
 
 
 def values(text: str, settings: type) -> tuple[str, list[Any]]:
-    """`name=a,b` as the name of a setting and its values, of the type that its default has."""
+    """`name=a,b` as the name of a setting and its values, of the type that its default has, or as they look."""
     name, _, given = text.partition("=")
     default = {field.name: field.default for field in dataclasses.fields(settings)}[name]
     kinds = [int, float, str] if default is None or isinstance(default, int) else [type(default)]

@@ -9,8 +9,9 @@ Diff-SVC        HuBERT-base a file at a time, harvest, 51 evaluations (PNDM, spe
                 condition is convolved anew at each of them, NSF-HiFiGAN; all in fp32
 Diffusion-SVC   the same with 100 evaluations (DPM-Solver++) of 20 x 512 layers
 
-Ours are the presets as `svc render` runs them: condition convolved once, bf16 where the machine multiplies it, 20
-steps. Each part that both have is theirs and ours by turns, so ratios hold on a busy machine; absolute figures do not.
+Ours are the presets as `svc render` runs them: as many steps as suffice, condition convolved once, bf16 where the
+machine multiplies it. What svc adds, the mel and f0 of what came out, has a column of its own. Each part that both have
+is theirs and ours by turns, so ratios hold on a busy machine; absolute figures do not.
 """
 
 # How many threads torch uses is read when it is imported, so imports follow the lines that set it.
@@ -23,6 +24,7 @@ for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_threads] = "1"
 
 import argparse
+import copy
 import dataclasses
 import json
 import math
@@ -38,9 +40,11 @@ import torch
 import torch.nn.functional as F
 from svc.pipeline.diffusion.diffusion import Batch, Diffusion
 from svc.pipeline.diffusion.diffusion import Shape as ModelShape
-from svc.pipeline.diffusion.sampling import sample
-from svc.pipeline.frames import CONTENT_RATE, MEL_FRAME_RATE, MEL_RATE
-from svc.pipeline.mel import log_mel
+from svc.pipeline.diffusion.sampling import enough_steps, sample
+from svc.pipeline.encoder.content import Content
+from svc.pipeline.encoder.encoders import Encoder
+from svc.pipeline.frames import CONTENT_RATE, MEL_FRAME_RATE, MEL_HOP, MEL_RATE
+from svc.pipeline.mel import log_mel, loudness
 from svc.pipeline.pitch import pitch
 from svc.pipeline.pitch.pitch import PitchSettings
 from svc.pipeline.singer import VOICES, Note, sing
@@ -53,6 +57,7 @@ from torch import Tensor, nn
 
 SONG_SECONDS = 180
 UNITS = 256
+MEASURED = ("f0: swift-f0 (ours, of song and result)", "mel and loudness (ours, of song and result)")
 
 
 class PeersBlock(nn.Module):
@@ -90,6 +95,22 @@ class PeersDenoiser(nn.Module):
         return self.output(F.relu(self.skip(skips / math.sqrt(len(self.blocks)))))
 
 
+def peers_nsf(generator: nsf_hifigan.Generator, mel: Tensor, sines: Tensor) -> Tensor:
+    """NSF-HiFiGAN's generator as OpenVPI's forward pass goes: 1-d convolutions, branches summed, a mean."""
+    source, x = generator.m_source(sines), generator.conv_pre(mel)
+    kernels = len(generator.shape.block_kernels)
+    for stage, up in enumerate(generator.ups):
+        x = up(F.leaky_relu(x, nsf_hifigan.SLOPE)) + generator.noise_convs[stage](source)
+        total = None
+        for block in generator.resblocks[stage * kernels : (stage + 1) * kernels]:
+            y = x
+            for dilated, plain in zip(block.convs1, block.convs2, strict=True):
+                y = plain(F.leaky_relu(dilated(F.leaky_relu(y, nsf_hifigan.SLOPE)), nsf_hifigan.SLOPE)) + y
+            total = y if total is None else total + y
+        x = total / kernels
+    return torch.tanh(generator.conv_post(F.leaky_relu(x, nsf_hifigan.LAST_SLOPE)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=6.0)
@@ -99,16 +120,18 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     costs = measure(parts(given.seconds), given.seconds, given.repeats)
-    songs = totals(costs)
+    songs, measuring = totals(costs), SONG_SECONDS * sum(costs[part] for part in MEASURED)
     bf16 = pick_precision("auto", "cpu") == "bf16"
     print(f"{platform.machine()}, one thread, {'bf16' if bf16 else 'fp32'} for our networks\n")
     print("| part | CPU-s per s |\n|---|---|")
     for name, cost in costs.items():
         print(f"| {name} | {cost:.4f} |")
     theirs = songs["Diff-SVC"]
-    print(f"\n| a song of {SONG_SECONDS} s | CPU-s | Diff-SVC / this | x real time |\n|---|---|---|---|")
+    print(f"\n| a song of {SONG_SECONDS} s | CPU-s | Diff-SVC / this | with the result measured | x real time |")
+    print("|---|---|---|---|---|")
     for name, seconds in songs.items():
-        print(f"| {name} | {seconds:.0f} | {theirs / seconds:.1f} | {seconds / SONG_SECONDS:.3f} |")
+        more = f"{theirs / (seconds + measuring):.1f}" if name.startswith("svc") else ""
+        print(f"| {name} | {seconds:.0f} | {theirs / seconds:.1f} | {more} | {seconds / SONG_SECONDS:.3f} |")
     if given.out:
         given.out.write_text(json.dumps({"parts": costs, "songs": songs, "bf16": bf16}, indent=1))
 
@@ -120,17 +143,23 @@ def parts(seconds: float) -> dict[str, Callable[[], Any]]:
     score = [Note(60 + number % 5, 0.5) for number in range(int(2 * seconds) + 2)]
     wav = sing(score, VOICES[0], 0)[0][: int(seconds * MEL_RATE)].astype(np.float32)
     mel, f0 = log_mel(torch.from_numpy(wav)).numpy(), pitch.track(wav, PitchSettings("dio"))
-    hubert = HubertModel(HubertConfig()).eval()
-    sound_16k = torch.randn(1, int(seconds * CONTENT_RATE))
     wide = pick_precision("auto", "cpu") == "bf16"
+    hubert = HubertModel(HubertConfig()).eval()
+    content = Content(Encoder(hubert, True, "base", "base"), "cpu", "bf16" if wide else "fp32")
+    sound_16k = torch.randn(1, int(seconds * CONTENT_RATE))
+    length = torch.tensor([sound_16k.shape[1]])
     shape = nsf_hifigan.Shape((8, 8, 2, 2, 2), (16, 16, 4, 4, 4), 512, (3, 7, 11), ((1, 3, 5),) * 3, 128, MEL_RATE)
-    generator = nsf_hifigan.Generator(shape)
+    generator = nsf_hifigan.Generator(shape).eval().requires_grad_(False)
     frames = round(seconds * MEL_FRAME_RATE)
+    sines = torch.randn(1, nsf_hifigan.OVERTONES + 1, len(mel) * MEL_HOP)
+    mel_in = torch.from_numpy(mel.T.copy())[None]
     condition, noisy = torch.randn(1, UNITS, frames), torch.randn(1, 128, frames)
     made: dict[str, Callable[[], Any]] = {
-        "HuBERT-base, fp32": lambda: hubert(sound_16k),
+        "HuBERT-base, fp32 (peers)": lambda: hubert(sound_16k),
+        "HuBERT-base, as we run it": lambda: content.hidden(sound_16k, length, [12]),
         "f0: harvest (peers)": lambda: pitch.track(wav, PitchSettings("harvest")),
-        "f0: swift-f0 (ours)": lambda: pitch.track(wav, PitchSettings()),
+        "f0: swift-f0 (ours, of song and result)": lambda: pitch.track(wav, PitchSettings()),
+        "mel and loudness (ours, of song and result)": lambda: mel_and_loudness(wav),
     }
     for name, denoiser in (
         ("20 x 384, one evaluation (Diff-SVC)", PeersDenoiser(20, 384, 4)),
@@ -139,19 +168,24 @@ def parts(seconds: float) -> dict[str, Callable[[], Any]]:
         made[name] = lambda denoiser=denoiser: denoiser(noisy, condition)
     for preset in ("tiny", "base", "large"):
         model = our_model(preset)
-        made[f"{preset}: whole sampling, 20 steps"] = lambda model=model: draw(model, frames, wide)
+        made[f"{preset}: whole sampling"] = lambda model=model: draw(model, frames, wide)
+    made["NSF-HiFiGAN, fp32 (peers)"] = lambda: peers_nsf(generator, mel_in, sines)
     vocoders: dict[str, Vocoder] = {
-        "NSF-HiFiGAN, fp32 (peers)": nsf_hifigan.NsfHifiGan(generator, {}),
-        "NSF-HiFiGAN, as we run it": nsf_hifigan.NsfHifiGan(generator, {}, bf16=wide),
+        "NSF-HiFiGAN, as we run it": nsf_hifigan.NsfHifiGan(copy.deepcopy(generator), {}, bf16=wide),
         "WORLD": World(),
     }
     for preset in ("tiny", "base"):
         own = VOCODER_PRESETS[preset]
         network = source_filter.SourceFilterNet(source_filter.Shape(own.channels, own.layers))
-        vocoders[f"own vocoder, {preset}"] = source_filter.SourceFilter(network, {})
+        vocoders[f"own vocoder, {preset}"] = source_filter.SourceFilter(network, {}, bf16=wide)
     for name, vocoder in vocoders.items():
         made[name] = lambda vocoder=vocoder: vocoder(mel, f0)
     return made
+
+
+def mel_and_loudness(wav: np.ndarray) -> None:
+    signal = torch.from_numpy(wav)
+    log_mel(signal), loudness(signal)
 
 
 def our_model(preset: str) -> Diffusion:
@@ -173,7 +207,7 @@ def draw(model: Diffusion, frames: int, bf16: bool) -> None:
         speaker=torch.zeros(1, dtype=torch.int64),
     )
     with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
-        sample(model, batch, torch.Generator().manual_seed(0), 20)
+        sample(model, batch, torch.Generator().manual_seed(0), enough_steps(model.objective, model.depth))
 
 
 def measure(parts: dict[str, Callable[[], Any]], seconds: float, repeats: int) -> dict[str, float]:
@@ -191,14 +225,14 @@ def measure(parts: dict[str, Callable[[], Any]], seconds: float, repeats: int) -
 
 def totals(costs: dict[str, float]) -> dict[str, float]:
     """CPU-seconds for a song, by program and settings."""
-    peers = costs["HuBERT-base, fp32"] + costs["f0: harvest (peers)"] + costs["NSF-HiFiGAN, fp32 (peers)"]
-    ours = costs["HuBERT-base, fp32"] + costs["f0: swift-f0 (ours)"]
+    peers = costs["HuBERT-base, fp32 (peers)"] + costs["f0: harvest (peers)"] + costs["NSF-HiFiGAN, fp32 (peers)"]
+    ours = costs["HuBERT-base, as we run it"] + sum(costs[part] for part in MEASURED)
     rates = {
         "Diff-SVC": peers + 51 * costs["20 x 384, one evaluation (Diff-SVC)"],
         "Diffusion-SVC": peers + 100 * costs["20 x 512, one evaluation (Diffusion-SVC)"],
     }
     for preset in ("tiny", "base", "large"):
-        drawn = ours + costs[f"{preset}: whole sampling, 20 steps"]
+        drawn = ours + costs[f"{preset}: whole sampling"]
         own = costs["own vocoder, tiny" if preset == "tiny" else "own vocoder, base"]
         for vocoder, cost in (
             ("NSF-HiFiGAN", costs["NSF-HiFiGAN, as we run it"]),

@@ -119,6 +119,7 @@ def test_refused_recordings_are_listed_and_exit_with_1(tmp_path: Path, corpus: P
         (["render", "song.wav", "-k", "99"], "four octaves"),
         (["render", "song.wav", "-k", "high"], "'high': expected a number or auto"),
         (["render", "song.wav", "--rate", "fast"], "'fast': expected a number or song"),
+        (["render", "song.wav", "--rate", "inf"], "'inf': expected a number or song"),
         (["render", "song.wav", "--format", "aac"], "choose wav, flac, mp3, ogg"),
         (["render", "song.wav", "--loudness", "2"], "an amount from 0 to 1"),
         (["render", "song.wav", "--f0", "crepe"], "choose swift-f0"),

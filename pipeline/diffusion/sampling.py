@@ -34,6 +34,15 @@ def methods(objective: str) -> list[str]:
     return list(SOLVERS[objective])
 
 
+def enough_steps(objective: str, depth: float) -> int:
+    """How many steps suffice for a model that goes `depth` of the way into noise.
+
+    A flow converts as well by one for each tenth of the way as by 20 in all (docs/quality.md); for ddpm it was not
+    measured.
+    """
+    return max(4, round(10 * depth)) if objective == "flow" else 20
+
+
 def solver(objective: str, method: str, steps: int) -> Any:
     """A diffusers scheduler, set to `steps` steps. Raises ValueError for a method that does not suit."""
     if method not in SOLVERS[objective]:

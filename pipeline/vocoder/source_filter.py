@@ -3,7 +3,9 @@
 The source is what a throat gives: pulses that follow f0, and noise. The network hears the mel and f0 and tells, for
 every STFT bin, how loud each of the two is to be; an inverse STFT makes it sound. So the pitch is right from the first
 step of training, and what is learnt is timbre and breath. The shape of a pulse is learnt too, but once for all frames:
-a phase that the network may turn from frame to frame bends the pitch (measured: 8 cents off instead of 3).
+a phase that the network may turn from frame to frame bends the pitch (measured: 8 cents off instead of 3). Since
+spectra hardly tell a phase, what is learnt begins at a pulse that is spread in time, lows last, as a throat spreads it:
+a sharp one is 2 to 4 dB louder at its peak, and the result would have to be turned down.
 
 The body is Vocos' (Siuzdak, 2023, arXiv 2306.00814): ConvNeXt blocks at the mel's frame rate and an inverse-STFT head.
 Source and filter are those of harmonic-plus-noise synthesis (DDSP: Engel et al., 2020, arXiv 2001.04643; hn-NSF).
@@ -30,6 +32,7 @@ N_FFT, HOP = 1024, 256  # samples: 23 ms windows, two a mel frame
 PER_FRAME = MEL_HOP // HOP
 BINS = N_FFT // 2 + 1
 PITCH_FEATURES = 8  # sines and cosines each, of log2 f0
+SPREAD_SECONDS, SPREAD_HZ = 0.002, 8_000.0  # how early of a pulse comes what lies at and above
 LOUDEST = 4.0  # ln of the most that a filter may amplify; the source has power 1
 
 
@@ -65,11 +68,14 @@ class ConvNeXt(nn.Module):
 class Filters(nn.Module):
     """Mel and f0 to what shapes the source: gains for every STFT bin, and the pulses' phase, which is always the same.
 
-    The network corrects a first guess, the mel itself read at each bin, so that it need not learn what is known.
+    The network corrects a first guess, the mel itself read at each bin, so that it need not learn what is known. With
+    `bf16` the corrections are computed so, and the guess is not.
     """
 
     first_guess: Tensor
     guess_offset: Tensor
+    spread: Tensor
+    bf16 = False
 
     def __init__(self, shape: Shape):
         super().__init__()
@@ -77,6 +83,7 @@ class Filters(nn.Module):
         matrix, offset = _bins_of_mel()
         self.register_buffer("first_guess", matrix, persistent=False)
         self.register_buffer("guess_offset", offset, persistent=False)
+        self.register_buffer("spread", _spread(), persistent=False)
         self.input = nn.Conv1d(mels.N_MELS, shape.channels, shape.kernel, padding=shape.kernel // 2)
         self.pitch = nn.Linear(2 * PITCH_FEATURES + 1, shape.channels)
         self.norm = nn.LayerNorm(shape.channels)
@@ -96,11 +103,12 @@ class Filters(nn.Module):
         octaves = torch.log2(f0.clamp(min=20.0) / 55.0)[..., None]
         angle = octaves * (2 * math.pi * 2.0 ** torch.linspace(-3, 2, PITCH_FEATURES, device=mel.device))
         pitch = torch.cat([angle.sin() * voiced, angle.cos() * voiced, voiced], dim=-1)
-        x = self.input((mel / 4 + 1.25).transpose(1, 2)).transpose(1, 2) + self.pitch(pitch)
-        x = self.norm(x).transpose(1, 2)
-        for block in self.blocks:
-            x = block(x)
-        shaped = self.head(self.last_norm(x.transpose(1, 2))).float()
+        with torch.autocast(mel.device.type, torch.bfloat16, enabled=self.bf16):
+            x = self.input((mel / 4 + 1.25).transpose(1, 2)).transpose(1, 2) + self.pitch(pitch)
+            x = self.norm(x).transpose(1, 2)
+            for block in self.blocks:
+                x = block(x)
+            shaped = self.head(self.last_norm(x.transpose(1, 2))).float()
         batch, frames = f0.shape
         shaped = shaped.view(batch, frames, PER_FRAME, 2, BINS)
         guess = (mel.float() @ self.first_guess + self.guess_offset)[:, :, None]
@@ -108,7 +116,7 @@ class Filters(nn.Module):
         breath = guess - voiced[:, :, None].float() * torch.linspace(3.0, 0.5, BINS, device=mel.device)
         pulses = (guess + shaped[..., 0, :]).clamp(max=LOUDEST).exp()
         hiss = (breath + shaped[..., 1, :]).clamp(max=LOUDEST).exp()
-        turned = torch.polar(pulses, self.turn.expand_as(pulses))
+        turned = torch.polar(pulses, (self.turn + self.spread).expand_as(pulses))
         return turned.flatten(1, 2).transpose(1, 2), hiss.flatten(1, 2).transpose(1, 2)
 
 
@@ -168,6 +176,16 @@ def _bins_of_mel() -> tuple[Tensor, Tensor]:
     return torch.from_numpy(matrix).float(), torch.from_numpy(offset).float()
 
 
+def _spread() -> Tensor:
+    """The phase at each STFT bin of highs that come the earlier the higher they are, up to SPREAD_HZ: (bins,).
+
+    Not of lows that come late: f0 is heard in them, and would be late with them.
+    """
+    hertz = torch.arange(BINS, dtype=torch.float64) * MEL_RATE / N_FFT
+    delay = -SPREAD_SECONDS * (hertz / SPREAD_HZ).clamp(max=1.0)
+    return nn.functional.pad(-2 * math.pi * torch.cumulative_trapezoid(delay, hertz), (1, 0)).float()
+
+
 def pulses(
     start_hz: NDArray[np.float64], end_hz: NDArray[np.float64], phase: NDArray[np.float64]
 ) -> NDArray[np.float32]:
@@ -203,10 +221,11 @@ class SourceFilter:
 
     name = "own"
 
-    def __init__(self, network: SourceFilterNet, facts: dict[str, Any], device: str = "cpu"):
+    def __init__(self, network: SourceFilterNet, facts: dict[str, Any], device: str = "cpu", bf16: bool = False):
         self.network = network.to(device).eval().requires_grad_(False)
+        self.network.filters.bf16 = bf16
         self.device = device
-        self.facts = {**facts, **asdict(network.filters.shape)}
+        self.facts = {**facts, **asdict(network.filters.shape), "precision": "bf16" if bf16 else "fp32"}
 
     def __call__(self, mel: Frames, f0: Frames) -> Frames:
         return whole(self.stream([mel], f0))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import convolve1d, uniform_filter1d
 
 from ..envelope import CEILING, envelope
 from ..frames import MEL_HOP, MEL_RATE
@@ -26,10 +26,12 @@ from .vocoder import Frames, Mels, whole
 PERIOD_MS = 1000.0 * MEL_HOP / MEL_RATE
 LOWEST_HZ, HIGHEST_HZ = 40.0, 2000.0  # f0 that WORLD is asked to sing
 PIECE, OVERLAP = 1_700, 4  # mel frames
-LONGEST = 4 * PIECE  # of singing without a breath, after which a piece ends in mid-note
+FIRST = 430  # mel frames, 5 s, after which the first piece ends, for who waits to hear it
+LONGEST = 2 * PIECE  # of singing without a breath, after which a piece ends in mid-note
 LEAD = 40  # mel frames in which the next piece's pulses fall into step, unheard
 WORLD_UNVOICED_HZ = 500.0  # at which WORLD's phase turns where nothing is voiced
 MOST_MENDED = 1.5  # nepers by which an envelope is mended after its sound was heard
+STEADY = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 9  # over the frames of a voiced sound
 BREATH = ((0.0, -40.0), (3_000.0, -25.0), (8_000.0, -8.0), (14_000.0, -3.0))  # Hz, noise under the voice in dB
 
 
@@ -86,13 +88,25 @@ class World:
         return self._sound(np.log(self.amplitudes(mel, f0)), f0, pitch)
 
     def _sound(self, level: NDArray[np.float64], f0: Frames, pitch: NDArray[np.float64]) -> Frames:
-        first = _synthesised(level, pitch, self._breath)
+        voiced = f0[:, None] > 0
+        first = self._synthesised(level, voiced, pitch)
         if not self.mends or len(first) < N_FFT:
             return first
         # In the sound's own mel a voice's envelope was smoothed once more: how much is lost is heard, and put right.
         heard = self.amplitudes(log_mel(torch.from_numpy(first)).numpy(), f0)
-        missing = np.where(f0[:, None] > 0, np.clip(level - np.log(heard), -MOST_MENDED, MOST_MENDED), 0.0)
-        return _synthesised(level + missing, pitch, self._breath)
+        missing = np.where(voiced, np.clip(level - np.log(heard), -MOST_MENDED, MOST_MENDED), 0.0)
+        return self._synthesised(level + missing, voiced, pitch)
+
+    def _synthesised(self, level: NDArray[np.float64], voiced: NDArray[np.bool_], pitch: NDArray[np.float64]) -> Frames:
+        """Ln amplitudes (M, n_fft // 2 + 1) at mel centres, voiced (M, 1), WORLD's pitch (M + 1,): float32 (M * hop,)."""
+        # WORLD's pulses take their phase from the envelope: one that flickers bends the pitch.
+        power = 2 * np.where(voiced, convolve1d(level, STEADY, axis=0, mode="nearest"), level)
+        # WORLD's frame i stands at i * hop, a mel frame's centre half a hop later: one frame more, at the edges.
+        power = np.concatenate([power[:1], (power[1:] + power[:-1]) / 2, power[-1:]])
+        noise = np.where(pitch[:, None] > 0, self._breath, 1.0)
+        wav = pyworld.synthesize(pitch, np.exp(power), noise, MEL_RATE, PERIOD_MS)
+        length = len(level) * MEL_HOP
+        return np.pad(wav[:length], (0, max(0, length - len(wav)))).astype(np.float32)
 
     def amplitudes(self, mel: NDArray[np.float32], f0: NDArray[np.float32]) -> NDArray[np.float64]:
         """WORLD's amplitude envelope (the root of its power spectrum): (M, n_fft // 2 + 1)."""
@@ -130,16 +144,6 @@ class World:
         return 10 ** (np.interp(frequencies, hertz, decibels) / 20)
 
 
-def _synthesised(level: NDArray[np.float64], pitch: NDArray[np.float64], breath: NDArray[np.float64]) -> Frames:
-    """WORLD's sound of ln amplitudes (M, n_fft // 2 + 1) at mel centres and its pitch (M + 1,): float32 (M * hop,)."""
-    # WORLD's frame i stands at i * hop, a mel frame's centre half a hop later: one frame more, at the edges.
-    power = 2 * np.concatenate([level[:1], (level[1:] + level[:-1]) / 2, level[-1:]])
-    noise = np.where(pitch[:, None] > 0, breath, 1.0)
-    wav = pyworld.synthesize(pitch, np.exp(power), noise, MEL_RATE, PERIOD_MS)
-    length = len(level) * MEL_HOP
-    return np.pad(wav[:length], (0, max(0, length - len(wav)))).astype(np.float32)
-
-
 def _pitch(f0: Frames) -> NDArray[np.float64]:
     """f0 at mel centres (M,) -> where WORLD wants it, at i * hop: float64 (M + 1,)."""
     # At an edge between voiced and unvoiced the sound is voiced: onsets keep their pitch.
@@ -165,7 +169,7 @@ def _fall_into_step(pitch: NDArray[np.float64], turned: float) -> None:
 
 
 def _pieces(f0: Frames) -> list[tuple[int, int]]:
-    """Frames [start, stop) that are sung at once: some 20 s each, cut where the next OVERLAP frames are unvoiced.
+    """Frames [start, stop) that are sung at once: some 20 s each, the first 5, cut where OVERLAP frames are unvoiced.
 
     After LONGEST frames without such a place: in a note, voiced for LEAD frames before and for OVERLAP after.
     """
@@ -177,7 +181,7 @@ def _pieces(f0: Frames) -> list[tuple[int, int]]:
     while True:
         candidates = [
             int(places[index])
-            for places, least in ((quiet, PIECE), (steady, LONGEST))
+            for places, least in ((quiet, PIECE if len(cuts) > 1 else FIRST), (steady, LONGEST))
             if (index := int(np.searchsorted(places, cuts[-1] + least))) < len(places)
         ]
         if not candidates or len(f0) - min(candidates) <= OVERLAP:

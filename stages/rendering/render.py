@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ... import __version__
 from ...pipeline import audio, frames, mel
 from ...pipeline.audio import AudioError
-from ...pipeline.diffusion.sampling import methods
+from ...pipeline.diffusion.sampling import enough_steps, methods
 from ...pipeline.encoder.content import Content
 from ...pipeline.formants import shift_formants
 from ...pipeline.pitch import melody, pitch
@@ -97,7 +97,7 @@ class Singer:
                     + (f", not {settings.k_step}" if model.decoder else " alone: it has no auxiliary decoder")
                 )
             model.depth = settings.k_step / 1000
-        self.content = _load_encoder(run, settings, self.device)
+        self.content = _load_encoder(run, settings, self.device, bf16)
         projection = run.projection(self.content.head).to(self.device)
         self.vocoder = load_vocoder(settings.vocoder, run, self.device, bf16)
         self.slices = SliceSettings(**facts["identity"]["slices"])
@@ -113,7 +113,7 @@ class Singer:
             self.mixture,
             retrieval,
             self.amount,
-            settings.steps,
+            settings.steps or enough_steps(model.objective, model.depth),
             method,
             settings.seed,
             self.device,
@@ -321,6 +321,7 @@ class Singer:
             "settings": {
                 **asdict(self.settings),
                 "speaker": self.speaker,
+                "steps": self.acoustic.steps,
                 "method": self.acoustic.method,
                 "retrieve": self.amount,
             },
@@ -328,6 +329,7 @@ class Singer:
             "encoder_sha256": self.content.fingerprint,
             "vocoder": {"name": self.vocoder.name, **self.vocoder.facts},
             "precision": "bf16" if self.acoustic.bf16 else "fp32",
+            "encoder_precision": self.content.precision,
             "device": self.device,
             "seconds": report.seconds,
             "took_seconds": report.took,
@@ -377,10 +379,11 @@ def _range(speaker: dict[str, Any]) -> Range | None:
     return Range(low, middle, high) if low and middle and high else None
 
 
-def _load_encoder(run: Run, settings: RenderSettings, device: str) -> Content:
+def _load_encoder(run: Run, settings: RenderSettings, device: str, bf16: bool) -> Content:
     """The encoder that the run's store was made with, or an equal one. Raises UserError for another."""
-    # In the precision that the store was made in: what it hears is what the model was taught from.
     name, precision = settings.encoder or run.facts["encoder_origin"], run.facts.get("encoder_precision", "fp32")
+    if bf16 and precision == "fp32":  # half the cost, and nobody hears the difference (docs/render.md)
+        precision = "bf16"
     content = Content.load(name, device, precision)
     if changed := differences(run.facts["encoder"], content.describe(), "in the run", "found"):
         raise UserError(

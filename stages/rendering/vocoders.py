@@ -25,7 +25,7 @@ def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) ->
             own if it has one, else world.
         run: whose own it may be.
         device: where a network computes.
-        bf16: whether a large network may compute in bf16.
+        bf16: whether a network may compute in bf16.
 
     Raises:
         VocoderError: it is not there or does not fit.
@@ -40,16 +40,16 @@ def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) ->
                 f"{run.path} has no vocoder of its own yet; train one with "
                 f"`svc train --only vocoder {stores} --out {run.path}`, or sing with --vocoder world"
             )
-        return load_own(own, device)
+        return load_own(own, device, bf16)
     path = Path(name).expanduser()
     if path.is_dir() and (path / OWN).exists():
         path = path / OWN
     if path.suffix == ".safetensors":
-        return load_own(path, device)
+        return load_own(path, device, bf16)
     return nsf_hifigan_files.load(path, device, bf16)
 
 
-def load_own(path: Path, device: str) -> SourceFilter:
+def load_own(path: Path, device: str, bf16: bool = False) -> SourceFilter:
     """What `svc train --only vocoder` wrote. Raises UserError or VocoderError where it is not that."""
     tensors, facts = checkpoint.load(path)
     if facts.get("kind") != "svc own vocoder":
@@ -60,4 +60,4 @@ def load_own(path: Path, device: str) -> SourceFilter:
     network = SourceFilterNet(Shape(settings["channels"], settings["layers"]))
     checkpoint.restore("ema", network, tensors)
     told = {"path": str(path.absolute()), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    return SourceFilter(network, {**told, "step": facts["step"]}, device)
+    return SourceFilter(network, {**told, "step": facts["step"]}, device, bf16)

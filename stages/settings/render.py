@@ -15,7 +15,7 @@ class RenderSettings:
     Attributes:
         speaker: whose voice: a name, or a mixture (stages.rendering.mixture); None takes the run's first.
         key: semitones up, or `auto`: the key in which the voice reaches the song's notes (pipeline.melody.choose_key).
-        steps, method: the sampler's; a method of None is the objective's own.
+        steps, method: the sampler's; None is what suits the model (pipeline.diffusion.sampling).
         k_step: how far into noise to go, of 1000; None is as far as the model was trained to.
         seed: the same seed gives the same bytes.
         encoder: where the run's encoder is, if not where the store was made with.
@@ -38,7 +38,7 @@ class RenderSettings:
 
     speaker: str | None = None
     key: float | str = 0.0
-    steps: int = 20
+    steps: int | None = None
     method: str | None = None
     seed: int = 0
     encoder: str | None = None
@@ -61,7 +61,7 @@ class RenderSettings:
     separate: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.steps <= 1000:
+        if self.steps is not None and not 1 <= self.steps <= 1000:
             raise ValueError(f"steps must be 1 to 1000, not {self.steps}")
         if isinstance(self.key, str):
             if self.key != "auto":

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from svc.pipeline.diffusion.diffusion import OBJECTIVES, Batch, Diffusion, Shape, alphas_cumprod
-from svc.pipeline.diffusion.sampling import SOLVERS, methods, sample, solver
+from svc.pipeline.diffusion.sampling import SOLVERS, enough_steps, methods, sample, solver
 from torch import Tensor, nn
 
 MEAN, DEVIATION = 0.7, 0.5
@@ -178,6 +178,11 @@ def test_any_number_of_steps_begins_at_noise_and_finds_the_mean(objective: str, 
     drawn = sample(model, make_batch(4, 100), torch.Generator().manual_seed(1), steps, method)
     assert model.steps[0] > 900
     assert float(drawn.mean()) == pytest.approx(MEAN, abs=0.05)
+
+
+def test_the_steps_that_suffice_follow_the_depth() -> None:
+    assert [enough_steps("flow", depth) for depth in (0.1, 0.3, 0.4, 1.0)] == [4, 4, 4, 10]
+    assert enough_steps("ddpm", 1.0) == 20
 
 
 def test_a_method_of_the_other_objective_is_refused() -> None:

@@ -17,13 +17,13 @@ from svc.pipeline.vocoder.vocoder import VocoderError
 RATE, HOP = 44_100, 512
 
 
-def small(mini: bool, noise_sigma: float = 0.0) -> NsfHifiGan:
+def small(mini: bool, noise_sigma: float = 0.0, bf16: bool = False) -> NsfHifiGan:
     torch.manual_seed(0)
     shape = Shape((8, 8, 2, 2, 2), (16, 16, 4, 4, 4), 32, (3, 7, 11), ((1, 3, 5),) * 3, 128, RATE, mini, noise_sigma)
     generator = Generator(shape)
     for parameter in generator.parameters():  # loud enough that every layer is heard
         parameter.data *= 2.0
-    return NsfHifiGan(generator, {})
+    return NsfHifiGan(generator, {}, bf16=bf16)
 
 
 def test_nsf_gives_the_references_waveform(shared: Path) -> None:
@@ -48,6 +48,24 @@ def test_pc_nsf_gives_the_references_waveform(shared: Path) -> None:
     assert vocoder.name == "pc-nsf-hifigan"
     assert np.abs(case["wav"]).max() > 0.01
     np.testing.assert_allclose(wav.numpy(), case["wav"], atol=1e-4)
+
+
+def test_the_nine_noises_are_mixed_to_their_power() -> None:
+    """Drawn once and shared out, the noise comes out of the mix as strong as nine of it would."""
+    vocoder, frames = small(False), 200
+    weight = vocoder.generator.m_source.l_linear.weight.detach().numpy()[0]
+    source = vocoder._sines(np.zeros(frames, np.float32))(0, frames)
+    mixed = weight @ source
+    assert source.dtype == np.float32
+    assert mixed.std() == pytest.approx(module.NOISE_UNVOICED * np.linalg.norm(weight), rel=0.02)
+
+
+@pytest.mark.parametrize("mini", [False, True])
+def test_bf16_is_as_exact_as_its_eight_bits(mini: bool) -> None:
+    mel = np.random.default_rng(0).normal(-4, 2, (60, 128)).astype(np.float32)
+    exact, rough = (small(mini, bf16=bf16)(mel, np.full(60, 220, np.float32)) for bf16 in (False, True))
+    assert exact.dtype == rough.dtype == np.float32
+    assert 0 < np.linalg.norm(rough - exact) < 0.05 * np.linalg.norm(exact)
 
 
 @pytest.mark.parametrize(("mini", "sigma"), [(False, 0.0), (True, 0.0), (True, 0.1)])

@@ -177,6 +177,7 @@ def test_long_input_is_sung_in_pieces_that_meet_where_nothing_is_voiced(song: tu
     assert len(pieces) > 1
     assert [start for start, _ in pieces] == [0] + [stop for _, stop in pieces[:-1]]
     assert pieces[-1][1] == len(f0)
+    assert pieces[0][1] < 2 * module.FIRST, "who waits for the first sound waits no longer than need be"
     for join in joins(f0):
         assert not f0[join : join + module.OVERLAP].any()
 

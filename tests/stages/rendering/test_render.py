@@ -16,6 +16,7 @@ from svc.pipeline.pitch import pitch
 from svc.pipeline.slicing import slice_at_silence
 from svc.pipeline.vocoder.source_filter import Shape, SourceFilter, SourceFilterNet
 from svc.pipeline.vocoder.world import World
+from svc.stages.devices import pick_precision
 from svc.stages.errors import UserError
 from svc.stages.picture import Strip
 from svc.stages.rendering.acoustic import Acoustic
@@ -225,6 +226,14 @@ def test_a_listener_hears_it_all_before_it_is_written(singer: Singer, song: Path
 def render_with(run: Path, song: Path, out: Path, **settings) -> dict:
     Singer(Run.open(run), RenderSettings(**{"steps": 2, "speaker": "bass", **settings})).render(song, out)
     return json.loads(out.with_suffix(".json").read_text())
+
+
+def test_steps_and_precision_are_chosen_where_left_and_told(run: Path, song: Path, tmp_path: Path) -> None:
+    facts = render_with(run, song, tmp_path / "a.wav", steps=None)
+    assert facts["settings"]["steps"] == 4
+    assert facts["precision"] == facts["encoder_precision"] == pick_precision("auto", "cpu")
+    facts = render_with(run, song, tmp_path / "a.wav", precision="fp32")
+    assert facts["precision"] == facts["encoder_precision"] == "fp32"
 
 
 def test_auto_takes_one_whole_key_in_which_the_bass_reaches_the_altos_song(
