@@ -98,7 +98,7 @@ class World:
         return self._synthesised(level + missing, voiced, pitch)
 
     def _synthesised(self, level: NDArray[np.float64], voiced: NDArray[np.bool_], pitch: NDArray[np.float64]) -> Frames:
-        """Ln amplitudes (M, n_fft // 2 + 1) at mel centres, voiced (M, 1), WORLD's pitch (M + 1,): float32 (M * hop,)."""
+        """Ln amplitudes (M, n_fft // 2 + 1), voiced (M, 1), WORLD's pitch (M + 1,) -> sound, float32 (M * hop,)."""
         # WORLD's pulses take their phase from the envelope: one that flickers bends the pitch.
         power = 2 * np.where(voiced, convolve1d(level, STEADY, axis=0, mode="nearest"), level)
         # WORLD's frame i stands at i * hop, a mel frame's centre half a hop later: one frame more, at the edges.
