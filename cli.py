@@ -188,8 +188,6 @@ def train(
         return
     if resume and not (out / "run.json").exists():
         raise click.UsageError(f"there is no run in {out} to resume")
-    if truth is not None and compare is None:
-        raise click.UsageError("--truth is what --compare converts and measures by; give both")
     if compare is not None and only in ("diffusion", "vocoder"):
         raise click.UsageError("--compare is about units; leave --only out")
     if compare is not None:

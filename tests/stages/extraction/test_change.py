@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from numpy.typing import NDArray
-from svc.stages import extract as module
+from svc.stages.extraction import extract as module
 from svc.stages.extraction.extract import Report, extract
 from svc.stages.extraction.jobs import Job, Outcome
 from svc.stages.settings import ExtractSettings
