@@ -421,7 +421,7 @@ def compact(store: str) -> None:
 )
 @click.option("--out", type=PATH, help="Where results and page go.  [default: RUN/evaluation]")
 @click.option("-s", "--speaker", help="Who sings SONGs.  [default: the run's first]")
-@click.option("-k", "--key", "--transpose", default=0.0, show_default=True, help="Semitones up, of SONGs.")
+@click.option("-k", "--key", "--transpose", default="0", show_default=True, help="Semitones up, of SONGs, or auto.")
 @click.option("--whisper", metavar="FOLDER|ID", help="A Whisper that writes down what it hears, for SONGs' words.")
 @click.option("--speaker-encoder", metavar="FOLDER|ID", help="An x-vector model that tells how like the target it is.")
 @click.option("--language", help="Of the words, such as ko.  [default: what Whisper takes the song for]")
@@ -433,7 +433,7 @@ def evaluate(
     singers: Path | None,
     out: Path | None,
     speaker: str | None,
-    key: float,
+    key: str,
     whisper: str | None,
     speaker_encoder: str | None,
     language: str | None,
@@ -451,7 +451,9 @@ def evaluate(
 
     if songs and singers:
         raise click.UsageError("--singers is the truth of the singers' own songs; of SONGs of your own none is known")
-    if not songs and (speaker or key):
+    with checked_settings():
+        semitones = _number_or(key, "auto")
+    if not songs and (speaker or semitones):
         raise click.UsageError("--speaker and --key are of SONGs; the truth has its own")
     if run and not run.is_dir():
         raise click.UsageError(f"{run} is no run's folder; give the run first: svc evaluate RUN {run}")
@@ -460,7 +462,7 @@ def evaluate(
     truth = singers or singers_of(run)
     if songs:
         ears = {"whisper": whisper, "speaker_encoder": speaker_encoder, "language": language}
-        found = evaluate_songs(run, songs, out, speaker, key, device, Terminal(), **ears)
+        found = evaluate_songs(run, songs, out, speaker, semitones, device, Terminal(), **ears)
     elif truth:
         found = evaluate_truth(run, Singers.open(truth), out, device, Terminal())
     else:
@@ -469,9 +471,11 @@ def evaluate(
         )
     if as_json:
         click.echo(json.dumps(found.facts, indent=1, ensure_ascii=False))
-        return
-    for line in found.lines:
+    for line in [] if as_json else found.lines:
         click.echo(printable(line))
+    for song, why in found.refused.items():
+        click.echo(f"refused {printable(str(song))}: {why}", err=True)
+    sys.exit(REFUSED if found.refused else DONE)
 
 
 @main.command()

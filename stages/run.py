@@ -136,7 +136,15 @@ class Run:
         return model.to(device).eval().requires_grad_(False), int(facts["step"])
 
 
-WRITTEN = ("run.json", "units.safetensors", "judges.safetensors", "last.safetensors", "best.safetensors")
+WRITTEN = (
+    "run.json",
+    "units.safetensors",
+    "judges.safetensors",
+    "last.safetensors",
+    "best.safetensors",
+    "vocoder.safetensors",
+    "vocoder-last.safetensors",
+)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ... import __version__
 from ...pipeline import audio
+from ...pipeline.audio import AudioError
 from ...pipeline.frames import MEL_RATE, resampled_length
 from ...pipeline.judging import metrics
 from ...pipeline.judging.listeners import SpeakerListener, loud, mel_cepstra
@@ -44,11 +45,12 @@ TAUGHT = 60  # utterances of a speaker that the listener learns from, at most
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found: `lines` to print, `facts` as JSON, and where both lie with the page."""
+    """What was found: `lines` to print, `facts` as JSON, where both lie with the page, and useless songs."""
 
     out: Path
     lines: list[str]
     facts: dict[str, Any]
+    refused: dict[Path, str] = field(default_factory=dict)
 
 
 def evaluate_truth(
@@ -75,7 +77,7 @@ def evaluate_truth(
     name = f"this run, step {singer.step}"
     results: dict[str, list[Samples]] = {name: []}
     for song in songs:
-        results[name].append(_sung(singer, song.source, out, song.name, progress))
+        results[name].append(_sung(singer, song.source, out, song.name, progress)[0])
     with progress.bar("trivial methods", len(songs), "song") as bar:
         for song in songs:
             for system, make in truth.trivial().items():
@@ -117,7 +119,7 @@ def evaluate_truth(
         for place, song in enumerate(songs)
     ]
     grid = [["system", *HEADINGS.values()]]
-    grid += [[system, *(shown(getattr(row, field.name)) for field in fields(Row))] for system, row in rows.items()]
+    grid += [[system, *(shown(getattr(row, each.name)) for each in fields(Row))] for system, row in rows.items()]
     _write(out, f"{run.name}: conversion against the truth", notes, facts, [("Means", grid)], sections)
     return Evaluation(out, [table(rows), "", *verdicts, *_where(out)], facts)
 
@@ -154,7 +156,7 @@ def evaluate_songs(
     songs: Sequence[Path],
     out: Path,
     speaker: str | None = None,
-    key: float = 0.0,
+    key: float | str = 0.0,
     device: str = "auto",
     progress: Progress | None = None,
     whisper: str | None = None,
@@ -165,15 +167,22 @@ def evaluate_songs(
 
     `whisper` and `speaker_encoder` are folders or hub ids of models that listen too (stages.evaluation.ears).
 
+    Songs that cannot be used are named in the result, and the rest goes on.
+
     Raises:
-        UserError: there is nothing to compare with: the run's store is gone or has changed.
-        AudioError: a song cannot be used.
+        UserError: there is nothing to compare with (the run's store is gone or has changed), nobody to compare with (a
+            mixture of voices), or no song can be used.
         ModelError: a model that is to listen cannot be loaded.
     """
     progress = progress or Progress()
     opened = Run.open(run)
-    singer = Singer(opened, RenderSettings(speaker=speaker, key=key, device=device))
     target = speaker or opened.speakers[0]
+    if target not in opened.speakers:
+        raise UserError(
+            f"a result is compared with one voice of the run, and {target!r} is none; its voices are "
+            f"{', '.join(opened.speakers)}"
+        )
+    singer = Singer(opened, RenderSettings(speaker=speaker, key=key, device=device))
     corpus = _corpus_of(opened, progress)
     own = {
         name: [clip.mel.astype(np.float32) for clip in [*corpus.train, *corpus.held_out] if clip.speaker == name][
@@ -186,26 +195,38 @@ def evaluate_songs(
     out.mkdir(parents=True, exist_ok=True)
     rows: dict[str, Own] = {}
     told: dict[str, Heard] = {}
+    keys: dict[str, float] = {}
+    refused: dict[Path, str] = {}
     sections = []
     for song in songs:
-        found = audio.scan(song)
-        source = audio.resample(
-            audio.read(found, 0, found.frames),
-            found.sample_rate,
-            MEL_RATE,
-            resampled_length(found.samples, found.sample_rate, MEL_RATE),
-        )
-        result = _sung(singer, source, out, song.stem, progress)
-        rows[song.name] = judge_own(source, result, key, target, own)
+        name = song.stem if sum(other.stem == song.stem for other in songs) == 1 else song.name
+        try:
+            found = audio.scan(song)
+            source = audio.resample(
+                audio.read(found, 0, found.frames),
+                found.sample_rate,
+                MEL_RATE,
+                resampled_length(found.samples, found.sample_rate, MEL_RATE),
+            )
+            result, keys[song.name] = _sung(singer, source, out, name, progress)
+        except AudioError as error:
+            refused[song] = str(error)
+            continue
+        rows[song.name] = judge_own(source, result, keys[song.name], target, own)
         told[song.name] = ears(song, source, result)
-        picture = (out / f"{song.stem}.{_safe(target)}.png").read_bytes()
+        picture = (out / f"{name}.{_safe(target)}.png").read_bytes()
         sections.append(Section(song.name, {"the song": source, f"as {target}": result}, picture))
+    if not rows:
+        raise UserError("\n".join(["no song can be used:", *(f"{song}: {why}" for song, why in refused.items())]))
     notes = [
-        f"Sung by {target}, {key:+g} semitones. No truth is known of these songs. A listener who knows the run's "
-        f"speakers and the song tells who is heard; lively and off compare with {target}'s own utterances."
+        f"Sung by {target}. No truth is known of these songs. A listener who knows the run's speakers and the song "
+        f"tells who is heard; lively and off compare with {target}'s own utterances.",
+        *(f"{song} was refused: {why}" for song, why in refused.items()),
     ]
-    grid = [["song", *OWN_HEADINGS]]
-    grid += [[name, *(shown(value) for value in asdict(row).values())] for name, row in rows.items()]
+    grid = [["song", "key", *OWN_HEADINGS]]
+    grid += [
+        [name, f"{keys[name]:+g}", *(shown(value) for value in asdict(row).values())] for name, row in rows.items()
+    ]
     for place, heading in ears.columns.items():
         grid[0].append(heading)
         for line, heard in zip(grid[1:], told.values(), strict=True):
@@ -217,13 +238,14 @@ def evaluate_songs(
         "step": singer.step,
         "speaker": target,
         "key": key,
-        "songs": {name: _plain({**asdict(row), **asdict(told[name])}) for name, row in rows.items()},
+        "songs": {name: _plain({"key": keys[name], **asdict(row), **asdict(told[name])}) for name, row in rows.items()},
+        "refused": {str(song): why for song, why in refused.items()},
         "ears": ears.facts,
     }
     _write(out, f"{run.name}: {target}", notes, facts, [("Songs", grid)], sections)
     lines = ["| " + " | ".join(row) + " |" for row in grid]
     lines.insert(1, "|---" * len(grid[0]) + "|")
-    return Evaluation(out, [*lines, *_where(out)], facts)
+    return Evaluation(out, [*lines, *_where(out)], facts, refused)
 
 
 def judge_own(source: Samples, result: Samples, key: float, target: str, own: dict[str, list[Samples]]) -> Own:
@@ -263,14 +285,14 @@ def _corpus_of(run: Run, progress: Progress) -> Corpus:
         ) from error
 
 
-def _sung(singer: Singer, source: Samples, out: Path, name: str, progress: Progress) -> Samples:
-    """The run's conversion of a song (T,), left in `out` as `svc render` leaves it."""
+def _sung(singer: Singer, source: Samples, out: Path, name: str, progress: Progress) -> tuple[Samples, float]:
+    """The run's conversion of a song (T,), left in `out` as `svc render` leaves it, and the key it is in."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.wav"
         audio.write(path, source)
         report = singer.render(path, out / f"{name}.{_safe(singer.speaker)}.wav", progress)
     found = audio.scan(report.wav)
-    return audio.read(found, 0, found.frames)[: len(source)]
+    return audio.read(found, 0, found.frames)[: len(source)], report.key
 
 
 def _safe(speaker: str) -> str:

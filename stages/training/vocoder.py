@@ -32,7 +32,7 @@ from .. import checkpoint
 from ..devices import pick_device
 from ..errors import UserError
 from ..progress import Progress
-from ..run import Run
+from ..run import Run, at_work
 from ..settings import VocoderSettings
 from .dataset import gather_corpus, random
 from .recordings import Recordings
@@ -63,21 +63,23 @@ def train_vocoder(
     """Train a run's own vocoder, or go on with one.
 
     Raises:
-        UserError: there is no run, the recordings are gone, or the vocoder there is of other settings.
+        UserError: there is no run, another training is at work on it, the recordings are gone, or the
+            vocoder there is of other settings.
         StoreError: a store cannot be opened.
     """
     progress = progress or Progress()
     begun = time.monotonic()
     run = Run.open(out)
     corpus = gather_corpus([open_store(path) for path in stores], progress)
-    train = Recordings(corpus.train, out / "vocoder-audio.npy", progress)
-    held_out = Recordings(corpus.held_out, out / "vocoder-held-out.npy", progress)
-    minutes = len(train.samples) / 44_100 / 60
-    progress.say(f"vocoder: {len(train.clips)} utterances ({minutes:.1f} minutes), {len(held_out.clips)} held out")
-    trainer = VocoderTrainer(run, train, held_out, settings, pick_device(device))
-    trainer.fit(progress)
-    for recordings in (train, held_out):
-        recordings.forget()
+    with at_work(out):
+        train = Recordings(corpus.train, out / "vocoder-audio.npy", progress)
+        held_out = Recordings(corpus.held_out, out / "vocoder-held-out.npy", progress)
+        minutes = len(train.samples) / 44_100 / 60
+        progress.say(f"vocoder: {len(train.clips)} utterances ({minutes:.1f} minutes), {len(held_out.clips)} held out")
+        trainer = VocoderTrainer(run, train, held_out, settings, pick_device(device))
+        trainer.fit(progress)
+        for recordings in (train, held_out):
+            recordings.forget()
     return VocoderReport(
         out, trainer.step, trainer.mel_error, trainer.untrained_mel_error, round(time.monotonic() - begun, 1)
     )

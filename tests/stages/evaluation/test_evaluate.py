@@ -70,6 +70,25 @@ def test_a_run_is_evaluated_on_any_song(run: Path, song: Path, tmp_path: Path) -
     assert found.lines[0].startswith("| song |")
 
 
+def test_songs_that_cannot_be_used_are_named_and_the_rest_goes_on(run: Path, song: Path, tmp_path: Path) -> None:
+    """Two of one name but for the suffix have a result each; `auto` finds the octave down to the lower voice."""
+    (tmp_path / "no.wav").write_bytes(b"no sound")
+    (tmp_path / song.with_suffix(".wav").name).write_bytes(song.read_bytes())
+    songs = [song, tmp_path / "no.wav", tmp_path / song.with_suffix(".wav").name]
+    found = evaluate_songs(run, songs, tmp_path / "out", "bass", "auto")
+    assert list(found.refused) == [tmp_path / "no.wav"]
+    assert set(found.facts["songs"]) == {song.name, songs[2].name}
+    assert len(list((tmp_path / "out").glob("*.bass.wav"))) == 2
+    assert found.facts["songs"][song.name]["key"] == -12
+    with pytest.raises(UserError, match=r"no song can be used:\n.*no\.wav"):
+        evaluate_songs(run, songs[1:2], tmp_path / "out", "bass")
+
+
+def test_a_mixture_has_nobody_to_be_compared_with(run: Path, song: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="compared with one voice of the run"):
+        evaluate_songs(run, [song], tmp_path, "alto:0.5,bass:0.5")
+
+
 def test_singers_that_a_run_never_heard_are_refused(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Singers, "voices", (draw_voice(1), draw_voice(2)))
     with pytest.raises(UserError, match="not trained on these singers"):

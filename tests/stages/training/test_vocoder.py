@@ -16,7 +16,7 @@ from svc.stages import checkpoint
 from svc.stages.errors import UserError
 from svc.stages.progress import Progress
 from svc.stages.rendering.vocoders import load_vocoder
-from svc.stages.run import VERSION, Run
+from svc.stages.run import VERSION, Run, at_work
 from svc.stages.settings import VocoderSettings
 from svc.stages.training.recordings import Recordings
 from svc.stages.training.vocoder import LAST, NAME, train_vocoder
@@ -70,7 +70,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(trained: Path, store: Path,
     lines = [json.loads(line) for line in (run / "vocoder.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 6, 8]
     left = sorted(path.name for path in run.iterdir())
-    assert left == sorted(["run.json", LAST, NAME, "vocoder.jsonl"])
+    assert left == sorted(["lock", "run.json", LAST, NAME, "vocoder.jsonl"])
 
 
 def test_it_learns(store: Path, tmp_path: Path) -> None:
@@ -120,6 +120,11 @@ def test_other_settings_are_refused_but_more_steps_are_not(trained: Path, store:
     with pytest.raises(UserError, match="batch: 2 in the run, 3 asked for"):
         train_vocoder([store], run, dataclasses.replace(SMALL, batch=3))
     assert train_vocoder([store], run, dataclasses.replace(SMALL, steps=9)).steps == 9
+
+
+def test_two_trainings_of_one_run_are_kept_apart(trained: Path, store: Path) -> None:
+    with at_work(trained), pytest.raises(UserError, match="another svc train is at work"):
+        train_vocoder([store], trained, SMALL)
 
 
 def test_recordings_are_what_was_extracted(store: Path, tmp_path: Path) -> None:
