@@ -31,7 +31,7 @@ LONGEST = 2 * PIECE  # of singing without a breath, after which a piece ends in 
 LEAD = 40  # mel frames in which the next piece's pulses fall into step, unheard
 WORLD_UNVOICED_HZ = 500.0  # at which WORLD's phase turns where nothing is voiced
 MOST_MENDED = 1.5  # nepers by which an envelope is mended after its sound was heard
-STEADY = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 9  # over the frames of a voiced sound
+STEADY = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16  # over the frames of a voiced sound
 BREATH = ((0.0, -40.0), (3_000.0, -25.0), (8_000.0, -8.0), (14_000.0, -3.0))  # Hz, noise under the voice in dB
 
 
