@@ -9,7 +9,7 @@ sung twice: the second time with what the mel of the first was found to lack.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -103,7 +103,7 @@ class World:
         power = 2 * np.where(voiced, convolve1d(level, STEADY, axis=0, mode="nearest"), level)
         # WORLD's frame i stands at i * hop, a mel frame's centre half a hop later: one frame more, at the edges.
         power = np.concatenate([power[:1], (power[1:] + power[:-1]) / 2, power[-1:]])
-        noise = np.where(pitch[:, None] > 0, self._breath, 1.0)
+        noise = np.where(pitch[:, None] > 0, _breath(), 1.0)
         wav = pyworld.synthesize(pitch, np.exp(power), noise, MEL_RATE, PERIOD_MS)
         length = len(level) * MEL_HOP
         return np.pad(wav[:length], (0, max(0, length - len(wav)))).astype(np.float32)
@@ -114,34 +114,36 @@ class World:
 
     def _of_flat(self, f0: NDArray[np.float32]) -> NDArray[np.float64]:
         """What `envelope` makes of WORLD's sound when its envelope is 1: it depends on f0; noise has its own."""
-        pitches, table = self._calibration
+        pitches, table = _calibration()
         place = np.interp(np.log(np.maximum(f0, 1.0)), np.log(pitches), np.arange(len(pitches)))
         low = np.minimum(place.astype(int), len(pitches) - 2)
         part = (place - low)[:, None]
         voiced = (1 - part) * table[low] + part * table[low + 1]
         return np.where(f0[:, None] > 0, voiced, table[-1])
 
-    @cached_property
-    def _calibration(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Measured on WORLD itself, every quarter octave from 50 to 1600 Hz; the last row is noise's."""
-        pitches = 50.0 * 2.0 ** np.arange(0, 5.25, 0.25)
-        frames, rows = 64, []
-        for pitch in [*pitches, 0.0]:
-            noise = np.tile(self._breath if pitch else np.ones_like(self._breath), (frames, 1))
-            wav = pyworld.synthesize(np.full(frames, pitch), np.ones_like(noise), noise, MEL_RATE, PERIOD_MS)
-            flat = log_mel(torch.from_numpy(wav.astype(np.float32))).numpy()[8:-8]
-            row = envelope(flat, np.full(len(flat), pitch, np.float32)).mean(0)
-            # Noise flickers and flat spectra do not: smooth along frequency what is no property of the smoothing.
-            row[CEILING:] = row[CEILING - 32 : CEILING].mean()
-            rows.append(uniform_filter1d(row, 9, mode="nearest"))
-        return pitches, np.array(rows)
 
-    @cached_property
-    def _breath(self) -> NDArray[np.float64]:
-        """WORLD's aperiodicity of voiced frames: the noise's share, as an amplitude, (n_fft // 2 + 1,)."""
-        hertz, decibels = zip(*BREATH, strict=True)
-        frequencies = np.arange(N_FFT // 2 + 1) * MEL_RATE / N_FFT
-        return 10 ** (np.interp(frequencies, hertz, decibels) / 20)
+@cache
+def _calibration() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Measured on WORLD itself, every quarter octave from 50 to 1600 Hz; the last row is noise's."""
+    pitches = 50.0 * 2.0 ** np.arange(0, 5.25, 0.25)
+    frames, rows = 64, []
+    for pitch in [*pitches, 0.0]:
+        noise = np.tile(_breath() if pitch else np.ones_like(_breath()), (frames, 1))
+        wav = pyworld.synthesize(np.full(frames, pitch), np.ones_like(noise), noise, MEL_RATE, PERIOD_MS)
+        flat = log_mel(torch.from_numpy(wav.astype(np.float32))).numpy()[8:-8]
+        row = envelope(flat, np.full(len(flat), pitch, np.float32)).mean(0)
+        # Noise flickers and flat spectra do not: smooth along frequency what is no property of the smoothing.
+        row[CEILING:] = row[CEILING - 32 : CEILING].mean()
+        rows.append(uniform_filter1d(row, 9, mode="nearest"))
+    return pitches, np.array(rows)
+
+
+@cache
+def _breath() -> NDArray[np.float64]:
+    """WORLD's aperiodicity of voiced frames: the noise's share, as an amplitude, (n_fft // 2 + 1,)."""
+    hertz, decibels = zip(*BREATH, strict=True)
+    frequencies = np.arange(N_FFT // 2 + 1) * MEL_RATE / N_FFT
+    return 10 ** (np.interp(frequencies, hertz, decibels) / 20)
 
 
 def _pitch(f0: Frames) -> NDArray[np.float64]:
