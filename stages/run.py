@@ -31,6 +31,7 @@ from . import checkpoint
 from .errors import UserError
 
 VERSION = 2
+VOCODER, LAST_VOCODER = "vocoder.safetensors", "vocoder-last.safetensors"
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,14 @@ class Run:
     @property
     def judges(self) -> Path:
         return self.path / "judges.safetensors"
+
+    @property
+    def vocoder(self) -> Path:
+        return self.path / VOCODER
+
+    @property
+    def last_vocoder(self) -> Path:
+        return self.path / LAST_VOCODER
 
     @property
     def log(self) -> Path:
@@ -142,8 +151,8 @@ WRITTEN = (
     "judges.safetensors",
     "last.safetensors",
     "best.safetensors",
-    "vocoder.safetensors",
-    "vocoder-last.safetensors",
+    VOCODER,
+    LAST_VOCODER,
 )
 
 

@@ -12,9 +12,7 @@ from ...pipeline.vocoder.vocoder import Vocoder, VocoderError
 from ...pipeline.vocoder.world import World
 from ...store.columns import differences
 from .. import checkpoint
-from ..run import Run
-
-OWN = "vocoder.safetensors"
+from ..run import VOCODER, Run
 
 
 def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) -> Vocoder:
@@ -30,7 +28,7 @@ def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) ->
     Raises:
         VocoderError: it is not there or does not fit.
     """
-    own = run.path / OWN
+    own = run.vocoder
     if name == "world" or (name is None and not own.exists()):
         return World()
     if name in (None, "own"):
@@ -42,8 +40,8 @@ def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) ->
             )
         return load_own(own, device, bf16)
     path = Path(name).expanduser()
-    if path.is_dir() and (path / OWN).exists():
-        path = path / OWN
+    if path.is_dir() and (path / VOCODER).exists():
+        path = path / VOCODER
     if path.suffix == ".safetensors":
         return load_own(path, device, bf16)
     return nsf_hifigan_files.load(path, device, bf16)

@@ -37,7 +37,7 @@ from ..settings import VocoderSettings
 from .dataset import gather_corpus, random
 from .recordings import Recordings
 
-NAME, LAST, LOG = "vocoder.safetensors", "vocoder-last.safetensors", "vocoder.jsonl"
+LOG = "vocoder.jsonl"
 VALIDATION_CROPS = 16
 Crops = dict[str, Tensor]
 
@@ -102,7 +102,7 @@ class VocoderTrainer:
 
     def fit(self, progress: Progress) -> None:
         settings = self.settings
-        if (self.run.path / LAST).exists():
+        if self.run.last_vocoder.exists():
             self._resume()
             more = self.step < settings.steps
             progress.say(f"going on from step {self.step}" if more else f"trained to step {self.step} already")
@@ -178,7 +178,7 @@ class VocoderTrainer:
             "mel_error": self.mel_error,
             "untrained_mel_error": self.untrained_mel_error,
         }
-        checkpoint.save(self.run.path / NAME, checkpoint.prefixed("ema", self.average), facts)
+        checkpoint.save(self.run.vocoder, checkpoint.prefixed("ema", self.average), facts)
         with (self.run.path / LOG).open("a", encoding="utf-8") as file:
             line = {"step": self.step, "loss": round(train_loss, 4), "held_out_mel": round(self.mel_error, 4)}
             file.write(json.dumps(line) + "\n")
@@ -189,16 +189,16 @@ class VocoderTrainer:
             **{f"own.{k}": v for k, v in checkpoint.optimizer_state(self.optimizer).items()},
             **{f"judges.{k}": v for k, v in checkpoint.optimizer_state(self.judge_optimizer).items()},
         }
-        checkpoint.save(self.run.path / LAST, tensors, facts)
+        checkpoint.save(self.run.last_vocoder, tensors, facts)
 
     def _resume(self) -> None:
-        path = self.run.path / LAST
+        path = self.run.last_vocoder
         tensors, facts = checkpoint.load(path)
         old, new = ({**f, "steps": 0} for f in (facts["settings"], asdict(self.settings)))
         if changed := differences(old, new, "in the run", "asked for"):
             raise UserError(
                 f"the vocoder in {self.run.path} was begun with other settings:\n{changed}\n"
-                f"Give the same ones, or remove {path} and {self.run.path / NAME} to begin anew"
+                f"Give the same ones, or remove {path} and {self.run.vocoder} to begin anew"
             )
         for name, module in (("network", self.network), ("ema", self.average), ("judge", self.judge)):
             checkpoint.restore(name, module, tensors)

@@ -16,10 +16,10 @@ from svc.stages import checkpoint
 from svc.stages.errors import UserError
 from svc.stages.progress import Progress
 from svc.stages.rendering.vocoders import load_vocoder
-from svc.stages.run import VERSION, Run, at_work
+from svc.stages.run import LAST_VOCODER, VERSION, VOCODER, Run, at_work
 from svc.stages.settings import VocoderSettings
 from svc.stages.training.recordings import Recordings
-from svc.stages.training.vocoder import LAST, NAME, train_vocoder
+from svc.stages.training.vocoder import train_vocoder
 from svc.store import open_store
 
 SMALL = VocoderSettings(
@@ -63,14 +63,14 @@ def test_a_killed_training_goes_on_to_the_same_bytes(trained: Path, store: Path,
     run = new_run(tmp_path / "run", store)
     with pytest.raises(KeyboardInterrupt):
         train_vocoder([store], run, SMALL, progress=Killed(5))
-    assert checkpoint.load(run / LAST)[1]["step"] == 4
+    assert checkpoint.load(run / LAST_VOCODER)[1]["step"] == 4
     report = train_vocoder([store], run, SMALL)
     assert report.steps == 8
-    assert (run / NAME).read_bytes() == (trained / NAME).read_bytes()
+    assert (run / VOCODER).read_bytes() == (trained / VOCODER).read_bytes()
     lines = [json.loads(line) for line in (run / "vocoder.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 6, 8]
     left = sorted(path.name for path in run.iterdir())
-    assert left == sorted(["lock", "run.json", LAST, NAME, "vocoder.jsonl"])
+    assert left == sorted(["lock", "run.json", LAST_VOCODER, VOCODER, "vocoder.jsonl"])
 
 
 def test_it_learns(store: Path, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_the_runs_own_is_taken_if_there_is_one(trained: Path, store: Path, tmp_p
     run = Run.open(trained)
     own = load_vocoder(None, run, "cpu")
     assert (own.name, own.facts["step"]) == ("own", 8)
-    for name in ("own", str(trained), str(trained / NAME)):
+    for name in ("own", str(trained), str(trained / VOCODER)):
         assert load_vocoder(name, run, "cpu")(mel, f0).tobytes() == own(mel, f0).tobytes()
     assert load_vocoder("world", run, "cpu").name == "world"
     bare = Run.open(new_run(tmp_path / "bare", store))
@@ -105,7 +105,7 @@ def test_the_runs_own_is_taken_if_there_is_one(trained: Path, store: Path, tmp_p
 
 
 def test_one_for_another_mel_is_refused(trained: Path, tmp_path: Path) -> None:
-    tensors, facts = checkpoint.load(trained / NAME)
+    tensors, facts = checkpoint.load(trained / VOCODER)
     facts["mel"]["hop"] = 256
     checkpoint.save(tmp_path / "other.safetensors", tensors, facts)
     with pytest.raises(VocoderError, match="hop: 256 there, 512 here"):
