@@ -471,8 +471,9 @@ def evaluate(
         )
     if as_json:
         click.echo(json.dumps(found.facts, indent=1, ensure_ascii=False))
-    for line in [] if as_json else found.lines:
-        click.echo(printable(line))
+    else:
+        for line in found.lines:
+            click.echo(printable(line))
     for song, why in found.refused.items():
         click.echo(f"refused {printable(str(song))}: {why}", err=True)
     sys.exit(REFUSED if found.refused else DONE)

@@ -82,6 +82,11 @@ def warp_of(name: str) -> tuple[int, int] | None:
     return None if match is None else (int(match[2]) * (1 if match[1] == "up" else -1), int(match[3]))
 
 
+def formants_of(name: str) -> int:
+    """By how many semitones formants were moved before a column was computed: 0 of all but warped voices'."""
+    return warp[0] if (warp := warp_of(name)) else 0
+
+
 SHIFTED = re.compile(r"mel_(up|down)/(\d+)")
 
 

@@ -15,7 +15,7 @@ from ..frames import CONTENT_HOP
 from ..projection import SoftHead
 from .checkpoint_files import describe, read_checkpoint_file, reason
 from .fairseq import is_fairseq, read_fairseq
-from .hub import hub_is_reachable
+from .hub import hub_is_reachable, quiet
 from .hubert_soft import is_hubert_soft, read_hubert_soft
 
 HUB_NAMES = {
@@ -70,10 +70,7 @@ def load_encoder(name: str) -> Encoder:
     Raises:
         EncoderError: it is not there, incomplete, or no HuBERT with a 20 ms hop.
     """
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    quiet()
     if name in SHIPPED:
         encoder = _from_transformers(str(files("svc.data") / SHIPPED[name]), name, name)
     elif name in RELEASES:

@@ -26,6 +26,14 @@ def hub_is_reachable() -> bool:
     return True
 
 
+def quiet() -> None:
+    """Have transformers tell of errors alone: what is told here is told by svc."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
 def fetch(load: Callable[..., Any], source: str, what: str) -> Any:
     """`load(source)`, a class's from_pretrained, without waiting for a hub that is not there.
 
@@ -37,10 +45,7 @@ def fetch(load: Callable[..., Any], source: str, what: str) -> Any:
     Raises:
         ModelError: it is not there, or something else.
     """
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    quiet()
     folder = Path(source).expanduser()
     try:
         return load(

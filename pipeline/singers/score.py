@@ -79,22 +79,30 @@ class Score:
 
     def labels_at(self, seconds: NDArray[Any]) -> NDArray[np.int64]:
         """Numbers of the phones (`phones.NAMES`) sounding at those times."""
-        place = np.clip(np.searchsorted(self.bounds, seconds, "right") - 1, 0, len(self.phones) - 1)
-        return np.array([NUMBERS[name] for name in self.phones])[place]
+        return np.array([NUMBERS[name] for name in self.phones])[self._sounding(seconds)]
 
     def mel_labels(self) -> NDArray[np.int64]:
         """Phone numbers at mel centres, (M,)."""
-        return self.labels_at((np.arange(self.mel_frames) + 0.5) / MEL_FRAME_RATE)
+        return self.labels_at(self._mel_centres)
 
     def beside(self) -> tuple[Array, Array]:
         """For how many seconds the phone at each mel centre has sounded, and will: (M,) each."""
-        seconds = (np.arange(self.mel_frames) + 0.5) / MEL_FRAME_RATE
-        place = np.clip(np.searchsorted(self.bounds, seconds, "right") - 1, 0, len(self.phones) - 1)
+        seconds = self._mel_centres
+        place = self._sounding(seconds)
         return seconds - self.bounds[place], self.bounds[place + 1] - seconds
 
     def unit_labels(self, units: int) -> NDArray[np.int64]:
         """Phone numbers at the centres of `units` unit frames, (units,)."""
         return self.labels_at((np.arange(units) + 0.5) / UNIT_RATE)
+
+    @property
+    def _mel_centres(self) -> Array:
+        """In seconds, (M,)."""
+        return np.asarray((np.arange(self.mel_frames) + 0.5) / MEL_FRAME_RATE, np.float64)
+
+    def _sounding(self, seconds: NDArray[Any]) -> NDArray[np.int64]:
+        """Which of the phones sound at those times, by their places in the score."""
+        return np.clip(np.searchsorted(self.bounds, seconds, "right") - 1, 0, len(self.phones) - 1)
 
 
 def compose(notes: Sequence[Note], seed: int, vibrato: bool = True) -> Score:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -82,8 +83,6 @@ class Truth:
         labels = [score.mel_labels() for pairs in sung.values() for _, score in pairs]
         self.phones = PhoneListener([mel for mels in self.mels.values() for mel in mels], labels)
         self.speakers = SpeakerListener(self.mels)
-        self._nearest: NearestFrames | None = None
-        self._told: TrueFrames | None = None
 
     def song(self, name: str) -> Song:
         score = self.singers.score(name)
@@ -112,21 +111,23 @@ class Truth:
         """The systems that learn nothing, the oracle, which is told the phones, and the reference itself: each makes
         sound of a song."""
         mels, vocoder, once = self.mels, World(), World(mends=False)
-        if self._nearest is None:
-            self._nearest = NearestFrames(mels[self.source.name], mels[self.target.name])
-        nearest = self._nearest
-        if self._told is None:
-            scores = [self.singers.phrase(self.target, number) for number in range(self.singers.phrases)]
-            self._told = TrueFrames(mels[self.target.name], scores)
-        told = self._told
         return {
             "copy of the source": lambda song: song.source,
             "global EQ": lambda song: equalised(song.source, mels[self.source.name], mels[self.target.name]),
-            "nearest neighbour + warp": lambda song: once(nearest(mel_of(song.source)), song.f0),
-            ORACLE: lambda song: told(mel_of(song.source), song.score),
+            "nearest neighbour + warp": lambda song: once(self._nearest(mel_of(song.source)), song.f0),
+            ORACLE: lambda song: self._told(mel_of(song.source), song.score),
             "reference through the vocoder": lambda song: vocoder(mel_of(song.target), song.f0),
             "the reference itself": lambda song: song.target,
         }
+
+    @cached_property
+    def _nearest(self) -> NearestFrames:
+        return NearestFrames(self.mels[self.source.name], self.mels[self.target.name])
+
+    @cached_property
+    def _told(self) -> TrueFrames:
+        scores = [self.singers.phrase(self.target, number) for number in range(self.singers.phrases)]
+        return TrueFrames(self.mels[self.target.name], scores)
 
 
 class Song:

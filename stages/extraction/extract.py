@@ -20,7 +20,7 @@ from ...store.schema import Column, Pack, PackSize, Utterance
 from ...store.writer import Writer, check_ours, open_writer
 from ..devices import pick_device
 from ..errors import UserError
-from ..features import identity, is_content, warp_of
+from ..features import formants_of, identity, is_content
 from ..parallel import singers_of
 from ..progress import Progress
 from ..settings import ExtractSettings
@@ -277,8 +277,7 @@ def _jobs(writer: Writer, want: Wanted, heard: Survey, lacking: dict[str, list[i
     by_job: dict[tuple[int, bool, int], list[Column]] = defaultdict(list)
     for name, numbers in lacking.items():
         for number in numbers:
-            warp, _ = warp_of(name) or (0, 0)
-            by_job[number, is_content(name), warp].append(want.columns[name])
+            by_job[number, is_content(name), formants_of(name)].append(want.columns[name])
     for number, encodes, warp in sorted(by_job):
         pack: Pack = writer.packs[number]
         sources: dict[str, Source] = {

@@ -25,7 +25,7 @@ from ...store.folder import open_folder
 from ...store.receipts import Receipt
 from ...store.schema import Column, Pack, PackSize, Row
 from ..errors import UserError
-from ..features import SIGNAL, SOFT, Waveform, is_content, of_content, shift_of, warp_of
+from ..features import SIGNAL, SOFT, Waveform, formants_of, is_content, of_content, shift_of
 from .survey import Source, cores
 
 Values = dict[str, NDArray[Any]]  # one utterance's, by column name
@@ -62,7 +62,7 @@ class Job:
     @property
     def warp(self) -> int:
         """Semitones that formants are moved by before the encoder hears them."""
-        return (warp_of(self.columns[0].name) or (0, 0))[0]
+        return formants_of(self.columns[0].name)
 
     @property
     def names(self) -> set[str]:

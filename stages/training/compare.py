@@ -211,15 +211,13 @@ def of_kind(settings: TrainSettings, kind: str) -> TrainSettings:
 
     Raises ValueError for what is neither.
     """
-    if kind not in UNITS and not kind.removeprefix("linear-").isdigit():
-        raise ValueError(
-            f"{kind!r} is no width and no kind of units; give such as 256, or {', '.join(UNITS)}, linear-512"
-        )
     if kind.isdigit():
         return dataclasses.replace(settings, units="soft", unit_dim=int(kind))
-    if kind.startswith("linear-") and kind.removeprefix("linear-").isdigit():
-        return dataclasses.replace(settings, units="linear", unit_dim=int(kind.removeprefix("linear-")))
-    return dataclasses.replace(settings, units=kind)
+    if (width := kind.removeprefix("linear-")).isdigit():
+        return dataclasses.replace(settings, units="linear", unit_dim=int(width))
+    if kind in UNITS:
+        return dataclasses.replace(settings, units=kind)
+    raise ValueError(f"{kind!r} is no width and no kind of units; give such as 256, or {', '.join(UNITS)}, linear-512")
 
 
 def _labelled(

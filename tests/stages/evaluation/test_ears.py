@@ -39,8 +39,8 @@ class Voices:
 @pytest.fixture
 def ears() -> Ears:
     made = Ears(None, None, None, [])
-    made.transcriber = Recogniser()  # type: ignore[assignment]
-    made.speakers = Voices()  # type: ignore[assignment]
+    made.transcriber = Recogniser()  # type: ignore[assignment]  # a stand-in
+    made.speakers = Voices()  # type: ignore[assignment]  # a stand-in
     made.voice, made.own_similar = np.array([np.cos(0.2), np.sin(0.2)]), 0.9
     return made
 

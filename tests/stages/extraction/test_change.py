@@ -160,7 +160,7 @@ class Change(RuleBasedStateMachine):
         self.folder = folder
         # The default layers are not asked for by name; another one is, until a run that was asked ended well.
         chosen = ExtractSettings("made up", layers=tuple(self.layers - {2, 4}) or None, f0=self.f0, device="cpu")
-        return extract([self.corpus], folder, chosen, check=check)  # type: ignore[arg-type]
+        return extract([self.corpus], folder, chosen, check=check)  # type: ignore[arg-type]  # a folder made to fail
 
     @precondition(lambda self: self.files)
     @rule(layer=st.sampled_from([None, None, 1, 3]), f0=st.sampled_from([None, None, "dio", "harvest"]))
