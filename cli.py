@@ -445,7 +445,8 @@ def evaluate(
     Without SONGs: against the truth, beside trivial methods, of a run trained on parallel singers such as svc demo
     makes. With SONGs: sing them, and compare with what was asked and with the target's own utterances.
     """
-    from .stages.evaluation.evaluate import evaluate_songs, evaluate_truth
+    from .stages.evaluation.songs import evaluate_songs
+    from .stages.evaluation.truth import evaluate_truth
     from .stages.parallel import Singers, singers_of
     from .stages.run import newest_run
 

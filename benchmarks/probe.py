@@ -11,10 +11,8 @@ too (svc extract --warps); without, only the measure `unwarped` does.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +28,7 @@ from svc.stages.training.team import Team
 from svc.stages.training.train import train
 from svc.stages.training.trainer import Trainer
 from svc.store import Clip, open_store
-from units import Told, material, with_warps
+from units import Told, material, new_parser, with_warps
 
 
 class Watched(Trainer):
@@ -69,12 +67,8 @@ def judged(seen: list[dict[str, Any]]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=1_200)
+    parser = new_parser(__doc__, 1_200)
     parser.add_argument("--every", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--warps", action="store_true", help="train on the warped voices too")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     store, same = material(asked.folder)

@@ -59,13 +59,19 @@ def with_warps(folder: Path) -> Path:
     return store
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def new_parser(description: str | None, steps: int) -> argparse.ArgumentParser:
+    """Of a command that trains on this material."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--kinds", default="128,256,512,768,1024,hidden")
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--warps", action="store_true", help="train on the warped voices too")
+    return parser
+
+
+def main() -> None:
+    parser = new_parser(__doc__, 600)
+    parser.add_argument("--kinds", default="128,256,512,768,1024,hidden")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     store, same = material(asked.folder)

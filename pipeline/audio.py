@@ -18,7 +18,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from .frames import MEL_RATE, mel_frame_start, mel_frames_covering
+from .frames import MEL_RATE, mel_frame_start, mel_frames_covering, resampled_length
 from .slicing import MIN_SECONDS
 
 SUFFIXES = frozenset(
@@ -203,8 +203,12 @@ def read(recording: Recording, start: int, end: int) -> NDArray[np.float32]:
         return reader.read(start, end)
 
 
-def resample(mono: NDArray[np.float32], from_rate: int, to_rate: int, length: int) -> NDArray[np.float32]:
-    """Resample float32 (T,) with soxr at its high quality, then cut or zero-pad to `length` samples."""
+def resample(mono: NDArray[np.float32], from_rate: int, to_rate: int, length: int | None = None) -> NDArray[np.float32]:
+    """Resample float32 (T,) with soxr at its high quality, then cut or zero-pad to `length` samples.
+
+    A length of None is that which lasts as long.
+    """
+    length = resampled_length(len(mono), from_rate, to_rate) if length is None else length
     out = mono if from_rate == to_rate else soxr.resample(mono, from_rate, to_rate, quality="HQ")
     return np.pad(out[:length], (0, max(0, length - len(out)))).astype(np.float32, copy=False)
 

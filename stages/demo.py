@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from .errors import UserError
-from .evaluation.evaluate import evaluate_truth
+from .evaluation.truth import evaluate_truth
 from .extraction.extract import extract
 from .parallel import Singers
 from .progress import Progress

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import soxr
 import torch
 from numpy.typing import NDArray
 
+from ..audio import resample
 from ..encoder.hub import ModelError, fetch
 from ..frames import CONTENT_RATE
 
@@ -38,7 +38,7 @@ class SpeakerEncoder:
         """The mean direction of the embeddings of phrases (T,) at `rate` Hz: (D,), of length 1."""
         found = []
         for wav in phrases:
-            signal = np.asarray(soxr.resample(wav, rate, CONTENT_RATE), np.float32)
+            signal = resample(wav, rate, CONTENT_RATE)
             inputs = self.features(signal, sampling_rate=CONTENT_RATE, return_tensors="pt").input_values.to(self.device)
             with torch.inference_mode():
                 found.append(self.model(inputs).embeddings[0].double().cpu().numpy())

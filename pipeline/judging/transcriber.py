@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import soxr
 import torch
 from numpy.typing import NDArray
 
+from ..audio import resample
 from ..encoder.hub import ModelError, fetch
 from ..frames import CONTENT_RATE
 
@@ -65,7 +65,7 @@ class Transcriber:
         return " ".join(said)
 
     def _heard(self, wav: Samples, rate: int) -> Any:
-        signal = np.asarray(soxr.resample(wav, rate, CONTENT_RATE), np.float32)
+        signal = resample(wav, rate, CONTENT_RATE)
         return self.processor(signal, sampling_rate=CONTENT_RATE, return_tensors="pt").input_features.to(self.device)
 
 

@@ -38,6 +38,10 @@ class Corpus:
     speakers: list[str]
 
     @property
+    def clips(self) -> list[Clip]:
+        return [*self.train, *self.held_out]
+
+    @property
     def digest(self) -> str:
         """Names the data: the same clips, split the same way, have the same."""
         lines = [

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from svc.pipeline.singers import draw_score, draw_voice, sing
 from svc.stages.errors import UserError
-from svc.stages.evaluation.evaluate import evaluate_songs, evaluate_truth, judge_own
 from svc.stages.evaluation.quality import mel_of
+from svc.stages.evaluation.songs import evaluate_songs, judge_own
+from svc.stages.evaluation.truth import evaluate_truth
 from svc.stages.parallel import Singers
 
 VOICES = {"a": draw_voice(1, True), "b": draw_voice(2, False)}
