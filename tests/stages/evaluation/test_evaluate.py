@@ -48,13 +48,13 @@ def test_a_key_is_what_was_asked(own: dict[str, list[np.ndarray]]) -> None:
 
 
 def test_over_smoothing_is_under_one(own: dict[str, list[np.ndarray]]) -> None:
-    from svc.pipeline.vocoder.world import World
+    from svc.pipeline.vocoder.plain import Plain
 
     score = draw_score("ko", 6.0, 78, midi=57)
     song = sing(score, draw_voice(9, True))
     mel = mel_of(sing(score, VOICES["b"]))
     whole, smooth = (
-        judge_own(song, World()(np.float32(part * mel + (1 - part) * mel.mean(0)), score.mel_f0()), 0.0, "b", own)
+        judge_own(song, Plain()(np.float32(part * mel + (1 - part) * mel.mean(0)), score.mel_f0()), 0.0, "b", own)
         for part in (1.0, 0.6)
     )
     assert smooth.lively < 0.85 * whole.lively
