@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -14,7 +13,7 @@ from typing import Any
 import click
 
 from . import __version__
-from .stages.progress import Bar, Progress
+from .stages.terminal import Terminal, printable
 
 DONE, REFUSED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -23,6 +22,10 @@ PATH = click.Path(path_type=Path)
 # Named here as well as where they are made, so that help needs no torch; a test holds the two together.
 ENCODERS = "en, ko, ja, zh, en-large, contentvec, hubert-soft, mini"
 METHODS, METHOD = "swift-f0, dio or harvest", "swift-f0"
+
+# What several commands have.
+device_option = click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print it all as JSON.")
 
 
 class Commands(click.Group):
@@ -69,12 +72,12 @@ def main() -> None:
 @click.option("--shifts", help="Mels moved by semitones to augment training with, such as -4,4.")
 @click.option("--warps", help="Hidden states of voices with formants moved by semitones, such as -4,4.")
 @click.option("--precision", help="The encoder's arithmetic: fp32, bf16 or fp16.  [default: fp32]")
-@click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@device_option
 @click.option("--workers", default=0, metavar="N", help="Compute in N processes.  [default: threads of this one]")
 @click.option("--scheduler", metavar="ADDRESS", help="Compute on the workers of a dask scheduler: tcp://host:8786.")
 @click.option("--check", is_flag=True, help="Read every byte of what is there, and make damaged cells anew.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@json_option
 def extract(
     corpora: tuple[Path, ...],
     store: str | None,
@@ -136,7 +139,7 @@ def extract(
 @click.option("--truth", metavar="STORE", help="For --compare: the voices' same songs, to convert and measure by.")
 @click.option("--resume", is_flag=True, help="Insist that there is a run to go on with.")
 @click.option("--show", is_flag=True, help="Print the settings and do nothing.")
-@click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@device_option
 def train(
     stores: tuple[str, ...],
     out: Path | None,
@@ -267,7 +270,7 @@ def train(
 @click.option("--batch", default=0, metavar="N", help="Slices sampled at once.  [default: 1, on a GPU 8]")
 @click.option("--report", type=PATH, metavar="HTML", help="A page to listen to and look at all of it.")
 @click.option("-v", "--verbose", is_flag=True, help="Say where the time went.")
-@click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@device_option
 def render(
     songs: tuple[Path, ...],
     model: Path | None,
@@ -342,7 +345,7 @@ def _tell(report: Any, verbose: bool) -> None:
 @click.argument("path", metavar="STORE|RUN")
 @click.option("--utterance", metavar="ID", help="Look at one utterance of a store.")
 @click.option("--plot", type=PATH, help="Draw the utterance (or the first) into this PNG.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@json_option
 def inspect(path: str, utterance: str | None, plot: Path | None, as_json: bool) -> None:
     """Say what is in a store or a run."""
     from .stages.inspect import describe, describe_clip, lines, open_store
@@ -370,7 +373,7 @@ def inspect(path: str, utterance: str | None, plot: Path | None, as_json: bool) 
 
 @main.command()
 @click.argument("store", metavar="STORE")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@json_option
 def verify(store: str, as_json: bool) -> None:
     """Read every byte of a STORE against its receipts."""
     import dataclasses
@@ -425,8 +428,8 @@ def compact(store: str) -> None:
 @click.option("--whisper", metavar="FOLDER|ID", help="A Whisper that writes down what it hears, for SONGs' words.")
 @click.option("--speaker-encoder", metavar="FOLDER|ID", help="An x-vector model that tells how like the target it is.")
 @click.option("--language", help="Of the words, such as ko.  [default: what Whisper takes the song for]")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@json_option
+@device_option
 def evaluate(
     run: Path | None,
     songs: tuple[Path, ...],
@@ -491,78 +494,6 @@ def demo(out: Path, steps: int | None) -> None:
         click.echo(line)
 
 
-class Terminal(Progress):
-    """Tells progress on standard error: bars where somebody watches, single lines in a log."""
-
-    def say(self, text: str) -> None:
-        click.echo(printable(text), err=True)
-
-    def warn(self, text: str) -> None:
-        click.echo(f"warning: {printable(text)}", err=True)
-
-    @contextmanager
-    def bar(self, label: str, total: float, unit: str, done: float = 0) -> Iterator[Bar]:
-        from tqdm import tqdm
-
-        if total <= done:
-            yield TqdmBar(tqdm(disable=True))
-            return
-        if not sys.stderr.isatty():
-            yield LineBar(self, label, total, unit, done)
-            self.say(f"{label}: {total:.0f} {unit} done")
-            return
-        shape = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} {unit} [{elapsed}, {remaining} left{postfix}]"
-        with tqdm(
-            total=total,
-            initial=done,
-            desc=printable(label),
-            unit=unit,
-            bar_format=shape,
-            leave=False,
-        ) as bar:
-            yield TqdmBar(bar)
-
-
-class TqdmBar:
-    """A tqdm bar behind the names that stages use."""
-
-    def __init__(self, bar: Any):
-        self._bar = bar
-
-    def advance(self, amount: float = 1) -> None:
-        self._bar.update(amount)
-
-    def note(self, text: str) -> None:
-        self._bar.set_postfix_str(text, refresh=False)
-
-
-class LineBar:
-    """A line now and then, for a log: how far it is, what was noted, how long it still takes."""
-
-    EVERY = 30.0  # seconds
-
-    def __init__(self, terminal: Terminal, label: str, total: float, unit: str, done: float):
-        self.terminal, self.label, self.total, self.unit = terminal, label, total, unit
-        self.first = self.done = done
-        self.noted, self.begun = "", time.monotonic()
-        self.told = self.begun
-
-    def advance(self, amount: float = 1) -> None:
-        self.done += amount
-        now = time.monotonic()
-        if now - self.told < self.EVERY or self.done >= self.total:
-            return
-        self.told = now
-        left = (now - self.begun) / (self.done - self.first) * (self.total - self.done)
-        self.terminal.say(
-            f"{self.label}: {self.done:.0f} of {self.total:.0f} {self.unit}{self.noted}, "
-            f"{int(left) // 60}:{int(left) % 60:02d} min left"
-        )
-
-    def note(self, text: str) -> None:
-        self.noted = f", {text}"
-
-
 @contextmanager
 def checked_settings() -> Iterator[None]:
     """A setting that cannot be is the user's mistake."""
@@ -598,12 +529,6 @@ def _beside(path: Path, suffix: str) -> Path:
     """The path next to `path` that has its name and another suffix, for folders with dots in their names too."""
     path = path.absolute()
     return path.parent / (path.name + suffix)
-
-
-def printable(text: str) -> str:
-    """Text that any terminal takes: bytes of a name that are no UTF-8 become question marks."""
-    encoding = sys.stdout.encoding or "utf-8"
-    return text.encode(encoding, "replace").decode(encoding, "replace")
 
 
 if __name__ == "__main__":  # accelerate launch -m svc.cli

@@ -294,19 +294,3 @@ def test_the_embedded_encoder_warns_of_real_voices(corpus: Path, tmp_path: Path)
     done = svc("extract", corpus, "--store", tmp_path / "s.zarr", "--encoder", "mini", "--dry-run")
     assert done.exit_code == 0, done.output
     assert "of real voices little" in done.output
-
-
-def test_a_log_is_told_now_and_then_how_long_it_still_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    from svc import cli
-
-    clock, lines = [0.0], []
-    monkeypatch.setattr(cli.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(cli.Terminal, "say", lambda self, text: lines.append(text))
-    with cli.Terminal().bar("training", 1_000, "step", done=100) as bar:
-        bar.note("loss 0.5, 1.00 steps/s")
-        for _ in range(900):
-            clock[0] += 1.0
-            bar.advance()
-    assert lines[0] == "training: 130 of 1000 step, loss 0.5, 1.00 steps/s, 14:30 min left"
-    assert len(lines) == 30  # one in 30 s, but for the last, which says that it is done
-    assert lines[-1] == "training: 1000 step done"
