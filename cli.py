@@ -8,12 +8,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import __version__
 from .stages.terminal import Terminal, printable
+
+if TYPE_CHECKING:
+    from .stages.rendering.render import RenderReport
+    from .stages.settings import TrainSettings, VocoderSettings
 
 DONE, REFUSED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -121,11 +125,21 @@ def extract(
 @click.option("--out", type=PATH, help="The run's folder.  [default: runs/NAME of the store]")
 @click.option("--preset", help="tiny, base, large, diff-svc or diffusion-svc.  [default: base on a GPU, tiny without]")
 @click.option("--steps", type=int, help="Steps of the acoustic model.  [default: the preset's]")
-@click.option("--unit-dim", type=int, help="Width of the soft units.  [default: 256]")
-@click.option("--units", help="soft, hidden, linear or hubert-soft.  [default: soft]")
-@click.option("--objective", help="flow or ddpm.  [default: flow]")
-@click.option("--denoiser", help="wavenet or lynxnet2.  [default: the preset's]")
 @click.option("--batch", type=int, help="Crops a step.  [default: the preset's]")
+@click.option("--learning-rate", type=float, metavar="RATE", help="At its highest.  [default: the preset's]")
+@click.option("--units", help="soft, hidden, linear or hubert-soft.  [default: soft]")
+@click.option("--unit-dim", type=int, metavar="WIDTH", help="Width of the soft units.  [default: 256]")
+@click.option("--unit-layer", type=int, metavar="LAYER", help="Units are made of it.  [default: the highest stored]")
+@click.option("--codes", type=int, metavar="N", help="Clusters that soft units are taught to tell.  [default: 100]")
+@click.option("--code-layer", type=int, metavar="LAYER", help="It is clustered.  [default: the lowest stored]")
+@click.option("--objective", help="flow or ddpm.  [default: the preset's]")
+@click.option("--denoiser", help="wavenet or lynxnet2.  [default: the preset's]")
+@click.option(
+    "--k-step",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Noise steps of 1000 to learn, from the auxiliary decoder's guess on.  [default: the preset's]",
+)
 @click.option("--seed", type=int, help="Everything random follows from it.  [default: 0]")
 @click.option("--base", type=PATH, metavar="RUN", help="Begin with the units and weights of another run.")
 @click.option("--only", type=click.Choice(["units", "diffusion", "vocoder"]), help="Train one part.")
@@ -151,7 +165,7 @@ def train(
     resume: bool,
     show: bool,
     device: str,
-    **changes: Any,
+    **asked: Any,
 ) -> None:
     """Train a voice from a store: the soft units, then the acoustic model. The encoder is not needed.
 
@@ -160,32 +174,18 @@ def train(
     """
     import dataclasses
 
-    from .stages.devices import pick_device
-    from .stages.settings import PRESETS, VOCODER_PRESETS, VocoderSettings
+    from .stages.devices import pick_preset
+    from .stages.settings import TrainSettings, chosen_training, chosen_vocoder
 
-    if preset is None:
-        preset = "base" if pick_device(device).startswith("cuda") else "tiny"
-    presets = VOCODER_PRESETS if only == "vocoder" else PRESETS
-    if preset not in presets:
-        raise click.UsageError(f"preset {preset!r} is not known; choose {', '.join(presets)}")
-    given = {k: v for k, v in changes.items() if v is not None}
-    settings: Any
+    preset = preset or pick_preset(device)
     with checked_settings():
-        if only == "vocoder":
-            known = {field.name for field in dataclasses.fields(VocoderSettings)}
-            if unknown := sorted(set(given) - known):
-                raise ValueError(f"--{unknown[0].replace('_', '-')} is nothing of the vocoder's")
-            settings = dataclasses.replace(VOCODER_PRESETS[preset], **given)
-        else:
-            settings = dataclasses.replace(PRESETS[preset], **given)
+        settings = chosen_vocoder(preset, asked) if only == "vocoder" else chosen_training(preset, asked)
     if truth and not compare:
         raise click.UsageError("--truth is what --compare measures by; say which widths to compare: --compare 128,256")
-    if base and (compare or only == "vocoder"):
+    if base and (compare is not None or only == "vocoder"):
         raise click.UsageError("--base gives a voice its units and weights; it has none for --compare or a vocoder")
-    if "unit_dim" in given and only != "vocoder" and settings.units not in ("soft", "linear"):
-        raise click.UsageError(f"--unit-dim is of soft and linear units; {settings.units} are as wide as they are")
-    out_is_default = out is None
-    out = out or Path("runs") / PurePosixPath(stores[0]).name.removesuffix(".zarr")
+    name = PurePosixPath(stores[0]).name.removesuffix(".zarr")
+    out = out or Path("runs") / (name if compare is None else f"{name}.compare")
     if show:
         click.echo(json.dumps({"preset": preset, "out": str(out), **dataclasses.asdict(settings)}, indent=1))
         return
@@ -193,46 +193,58 @@ def train(
         raise click.UsageError(f"there is no run in {out} to resume")
     if compare is not None and only in ("diffusion", "vocoder"):
         raise click.UsageError("--compare is about units; leave --only out")
-    if compare is not None:
-        from .stages.training.compare import compare as run_compare
-        from .stages.training.compare import table
+    if not isinstance(settings, TrainSettings):
+        _train_vocoder(stores, out, settings, device)
+    elif compare is not None:
+        _compare(stores, out, settings, compare, truth, device)
+    else:
+        Terminal().say(f"preset {preset}: {settings.steps} steps of {settings.batch} x {settings.crop_seconds} s")
+        _train(stores, out, settings, device, only, base)
 
-        out = out.with_name(f"{out.name}.compare") if out_is_default else out
-        with checked_settings():
-            kinds = [kind.strip() for kind in compare.split(",")]
-            lines = run_compare(stores, out, settings, kinds, truth, device, Terminal())
-        for line in table(lines):
-            click.echo(line)
-        return
-    terminal = Terminal()
-    if only == "vocoder":
-        from .stages.training.vocoder import train_vocoder
 
-        learnt = train_vocoder(list(stores), out, settings, device, terminal)
-        click.echo(
-            f"{learnt.run}: vocoder trained to step {learnt.steps}; held-out sound is off by {learnt.mel_error:.3f} in "
-            f"ln mel (before training: {learnt.untrained_mel_error:.3f}), {learnt.seconds:.0f} s"
-        )
-        click.echo(f"next: svc render song.wav -m {learnt.run}")
-        return
+def _train(
+    stores: tuple[str, ...], out: Path, settings: TrainSettings, device: str, only: str | None, base: Path | None
+) -> None:
+    """Units and acoustic model, and what came of them."""
+    from .stages.evaluation.training import report_training
     from .stages.training.train import train as run_train
 
-    terminal.say(f"preset {preset}: {settings.steps} steps of {settings.batch} x {settings.crop_seconds} s")
-    report = run_train(list(stores), out, settings, device, only, terminal, base)
+    report = run_train(list(stores), out, settings, device, only, Terminal(), base)
     if not report.leads:
         return
     codes = "" if report.code_accuracy is None else f": codes {report.code_accuracy:.0%} right on held-out utterances"
     click.echo(f"{report.run}{codes}")
-    if only != "units":
-        click.echo(f"  {report.verdict}")
-        click.echo(
-            f"  step {report.steps}, best at {report.best_step} (held-out loss {report.best_loss:.4f}); a held-out "
-            f"utterance is off by {report.mel_error:.2f} in ln mel: see {report.run / 'held_out.png'}"
-        )
-        from .stages.evaluation.training import report_training
+    if only == "units":
+        return
+    click.echo(f"  {report.verdict}")
+    click.echo(
+        f"  step {report.steps}, best at {report.best_step} (held-out loss {report.best_loss:.4f}); a held-out "
+        f"utterance is off by {report.mel_error:.2f} in ln mel: see {report.run / 'held_out.png'}"
+    )
+    click.echo(f"  {report_training(report.run, device, report.verdict)}: listen and look")
+    click.echo(f"next: svc render song.wav -m {report.run}")
 
-        click.echo(f"  {report_training(report.run, device, report.verdict)}: listen and look")
-        click.echo(f"next: svc render song.wav -m {report.run}")
+
+def _train_vocoder(stores: tuple[str, ...], out: Path, settings: VocoderSettings, device: str) -> None:
+    from .stages.training.vocoder import train_vocoder
+
+    learnt = train_vocoder(list(stores), out, settings, device, Terminal())
+    click.echo(
+        f"{learnt.run}: vocoder trained to step {learnt.steps}; held-out sound is off by {learnt.mel_error:.3f} in "
+        f"ln mel (before training: {learnt.untrained_mel_error:.3f}), {learnt.seconds:.0f} s"
+    )
+    click.echo(f"next: svc render song.wav -m {learnt.run}")
+
+
+def _compare(
+    stores: tuple[str, ...], out: Path, settings: TrainSettings, kinds: str, truth: str | None, device: str
+) -> None:
+    from .stages.training.compare import compare, table
+
+    with checked_settings():
+        lines = compare(stores, out, settings, [kind.strip() for kind in kinds.split(",")], truth, device, Terminal())
+    for line in table(lines):
+        click.echo(line)
 
 
 @main.command()
@@ -288,7 +300,7 @@ def render(
 
         settings = RenderSettings(key=_number_or(key, "auto"), rate=int(_number_or(rate, "song", 0)), **options)
     from .stages.errors import UserError
-    from .stages.rendering.render import AudioError, RenderReport, Singer
+    from .stages.rendering.render import AudioError, Singer
     from .stages.rendering.report import claim_page, write_page
     from .stages.rendering.songs import find_songs
     from .stages.rendering.sound import FORMATS, place
@@ -323,7 +335,7 @@ def render(
     sys.exit(DONE if not refused else WRONG if not done else REFUSED)
 
 
-def _tell(report: Any, verbose: bool) -> None:
+def _tell(report: RenderReport, verbose: bool) -> None:
     """What came of one song."""
     for note in report.notes:
         click.echo(f"  {printable(str(report.song))}: {printable(note)}")
