@@ -47,7 +47,7 @@ from svc.pipeline.frames import CONTENT_RATE, MEL_HOP, MEL_RATE
 from svc.pipeline.pitch import pitch
 from svc.pipeline.pitch.pitch import PitchSettings
 from svc.pipeline.quiet_pyworld import pyworld
-from svc.pipeline.singer import VOWELS, Note, Voice, practice, sing
+from svc.pipeline.singers.plain import VOWELS, Note, Voice, practice, sing
 
 Samples = NDArray[np.float32]  # (T,) at 44.1 kHz
 Frames = NDArray[np.float64]  # (T // 512,), Hz at mel centres, 0 where unvoiced

@@ -82,7 +82,7 @@ def test_silence_in_the_song_is_silence_in_the_result(singer: Singer, tmp_path: 
 @pytest.fixture(scope="module")
 def tone() -> np.ndarray:
     """32 s of one steady vowel."""
-    from svc.pipeline.singer import VOICES, Note, sing
+    from svc.pipeline.singers.plain import VOICES, Note, sing
 
     return sing([Note(60, 32.0)], VOICES[0], 0)[0]
 
