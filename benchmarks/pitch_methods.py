@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import soxr
 from numpy.typing import NDArray
-from svc.pipeline.frames import CONTENT_RATE, MEL_HOP, MEL_RATE
+from svc.pipeline.frames import CONTENT_RATE, MEL_HOP, MEL_RATE, mel_centres
 from svc.pipeline.pitch import pitch
 from svc.pipeline.pitch.pitch import PitchSettings
 from svc.pipeline.quiet_pyworld import pyworld
@@ -24,14 +24,9 @@ F0_MIN, F0_MAX = 65.0, 1100.0  # Hz, the range that every method is given
 PERIOD_MS = 1000 * MEL_HOP / MEL_RATE
 
 
-def centres(count: int) -> NDArray[np.float64]:
-    """Seconds at which the mel frames lie."""
-    return (np.arange(count) + 0.5) * MEL_HOP / MEL_RATE
-
-
 def refined(wav: Samples, f0: Frames) -> Frames:
     """StoneMask at the mel centres, on the 44.1 kHz signal."""
-    return pyworld.stonemask(wav.astype(np.float64), f0, centres(len(f0)), MEL_RATE)
+    return pyworld.stonemask(wav.astype(np.float64), f0, mel_centres(0, len(f0)), MEL_RATE)
 
 
 def at_16k(wav: Samples) -> Samples:
@@ -40,6 +35,11 @@ def at_16k(wav: Samples) -> Samples:
 
 def within(f0: Frames) -> Frames:
     return np.where((f0 >= F0_MIN) & (f0 <= F0_MAX), f0, 0.0)
+
+
+def at_mel(wav: Samples, f0: Frames, seconds: NDArray[np.float64]) -> Frames:
+    """f0 at a method's own `seconds`, read at the mel centres."""
+    return pitch.at_centres(f0, seconds, mel_centres(0, len(wav) // MEL_HOP))
 
 
 def shipped(name: str) -> Method:
@@ -77,7 +77,7 @@ def swift_f0_alone() -> Method:
     def run(wav: Samples) -> Frames:
         found = detector.detect(at_16k(wav), CONTENT_RATE, F0_MIN, F0_MAX)
         f0 = np.where(found.confidence >= 0.5, found.pitch_hz, 0.0)
-        return within(pitch.at_centres(f0, found.timestamps, centres(len(wav) // MEL_HOP)))
+        return within(at_mel(wav, f0, found.timestamps))
 
     return run
 
@@ -103,9 +103,7 @@ def fcpe(refine: bool) -> Method:
                 interp_uv=False,
             )
         f0 = found[0, :, 0].double().numpy()
-        f0 = pitch.at_centres(
-            np.where(f0 >= F0_MIN, f0, 0.0), 0.01 * np.arange(len(f0), dtype=np.float64), centres(len(wav) // MEL_HOP)
-        )
+        f0 = at_mel(wav, np.where(f0 >= F0_MIN, f0, 0.0), 0.01 * np.arange(len(f0)))
         return within(refined(wav, f0) if refine else f0)
 
     return run
@@ -123,7 +121,9 @@ def pesto() -> Method:
         with torch.inference_mode():
             found, confidence, _, _ = model(torch.from_numpy(at_16k(wav))[None], sr=CONTENT_RATE, convert_to_freq=True)
         f0 = np.where(confidence[0].numpy() > 0.5, found[0].double().numpy(), 0.0)
-        return within(pitch.at_centres(f0, 0.01 * np.arange(len(f0), dtype=np.float64), centres(len(wav) // MEL_HOP)))
+        return within(
+            pitch.at_centres(f0, 0.01 * np.arange(len(f0), dtype=np.float64), mel_centres(0, len(wav) // MEL_HOP))
+        )
 
     return run
 
@@ -144,7 +144,9 @@ def crepe(size: str) -> Method:
             torchcrepe.filter.median(periodicity, 3), torch.from_numpy(at_16k(wav))[None], CONTENT_RATE, 160
         )
         f0 = np.where(periodicity[0].numpy() > 0.21, found[0].double().numpy(), 0.0)
-        return within(pitch.at_centres(f0, 0.01 * np.arange(len(f0), dtype=np.float64), centres(len(wav) // MEL_HOP)))
+        return within(
+            pitch.at_centres(f0, 0.01 * np.arange(len(f0), dtype=np.float64), mel_centres(0, len(wav) // MEL_HOP))
+        )
 
     return run
 
@@ -155,7 +157,9 @@ def praat() -> Method:
 
     def run(wav: Samples) -> Frames:
         found = Sound(wav.astype(np.float64), MEL_RATE).to_pitch_ac(0.005, F0_MIN, pitch_ceiling=F0_MAX)
-        return within(pitch.at_centres(found.selected_array["frequency"], found.xs(), centres(len(wav) // MEL_HOP)))
+        return within(
+            pitch.at_centres(found.selected_array["frequency"], found.xs(), mel_centres(0, len(wav) // MEL_HOP))
+        )
 
     return run
 
