@@ -170,7 +170,7 @@ class Trainer:
         if not math.isfinite(loss):
             raise UserError(
                 f"training came apart before step {self.step}: the loss is {loss}. What was saved is untouched in "
-                f"{self.run.path}; train anew with another --seed, or a smaller --preset"
+                f"{self.run.path}; train anew with a lower --learning-rate, or another --seed"
             )
         heard = self.probe(self.average, self.projection, board, self.step)
         return {"held_out": loss, **heard}
