@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import math
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import __version__
-from .stages.progress import Bar, Progress
+from .stages.terminal import Terminal, printable
+
+if TYPE_CHECKING:
+    from .stages.rendering.render import RenderReport
+    from .stages.settings import TrainSettings, VocoderSettings
 
 DONE, REFUSED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -23,6 +26,10 @@ PATH = click.Path(path_type=Path)
 # Named here as well as where they are made, so that help needs no torch; a test holds the two together.
 ENCODERS = "en, ko, ja, zh, en-large, contentvec, hubert-soft, mini"
 METHODS, METHOD = "swift-f0, dio or harvest", "swift-f0"
+
+# What several commands have.
+device_option = click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print it all as JSON.")
 
 
 class Commands(click.Group):
@@ -69,12 +76,12 @@ def main() -> None:
 @click.option("--shifts", help="Mels moved by semitones to augment training with, such as -4,4.")
 @click.option("--warps", help="Hidden states of voices with formants moved by semitones, such as -4,4.")
 @click.option("--precision", help="The encoder's arithmetic: fp32, bf16 or fp16.  [default: fp32]")
-@click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@device_option
 @click.option("--workers", default=0, metavar="N", help="Compute in N processes.  [default: threads of this one]")
 @click.option("--scheduler", metavar="ADDRESS", help="Compute on the workers of a dask scheduler: tcp://host:8786.")
 @click.option("--check", is_flag=True, help="Read every byte of what is there, and make damaged cells anew.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@json_option
 def extract(
     corpora: tuple[Path, ...],
     store: str | None,
@@ -118,11 +125,21 @@ def extract(
 @click.option("--out", type=PATH, help="The run's folder.  [default: runs/NAME of the store]")
 @click.option("--preset", help="tiny, base, large, diff-svc or diffusion-svc.  [default: base on a GPU, tiny without]")
 @click.option("--steps", type=int, help="Steps of the acoustic model.  [default: the preset's]")
-@click.option("--unit-dim", type=int, help="Width of the soft units.  [default: 256]")
-@click.option("--units", help="soft, hidden, linear or hubert-soft.  [default: soft]")
-@click.option("--objective", help="flow or ddpm.  [default: flow]")
-@click.option("--denoiser", help="wavenet or lynxnet2.  [default: the preset's]")
 @click.option("--batch", type=int, help="Crops a step.  [default: the preset's]")
+@click.option("--learning-rate", type=float, metavar="RATE", help="At its highest.  [default: the preset's]")
+@click.option("--units", help="soft, hidden, linear or hubert-soft.  [default: soft]")
+@click.option("--unit-dim", type=int, metavar="WIDTH", help="Width of the soft units.  [default: 256]")
+@click.option("--unit-layer", type=int, metavar="LAYER", help="Units are made of it.  [default: the highest stored]")
+@click.option("--codes", type=int, metavar="N", help="Clusters that soft units are taught to tell.  [default: 100]")
+@click.option("--code-layer", type=int, metavar="LAYER", help="It is clustered.  [default: the lowest stored]")
+@click.option("--objective", help="flow or ddpm.  [default: the preset's]")
+@click.option("--denoiser", help="wavenet or lynxnet2.  [default: the preset's]")
+@click.option(
+    "--k-step",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Noise steps of 1000 to learn, from the auxiliary decoder's guess on.  [default: the preset's]",
+)
 @click.option("--seed", type=int, help="Everything random follows from it.  [default: 0]")
 @click.option("--base", type=PATH, metavar="RUN", help="Begin with the units and weights of another run.")
 @click.option("--only", type=click.Choice(["units", "diffusion", "vocoder"]), help="Train one part.")
@@ -136,7 +153,7 @@ def extract(
 @click.option("--truth", metavar="STORE", help="For --compare: the voices' same songs, to convert and measure by.")
 @click.option("--resume", is_flag=True, help="Insist that there is a run to go on with.")
 @click.option("--show", is_flag=True, help="Print the settings and do nothing.")
-@click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@device_option
 def train(
     stores: tuple[str, ...],
     out: Path | None,
@@ -148,7 +165,7 @@ def train(
     resume: bool,
     show: bool,
     device: str,
-    **changes: Any,
+    **asked: Any,
 ) -> None:
     """Train a voice from a store: the soft units, then the acoustic model. The encoder is not needed.
 
@@ -157,32 +174,18 @@ def train(
     """
     import dataclasses
 
-    from .stages.devices import pick_device
-    from .stages.settings import PRESETS, VOCODER_PRESETS, VocoderSettings
+    from .stages.devices import pick_preset
+    from .stages.settings import TrainSettings, chosen_training, chosen_vocoder
 
-    if preset is None:
-        preset = "base" if pick_device(device).startswith("cuda") else "tiny"
-    presets = VOCODER_PRESETS if only == "vocoder" else PRESETS
-    if preset not in presets:
-        raise click.UsageError(f"preset {preset!r} is not known; choose {', '.join(presets)}")
-    given = {k: v for k, v in changes.items() if v is not None}
-    settings: Any
+    preset = preset or pick_preset(device)
     with checked_settings():
-        if only == "vocoder":
-            known = {field.name for field in dataclasses.fields(VocoderSettings)}
-            if unknown := sorted(set(given) - known):
-                raise ValueError(f"--{unknown[0].replace('_', '-')} is nothing of the vocoder's")
-            settings = dataclasses.replace(VOCODER_PRESETS[preset], **given)
-        else:
-            settings = dataclasses.replace(PRESETS[preset], **given)
+        settings = chosen_vocoder(preset, asked) if only == "vocoder" else chosen_training(preset, asked)
     if truth and not compare:
         raise click.UsageError("--truth is what --compare measures by; say which widths to compare: --compare 128,256")
-    if base and (compare or only == "vocoder"):
+    if base and (compare is not None or only == "vocoder"):
         raise click.UsageError("--base gives a voice its units and weights; it has none for --compare or a vocoder")
-    if "unit_dim" in given and only != "vocoder" and settings.units not in ("soft", "linear"):
-        raise click.UsageError(f"--unit-dim is of soft and linear units; {settings.units} are as wide as they are")
-    out_is_default = out is None
-    out = out or Path("runs") / PurePosixPath(stores[0]).name.removesuffix(".zarr")
+    name = PurePosixPath(stores[0]).name.removesuffix(".zarr")
+    out = out or Path("runs") / (name if compare is None else f"{name}.compare")
     if show:
         click.echo(json.dumps({"preset": preset, "out": str(out), **dataclasses.asdict(settings)}, indent=1))
         return
@@ -190,46 +193,58 @@ def train(
         raise click.UsageError(f"there is no run in {out} to resume")
     if compare is not None and only in ("diffusion", "vocoder"):
         raise click.UsageError("--compare is about units; leave --only out")
-    if compare is not None:
-        from .stages.training.compare import compare as run_compare
-        from .stages.training.compare import table
+    if not isinstance(settings, TrainSettings):
+        _train_vocoder(stores, out, settings, device)
+    elif compare is not None:
+        _compare(stores, out, settings, compare, truth, device)
+    else:
+        Terminal().say(f"preset {preset}: {settings.steps} steps of {settings.batch} x {settings.crop_seconds} s")
+        _train(stores, out, settings, device, only, base)
 
-        out = out.with_name(f"{out.name}.compare") if out_is_default else out
-        with checked_settings():
-            kinds = [kind.strip() for kind in compare.split(",")]
-            lines = run_compare(stores, out, settings, kinds, truth, device, Terminal())
-        for line in table(lines):
-            click.echo(line)
-        return
-    terminal = Terminal()
-    if only == "vocoder":
-        from .stages.training.vocoder import train_vocoder
 
-        learnt = train_vocoder(list(stores), out, settings, device, terminal)
-        click.echo(
-            f"{learnt.run}: vocoder trained to step {learnt.steps}; held-out sound is off by {learnt.mel_error:.3f} in "
-            f"ln mel (before training: {learnt.untrained_mel_error:.3f}), {learnt.seconds:.0f} s"
-        )
-        click.echo(f"next: svc render song.wav -m {learnt.run}")
-        return
+def _train(
+    stores: tuple[str, ...], out: Path, settings: TrainSettings, device: str, only: str | None, base: Path | None
+) -> None:
+    """Units and acoustic model, and what came of them."""
+    from .stages.evaluation.training import report_training
     from .stages.training.train import train as run_train
 
-    terminal.say(f"preset {preset}: {settings.steps} steps of {settings.batch} x {settings.crop_seconds} s")
-    report = run_train(list(stores), out, settings, device, only, terminal, base)
+    report = run_train(list(stores), out, settings, device, only, Terminal(), base)
     if not report.leads:
         return
     codes = "" if report.code_accuracy is None else f": codes {report.code_accuracy:.0%} right on held-out utterances"
     click.echo(f"{report.run}{codes}")
-    if only != "units":
-        click.echo(f"  {report.verdict}")
-        click.echo(
-            f"  step {report.steps}, best at {report.best_step} (held-out loss {report.best_loss:.4f}); a held-out "
-            f"utterance is off by {report.mel_error:.2f} in ln mel: see {report.run / 'held_out.png'}"
-        )
-        from .stages.evaluation.training import report_training
+    if only == "units":
+        return
+    click.echo(f"  {report.verdict}")
+    click.echo(
+        f"  step {report.steps}, best at {report.best_step} (held-out loss {report.best_loss:.4f}); a held-out "
+        f"utterance is off by {report.mel_error:.2f} in ln mel: see {report.run / 'held_out.png'}"
+    )
+    click.echo(f"  {report_training(report.run, device, report.verdict)}: listen and look")
+    click.echo(f"next: svc render song.wav -m {report.run}")
 
-        click.echo(f"  {report_training(report.run, device, report.verdict)}: listen and look")
-        click.echo(f"next: svc render song.wav -m {report.run}")
+
+def _train_vocoder(stores: tuple[str, ...], out: Path, settings: VocoderSettings, device: str) -> None:
+    from .stages.training.vocoder import train_vocoder
+
+    learnt = train_vocoder(list(stores), out, settings, device, Terminal())
+    click.echo(
+        f"{learnt.run}: vocoder trained to step {learnt.steps}; held-out sound is off by {learnt.mel_error:.3f} in "
+        f"ln mel (before training: {learnt.untrained_mel_error:.3f}), {learnt.seconds:.0f} s"
+    )
+    click.echo(f"next: svc render song.wav -m {learnt.run}")
+
+
+def _compare(
+    stores: tuple[str, ...], out: Path, settings: TrainSettings, kinds: str, truth: str | None, device: str
+) -> None:
+    from .stages.training.compare import compare, table
+
+    with checked_settings():
+        lines = compare(stores, out, settings, [kind.strip() for kind in kinds.split(",")], truth, device, Terminal())
+    for line in table(lines):
+        click.echo(line)
 
 
 @main.command()
@@ -267,7 +282,7 @@ def train(
 @click.option("--batch", default=0, metavar="N", help="Slices sampled at once.  [default: 1, on a GPU 8]")
 @click.option("--report", type=PATH, metavar="HTML", help="A page to listen to and look at all of it.")
 @click.option("-v", "--verbose", is_flag=True, help="Say where the time went.")
-@click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@device_option
 def render(
     songs: tuple[Path, ...],
     model: Path | None,
@@ -285,7 +300,7 @@ def render(
 
         settings = RenderSettings(key=_number_or(key, "auto"), rate=int(_number_or(rate, "song", 0)), **options)
     from .stages.errors import UserError
-    from .stages.rendering.render import AudioError, RenderReport, Singer
+    from .stages.rendering.render import AudioError, Singer
     from .stages.rendering.report import claim_page, write_page
     from .stages.rendering.songs import find_songs
     from .stages.rendering.sound import FORMATS, place
@@ -320,7 +335,7 @@ def render(
     sys.exit(DONE if not refused else WRONG if not done else REFUSED)
 
 
-def _tell(report: Any, verbose: bool) -> None:
+def _tell(report: RenderReport, verbose: bool) -> None:
     """What came of one song."""
     for note in report.notes:
         click.echo(f"  {printable(str(report.song))}: {printable(note)}")
@@ -342,7 +357,7 @@ def _tell(report: Any, verbose: bool) -> None:
 @click.argument("path", metavar="STORE|RUN")
 @click.option("--utterance", metavar="ID", help="Look at one utterance of a store.")
 @click.option("--plot", type=PATH, help="Draw the utterance (or the first) into this PNG.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@json_option
 def inspect(path: str, utterance: str | None, plot: Path | None, as_json: bool) -> None:
     """Say what is in a store or a run."""
     from .stages.inspect import describe, describe_clip, lines, open_store
@@ -370,7 +385,7 @@ def inspect(path: str, utterance: str | None, plot: Path | None, as_json: bool) 
 
 @main.command()
 @click.argument("store", metavar="STORE")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@json_option
 def verify(store: str, as_json: bool) -> None:
     """Read every byte of a STORE against its receipts."""
     import dataclasses
@@ -425,8 +440,8 @@ def compact(store: str) -> None:
 @click.option("--whisper", metavar="FOLDER|ID", help="A Whisper that writes down what it hears, for SONGs' words.")
 @click.option("--speaker-encoder", metavar="FOLDER|ID", help="An x-vector model that tells how like the target it is.")
 @click.option("--language", help="Of the words, such as ko.  [default: what Whisper takes the song for]")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@json_option
+@device_option
 def evaluate(
     run: Path | None,
     songs: tuple[Path, ...],
@@ -491,78 +506,6 @@ def demo(out: Path, steps: int | None) -> None:
         click.echo(line)
 
 
-class Terminal(Progress):
-    """Tells progress on standard error: bars where somebody watches, single lines in a log."""
-
-    def say(self, text: str) -> None:
-        click.echo(printable(text), err=True)
-
-    def warn(self, text: str) -> None:
-        click.echo(f"warning: {printable(text)}", err=True)
-
-    @contextmanager
-    def bar(self, label: str, total: float, unit: str, done: float = 0) -> Iterator[Bar]:
-        from tqdm import tqdm
-
-        if total <= done:
-            yield TqdmBar(tqdm(disable=True))
-            return
-        if not sys.stderr.isatty():
-            yield LineBar(self, label, total, unit, done)
-            self.say(f"{label}: {total:.0f} {unit} done")
-            return
-        shape = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} {unit} [{elapsed}, {remaining} left{postfix}]"
-        with tqdm(
-            total=total,
-            initial=done,
-            desc=printable(label),
-            unit=unit,
-            bar_format=shape,
-            leave=False,
-        ) as bar:
-            yield TqdmBar(bar)
-
-
-class TqdmBar:
-    """A tqdm bar behind the names that stages use."""
-
-    def __init__(self, bar: Any):
-        self._bar = bar
-
-    def advance(self, amount: float = 1) -> None:
-        self._bar.update(amount)
-
-    def note(self, text: str) -> None:
-        self._bar.set_postfix_str(text, refresh=False)
-
-
-class LineBar:
-    """A line now and then, for a log: how far it is, what was noted, how long it still takes."""
-
-    EVERY = 30.0  # seconds
-
-    def __init__(self, terminal: Terminal, label: str, total: float, unit: str, done: float):
-        self.terminal, self.label, self.total, self.unit = terminal, label, total, unit
-        self.first = self.done = done
-        self.noted, self.begun = "", time.monotonic()
-        self.told = self.begun
-
-    def advance(self, amount: float = 1) -> None:
-        self.done += amount
-        now = time.monotonic()
-        if now - self.told < self.EVERY or self.done >= self.total:
-            return
-        self.told = now
-        left = (now - self.begun) / (self.done - self.first) * (self.total - self.done)
-        self.terminal.say(
-            f"{self.label}: {self.done:.0f} of {self.total:.0f} {self.unit}{self.noted}, "
-            f"{int(left) // 60}:{int(left) % 60:02d} min left"
-        )
-
-    def note(self, text: str) -> None:
-        self.noted = f", {text}"
-
-
 @contextmanager
 def checked_settings() -> Iterator[None]:
     """A setting that cannot be is the user's mistake."""
@@ -598,12 +541,6 @@ def _beside(path: Path, suffix: str) -> Path:
     """The path next to `path` that has its name and another suffix, for folders with dots in their names too."""
     path = path.absolute()
     return path.parent / (path.name + suffix)
-
-
-def printable(text: str) -> str:
-    """Text that any terminal takes: bytes of a name that are no UTF-8 become question marks."""
-    encoding = sys.stdout.encoding or "utf-8"
-    return text.encode(encoding, "replace").decode(encoding, "replace")
 
 
 if __name__ == "__main__":  # accelerate launch -m svc.cli

@@ -47,7 +47,7 @@ from svc.pipeline.frames import CONTENT_RATE, MEL_FRAME_RATE, MEL_HOP, MEL_RATE
 from svc.pipeline.mel import log_mel, loudness
 from svc.pipeline.pitch import pitch
 from svc.pipeline.pitch.pitch import PitchSettings
-from svc.pipeline.singer import VOICES, Note, sing
+from svc.pipeline.singers.plain import VOICES, Note, sing
 from svc.pipeline.vocoder import nsf_hifigan, source_filter
 from svc.pipeline.vocoder.vocoder import Vocoder
 from svc.pipeline.vocoder.world import World

@@ -51,6 +51,16 @@ def mel_seconds(frames: float) -> float:
     return frames * MEL_HOP / MEL_RATE
 
 
+def mel_centres(start: int, stop: int) -> NDArray[np.float64]:
+    """Where the centres of mel frames [start, stop) lie, in seconds: float64 (stop - start,)."""
+    return (np.arange(start, stop) + 0.5) * MEL_HOP / MEL_RATE
+
+
+def unit_centres(units: int) -> NDArray[np.float64]:
+    """Where the centres of the first unit frames lie, in seconds: float64 (units,)."""
+    return np.asarray((np.arange(units) + 0.5) / UNIT_RATE, np.float64)
+
+
 def seconds_to_mel_frames(seconds: float) -> int:
     """The nearest whole number of mel frames."""
     return round(seconds * MEL_FRAME_RATE)

@@ -1,4 +1,4 @@
-"""Where a command computes, and in which arithmetic, when that is left to it."""
+"""Where a command computes, in which arithmetic and at what size, when that is left to it."""
 
 from __future__ import annotations
 
@@ -27,3 +27,8 @@ def pick_device(name: str) -> str:
         reason = str(error).splitlines()[0]
         raise UserError(f"device {name!r} cannot be used here: {reason}; try --device auto or cpu") from error
     return name
+
+
+def pick_preset(device: str) -> str:
+    """What a device trains in a reasonable time."""
+    return "base" if pick_device(device).startswith("cuda") else "tiny"

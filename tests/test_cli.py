@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import soundfile
 from click.testing import CliRunner, Result
+from safetensors import safe_open
 from svc.cli import main
 
 
@@ -133,6 +134,9 @@ def test_refused_recordings_are_listed_and_exit_with_1(tmp_path: Path, corpus: P
         (["train", "--store", "nowhere.zarr", "--only", "vocoder", "--base", "empty"], "--base gives a voice"),
         (["train", "--store", "nowhere.zarr", "--compare", "128", "--base", "empty"], "--base gives a voice"),
         (["train", "--store", "nowhere.zarr", "--units", "hidden", "--unit-dim", "512"], "as wide as they are"),
+        (["train", "--store", "nowhere.zarr", "--k-step", "1001"], "not in the range 1<=x<=1000"),
+        (["train", "--store", "nowhere.zarr", "--preset", "diff-svc", "--k-step", "100"], "has no decoder"),
+        (["train", "--store", "nowhere.zarr", "--compare", ""], "is no width and no kind of units"),
         (["evaluate", "choir/alto/phrase_0.wav"], "svc evaluate RUN choir/alto/phrase_0.wav"),
         (["evaluate", "empty", "-k", "3"], "are of SONGs"),
         (["evaluate", "empty", "song.wav", "--singers", "empty"], "of SONGs of your own none is known"),
@@ -265,6 +269,24 @@ def test_train_show_prints_the_settings(store: Path) -> None:
     assert (shown["preset"], shown["unit_dim"], shown["channels"]) == ("base", 512, 512)
 
 
+def test_units_are_made_of_the_layers_that_are_asked_for(tmp_path: Path, store: Path) -> None:
+    """Here the other way round: the higher layer is clustered, and units are made of the lower."""
+    asked = shlex.split("--only units --codes 12 --code-layer 4 --unit-layer 2 --unit-dim 32")
+    done = svc("train", "--store", store, "--out", tmp_path / "run", *asked)
+    assert done.exit_code == 0, done.output
+    told = svc("inspect", tmp_path / "run").output
+    assert "units: soft, 32 wide, of hidden/2; codes of hidden/4" in told
+    with safe_open(tmp_path / "run" / "units.safetensors", "np") as units:
+        assert units.get_slice("codebook.centroids").get_shape()[0] == 12
+
+
+@pytest.mark.parametrize("option", ["--code-layer", "--unit-layer"])
+def test_a_layer_that_is_not_stored_is_said(tmp_path: Path, store: Path, option: str) -> None:
+    done = svc("train", "--store", store, "--out", tmp_path / "run", option, 3)
+    one_message(done, "has layers 2, 4, not 3; add it: svc extract --layers 3")
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
 def test_ctrl_c_says_that_it_can_go_on(tmp_path: Path, corpus: Path, encoder: Path) -> None:
     command = [sys.executable, "-m", "svc.cli", "extract", str(corpus), "--encoder", str(encoder)]
     code = (
@@ -294,19 +316,3 @@ def test_the_embedded_encoder_warns_of_real_voices(corpus: Path, tmp_path: Path)
     done = svc("extract", corpus, "--store", tmp_path / "s.zarr", "--encoder", "mini", "--dry-run")
     assert done.exit_code == 0, done.output
     assert "of real voices little" in done.output
-
-
-def test_a_log_is_told_now_and_then_how_long_it_still_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    from svc import cli
-
-    clock, lines = [0.0], []
-    monkeypatch.setattr(cli.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(cli.Terminal, "say", lambda self, text: lines.append(text))
-    with cli.Terminal().bar("training", 1_000, "step", done=100) as bar:
-        bar.note("loss 0.5, 1.00 steps/s")
-        for _ in range(900):
-            clock[0] += 1.0
-            bar.advance()
-    assert lines[0] == "training: 130 of 1000 step, loss 0.5, 1.00 steps/s, 14:30 min left"
-    assert len(lines) == 30  # one in 30 s, but for the last, which says that it is done
-    assert lines[-1] == "training: 1000 step done"

@@ -68,15 +68,16 @@ def sample(
     model: Diffusion,
     batch: Batch,
     generator: torch.Generator,
-    steps: int = 20,
+    steps: int | None = None,
     method: str | None = None,
     noise: Tensor | None = None,
 ) -> Tensor:
     """Draw mels for the conditions of a batch: float32 (B, M, bins), ln magnitude.
 
-    `generator` lives on the CPU, so that one seed gives one noise on every device. `noise` (B, bins, M) is begun from
-    instead of drawn, where given.
+    `generator` lives on the CPU, so that one seed gives one noise on every device. `steps` left out are as many as
+    suffice. `noise` (B, bins, M) is begun from instead of drawn, where given.
     """
+    steps = steps or enough_steps(model.objective, model.depth)
     method = method or methods(model.objective)[0]
     condition = model.condition(batch)
     projected = model.denoiser.project(condition)

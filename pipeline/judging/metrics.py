@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..frames import MEL_HOP, MEL_RATE
+from ..frames import MEL_HOP, MEL_RATE, mel_centres
 from ..quiet_pyworld import pyworld
 
 ORDER = 24  # mel cepstra compared, from the first: the 0th is loudness
@@ -29,7 +29,7 @@ Frames = NDArray[np.float32]
 def envelopes(wav: Frames, f0: Frames) -> Array:
     """Guarded spectral envelopes: float (M * 512,) at 44.1 kHz, f0 (M,) Hz at mel centres -> (M, POINTS), ln amplitude,
     evenly along the mel scale from 0 to CEILING_HZ."""
-    centres = (np.arange(len(f0)) + 0.5) * MEL_HOP / MEL_RATE
+    centres = mel_centres(0, len(f0))
     signal = np.pad(wav[: len(f0) * MEL_HOP], (0, max(0, len(f0) * MEL_HOP - len(wav)))).astype(np.float64)
     pitch = np.where(f0 > 0, f0, UNVOICED_HZ).astype(np.float64)
     power = pyworld.cheaptrick(signal, pitch, centres, MEL_RATE)

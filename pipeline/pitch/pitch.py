@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 from scipy.signal import savgol_filter
 
-from ..frames import MEL_HOP, MEL_RATE
+from ..frames import MEL_HOP, MEL_RATE, mel_centres
 from ..quiet_pyworld import pyworld
 from . import swift_f0
 
@@ -86,7 +86,7 @@ def _world(
 def _swift_f0(wav: NDArray[np.float32], f0_min: float, f0_max: float) -> NDArray[np.float64]:
     rough, seconds = swift_f0.estimate(wav, f0_min, f0_max)
     count = len(wav) // MEL_HOP
-    centres = (np.arange(count) + 0.5) * MEL_HOP / MEL_RATE
+    centres = mel_centres(0, count)
     f0 = at_centres(rough, seconds, centres)
     f0[(f0 < f0_min) | (f0 > f0_max)] = 0.0
     fine = pyworld.stonemask(wav.astype(np.float64), f0, centres, MEL_RATE)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import bilinear, lfilter, lfilter_zi
 
-from ..frames import MEL_FRAME_RATE, MEL_HOP, MEL_RATE, UNIT_RATE
+from ..frames import MEL_FRAME_RATE, MEL_HOP, MEL_RATE, unit_centres
 from .languages import Syllable, draw
 from .phones import NUMBERS, PHONES, SILENCE
 
@@ -93,7 +93,7 @@ class Score:
 
     def unit_labels(self, units: int) -> NDArray[np.int64]:
         """Phone numbers at the centres of `units` unit frames, (units,)."""
-        return self.labels_at((np.arange(units) + 0.5) / UNIT_RATE)
+        return self.labels_at(unit_centres(units))
 
     @property
     def _mel_centres(self) -> Array:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from ...pipeline.frames import MEL_RATE
 from ...store.files import write_whole
+from ..mp3 import encode
 from ..page import page, picture, player
 
 
@@ -43,13 +42,6 @@ def _table(rows: list[list[str]]) -> str:
 
 
 def _section(section: Section) -> str:
-    players = "".join(player(name, _mp3(wav)) for name, wav in section.sounds.items())
+    players = "".join(player(name, encode([wav[:, None]], MEL_RATE, 1)) for name, wav in section.sounds.items())
     drawn = picture(f"mel and f0 of {section.title}", section.picture) if section.picture is not None else ""
     return f'<h2>{escape(section.title)}</h2><div class="players">{players}</div>{drawn}'
-
-
-def _mp3(wav: NDArray[np.float32]) -> bytes:
-    """Sound as any browser plays it."""
-    held = io.BytesIO()
-    soundfile.write(held, np.clip(wav, -1, 1), MEL_RATE, format="MP3")
-    return held.getvalue()

@@ -23,7 +23,6 @@ from .page import Section, write_page
 from .quality import shown
 
 FRAMES = 430  # mel frames of what is sung, 5 s
-STEPS = 20  # evaluations of the sampler
 SONGS = 2
 SHARES = ("words", "voice", "in_tune", "lively", "unwarped", "score")  # what the jury says at each validation (`probe`)
 
@@ -45,7 +44,7 @@ def report_training(path: Path, device: str = "auto", verdict: str = "") -> Path
         mels = {f"{clip.speaker}, as recorded, through the vocoder": arrays["mel"][0]}
         for voice in dict.fromkeys((own, (own + 1) % len(corpus.speakers))):
             asked = replace(batch, speaker=torch.full_like(batch.speaker, voice))
-            drawn = sample(model, asked, fork_generator(run.facts["settings"]["seed"], 8, number, voice), STEPS)
+            drawn = sample(model, asked, fork_generator(run.facts["settings"]["seed"], 8, number, voice))
             mels[f"sung by {corpus.speakers[voice]}"] = drawn[0].float().cpu().numpy()
         f0 = arrays["f0"][0] * arrays["voiced"][0]
         picture = io.BytesIO()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ...pipeline.diffusion.diffusion import Batch, Diffusion
 from ...pipeline.diffusion.sampling import sample
 from ...pipeline.encoder.content import Content
+from ...pipeline.frames import mel_centres, mel_seconds, unit_centres
 from ...pipeline.pitch import pitch
 from ..run import fork_generator
 from .mixture import Mixture
@@ -38,14 +39,14 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Acoustic:
-    """What draws mels: encoder, units, model, whose voice, and the sampler's settings."""
+    """What draws mels: encoder, units, model, whose voice, what each voice has said, and the sampler's settings."""
 
     content: Content
     layer: int
     projection: nn.Module
     model: Diffusion
     mixture: Mixture
-    retrieval: Retrieval | None
+    retrievals: dict[int, Retrieval]
     retrieve: float
     steps: int
     method: str
@@ -75,8 +76,7 @@ class Acoustic:
                 hidden = torch.from_numpy(wave.hidden(self.content, [self.layer])[name].astype(np.float32))
             with watch("units"), torch.inference_mode():
                 units = self.projection(hidden.to(self.device))
-                if self.retrieval is not None and self.retrieve > 0:
-                    units = self.retrieval.blend(hidden, units, self.retrieve)
+                units = self._retrieved(window, hidden, units)
             f0 = asked[window.start : window.end]
             tensors = {
                 "units": units,
@@ -87,6 +87,17 @@ class Acoustic:
                 "mask": torch.ones(len(f0)),
             }
             yield window, tensors, signal
+
+    def _retrieved(self, window: Window, hidden: Tensor, units: Tensor) -> Tensor:
+        """A window's units, moved towards those of who sings: at each moment every voice's own, by its share."""
+        if not self.retrievals or len(units) == 0:
+            return units
+        shares = self.mixture.at(mel_seconds(window.start) + unit_centres(len(units)))
+        moved = torch.zeros_like(units)
+        for number, retrieval in self.retrievals.items():
+            if (share := shares[:, number, None]).any():
+                moved += torch.from_numpy(share).to(units) * retrieval.blend(hidden, units, self.retrieve)
+        return moved
 
     def _sample(self, tensors: list[dict[str, Tensor]], windows: list[Window]) -> list[NDArray[np.float32]]:
         padding = {"f0": 200.0, "loudness": -100.0}
@@ -116,7 +127,8 @@ class Acoustic:
     def _speaker(self, windows: list[Window], longest: int) -> Tensor:
         if self.mixture.single is not None:
             return torch.full((len(windows),), self.mixture.single, device=self.device)
-        shares = [torch.from_numpy(self.mixture.at(window.start, window.start + longest)) for window in windows]
+        times = [mel_centres(window.start, window.start + longest) for window in windows]
+        shares = [torch.from_numpy(self.mixture.at(seconds)) for seconds in times]
         return torch.stack(shares if self.mixture.changes else [share[0] for share in shares]).to(self.device)
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...pipeline.frames import MEL_HOP, MEL_RATE
 from ...pipeline.pitch.melody import Range
 from ..errors import UserError
 
@@ -57,11 +56,10 @@ class Mixture:
     def changes(self) -> bool:
         return len(set(self.shares)) > 1
 
-    def at(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Shares at mel frames [start, stop): float32 (stop - start, speakers)."""
-        centres = (np.arange(start, stop) + 0.5) * MEL_HOP / MEL_RATE
+    def at(self, seconds: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Shares at some times of the song, (T,): float32 (T, speakers)."""
         columns = np.array(self.shares).T
-        return np.stack([np.interp(centres, self.seconds, column) for column in columns], 1).astype(np.float32)
+        return np.stack([np.interp(seconds, self.seconds, column) for column in columns], 1).astype(np.float32)
 
     def whole(self) -> NDArray[np.float64]:
         """How much of it each speaker is on average over the moments named: (speakers,)."""

@@ -104,14 +104,14 @@ class Singer:
         self.pitch = settings.pitch(PitchSettings(*(facts["pitch"][name] for name in ("method", "f0_min", "f0_max"))))
         self.range = self.mixture.range([_range(speaker) for speaker in facts["speakers"]])
         layer = facts["unit_layer"]
-        retrieval, self.amount, self.notes = self._retrieval(projection)
+        retrievals, self.amount, self.notes = self._retrievals(projection)
         self.acoustic = Acoustic(
             self.content,
             layer,
             projection,
             model,
             self.mixture,
-            retrieval,
+            retrievals,
             self.amount,
             settings.steps or enough_steps(model.objective, model.depth),
             method,
@@ -121,22 +121,22 @@ class Singer:
             settings.batch or (1 if self.device == "cpu" else 8),
         )
 
-    def _retrieval(self, projection: torch.nn.Module) -> tuple[Retrieval | None, float, list[str]]:
-        """Where units are taken from, how much of them, and a word where that is not as it could be."""
+    def _retrievals(self, projection: torch.nn.Module) -> tuple[dict[int, Retrieval], float, list[str]]:
+        """What each voice that sings has said, how much of it to sing, and a word where that is not as it could be."""
         facts, amount = self.run.facts, self.settings.retrieve
         if amount == 0:
-            return None, 0.0, []
-        sing = [name for name, share in zip(self.run.speakers, self.mixture.whole(), strict=True) if share > 0]
+            return {}, 0.0, []
+        sing = np.flatnonzero(self.mixture.whole()).tolist()
         try:
-            return (
-                Retrieval(facts["stores"], sing, facts["unit_column"], projection),
-                1.0 if amount is None else amount,
-                [],
-            )
+            said = {
+                number: Retrieval(facts["stores"], [self.run.speakers[number]], facts["unit_column"], projection)
+                for number in sing
+            }
         except UserError as error:
             if amount is not None:
                 raise
-            return None, 0.0, [f"the song's own units are sung, not the target's: {str(error).splitlines()[0]}"]
+            return {}, 0.0, [f"the song's own units are sung, not the target's: {str(error).splitlines()[0]}"]
+        return said, 1.0 if amount is None else amount, []
 
     @property
     def speaker(self) -> str:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-import numpy as np
-import soundfile
-import soxr
-
 from ...store.files import write_whole
 from ..errors import UserError
+from ..mp3 import encode_file
 from ..page import page, picture, player
 from .render import RenderReport
 
 MARK = "<!-- made by svc render -->"
-RATE = 44_100  # Hz, of what is played
 
 
 def claim_page(path: Path) -> None:
@@ -46,26 +41,13 @@ def write_page(path: Path, reports: Sequence[RenderReport], refused: Sequence[tu
 
 
 def _section(report: RenderReport) -> str:
-    players = player("the song", _mp3(report.song)) + player(f"sung by {report.speaker}", _mp3(report.wav))
+    sounds = {"the song": report.song, f"sung by {report.speaker}": report.wav}
+    players = "".join(player(caption, encode_file(path)) for caption, path in sounds.items())
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in report.notes)
     timings = ", ".join(f"{escape(name)} {seconds:.1f}" for name, seconds in report.timings.items())
     drawn = picture("mels, f0 and loudness of the song and of what was sung", report.picture.read_bytes())
     heading = f"<h2>{escape(report.song.name)}</h2>"
     return f'{heading}<div class="players">{players}</div>{notes}{drawn}<p>seconds: {timings}</p>'
-
-
-def _mp3(path: Path) -> bytes:
-    """A recording as an MP3, mono or stereo: small, and played everywhere."""
-    out = io.BytesIO()
-    with soundfile.SoundFile(path) as file:
-        channels = min(2, file.channels)
-        stream = soxr.ResampleStream(file.samplerate, RATE, channels, dtype="float32")
-        with soundfile.SoundFile(out, "w", RATE, channels, format="MP3", subtype="MPEG_LAYER_III") as mp3:
-            for block in file.blocks(65_536, dtype="float32", always_2d=True):
-                clean = np.nan_to_num(np.ascontiguousarray(block[:, :channels]))
-                mp3.write(np.clip(stream.resample_chunk(clean), -1, 1))
-            mp3.write(np.clip(stream.resample_chunk(np.zeros((0, channels), np.float32), last=True), -1, 1))
-    return out.getvalue()
 
 
 def _share(value: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.slicing import SliceSettings
+from .chosen import chosen_training, chosen_vocoder
 from .extract import ExtractSettings
 from .render import RenderSettings
 from .train import PRESETS, TrainSettings
@@ -16,4 +17,6 @@ __all__ = [
     "SliceSettings",
     "TrainSettings",
     "VocoderSettings",
+    "chosen_training",
+    "chosen_vocoder",
 ]

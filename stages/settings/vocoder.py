@@ -41,6 +41,8 @@ class VocoderSettings:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         check_seed(self.seed)
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
         if not 0.2 <= self.crop_seconds <= 10:
             raise ValueError(f"a vocoder's crop must last 0.2 to 10 s, not {self.crop_seconds} s")
 

@@ -38,7 +38,7 @@ from .train import train
 from .units import frames
 
 TAUGHT_CLIPS = 400  # that the small classifiers learn from, at most
-SAMPLE_STEPS = 20
+SAMPLE_STEPS = 20  # the same for all that is compared, whatever a render would take
 
 
 @dataclass(frozen=True)

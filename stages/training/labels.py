@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...pipeline.frames import UNIT_RATE, mel_seconds
+from ...pipeline.frames import mel_seconds, unit_centres
 from ...store import Clip
 from ..errors import UserError
 
@@ -23,8 +23,7 @@ def labels_of(clip: Clip) -> list[str] | None:
     path = Path(clip.utterance.corpus, clip.utterance.source).with_suffix(".lab")
     if not path.is_file():
         return None
-    begin = mel_seconds(clip.row.start)
-    times = begin + (np.arange(clip.row.unit_frames) + 0.5) / UNIT_RATE
+    times = mel_seconds(clip.row.start) + unit_centres(clip.row.unit_frames)
     out = [""] * len(times)
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         try:

@@ -36,7 +36,7 @@ from .team import Team
 
 SONGS = 8  # conversions, at most
 FRAMES = 215  # mel frames of each, 2.5 s
-STEPS = 10  # evaluations of the sampler
+STEPS = 10  # evaluations of the sampler: the same for every run, whatever a render would take
 KEY = 4  # semitones up or down where there is only one voice
 JUDGE_FRAMES = 129  # mel frames of what the judges are taught on, 1.5 s, 8 at a time
 NEAR_CENTS = 50

@@ -36,7 +36,6 @@ from .verdict import verdict
 
 VALIDATION_BATCHES = 8
 LISTEN_FRAMES = 600  # mel frames of a held-out utterance that are sampled to be looked at, 7 s
-LISTEN_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -122,12 +121,12 @@ class Trainer:
         return verdict([(line["step"], line["score"]) for line in lines], self.best.step)
 
     def listen(self) -> float:
-        """Sample a held-out utterance, draw it beside the truth, and return the mean |difference| in ln magnitude."""
+        """Sample a held-out utterance as a render would, draw it beside the truth; the mean |difference| of ln mels."""
         model, _ = self.run.load_best(self.device)
         clip = self.corpus.held_out[0]
         arrays = self.held_out.whole(clip, LISTEN_FRAMES)
         batch = to_batch(arrays, self.projection, self.device)
-        mel = sample(model, batch, fork_generator(self.settings.seed, 9), LISTEN_STEPS)[0].cpu().numpy()
+        mel = sample(model, batch, fork_generator(self.settings.seed, 9))[0].cpu().numpy()
         truth, f0 = arrays["mel"][0], arrays["f0"][0] * arrays["voiced"][0]
         save_comparison(self.run.path / "held_out.png", (f"{clip.id}, as recorded", truth, f0), ("as sampled", mel, f0))
         return float(np.abs(mel - truth).mean())
@@ -171,7 +170,7 @@ class Trainer:
         if not math.isfinite(loss):
             raise UserError(
                 f"training came apart before step {self.step}: the loss is {loss}. What was saved is untouched in "
-                f"{self.run.path}; train anew with another --seed, or a smaller --preset"
+                f"{self.run.path}; train anew with a lower --learning-rate, or another --seed"
             )
         heard = self.probe(self.average, self.projection, board, self.step)
         return {"held_out": loss, **heard}

@@ -169,7 +169,7 @@ class VocoderTrainer:
         if not math.isfinite(self.mel_error):
             raise UserError(
                 f"the vocoder's training came apart before step {self.step}. What was saved before is untouched in "
-                f"{self.run.path}; train anew with another --seed"
+                f"{self.run.path}; train anew with a lower --learning-rate, or another --seed"
             )
         facts = {
             "kind": "svc own vocoder",

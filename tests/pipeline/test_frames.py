@@ -31,6 +31,16 @@ def test_mel2ph_is_the_true_time_rule_to_the_last_frame(mel_frames: int, surplus
     assert got.tolist() == truth
 
 
+def test_centres_lie_on_one_clock() -> None:
+    """Frame i is centred at (i + 0.5) frames, in either rate; mel2ph names the unit whose centre is nearest."""
+    mel, unit = frames.mel_centres(0, 400), frames.unit_centres(232)
+    assert mel[3] == pytest.approx(float(Fraction(7, 2) * Fraction(512, 44_100)))
+    np.testing.assert_array_equal(mel[5:9], frames.mel_centres(5, 9))
+    assert unit[3] == pytest.approx(0.07)
+    nearest = np.abs(mel[:, None] - unit).argmin(1)
+    np.testing.assert_array_equal(frames.mel2ph(400, 232), nearest + 1)
+
+
 @unhurried
 @given(st.integers(1, 5_000))
 def test_mel2ph_picks_the_unit_whose_20_ms_hold_the_mel_centre(mel_frames: int) -> None:

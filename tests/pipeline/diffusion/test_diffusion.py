@@ -185,6 +185,17 @@ def test_the_steps_that_suffice_follow_the_depth() -> None:
     assert enough_steps("ddpm", 1.0) == 20
 
 
+@pytest.mark.parametrize(("objective", "depth"), [("flow", 1.0), ("flow", 0.4), ("ddpm", 1.0)])
+def test_steps_left_out_are_as_many_as_suffice(objective: str, depth: float) -> None:
+    drawn = []
+    for steps in (None, enough_steps(objective, depth)):
+        model = Optimum(objective, depth)
+        model.decoder = Guess()
+        drawn.append(sample(model, make_batch(1, 50), torch.Generator().manual_seed(1), steps))
+        assert len(model.steps) == enough_steps(objective, depth)
+    assert torch.equal(*drawn)
+
+
 def test_a_method_of_the_other_objective_is_refused() -> None:
     for objective, other in (("ddpm", "flow"), ("flow", "ddpm")):
         for method in methods(other):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 from svc.pipeline.pitch import swift_f0
 from svc.pipeline.pitch.pitch import METHODS, PitchSettings, at_centres, coarse, continuous, repair, track
-from svc.pipeline.singer import Voice, practice, sing
+from svc.pipeline.singers.plain import Voice, practice, sing
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 RATE, HOP = 44_100, 512

@@ -46,7 +46,7 @@ def test_hidden_states_are_those_of_the_clip_alone(store: Path, corpus: Path, en
 
 
 def test_f0_is_the_singer_s_at_the_mel_centres(tmp_path: Path, encoder: Path) -> None:
-    from svc.pipeline.singer import VOICES, Note, sing
+    from svc.pipeline.singers.plain import VOICES, Note, sing
 
     score = [Note(57 + i % 5, 0.6, "", "a") for i in range(6)]
     wav, truth = sing(score, VOICES[0], 0)

@@ -13,7 +13,7 @@ import torch
 from svc.pipeline import audio, frames, mel
 from svc.pipeline.encoder.encoders import EncoderError
 from svc.pipeline.pitch import pitch
-from svc.pipeline.slicing import slice_at_silence
+from svc.pipeline.slicing import Span, slice_at_silence
 from svc.pipeline.vocoder.plain import Plain
 from svc.pipeline.vocoder.source_filter import Shape, SourceFilter, SourceFilterNet
 from svc.pipeline.vocoder.vocoder import Vocoder
@@ -23,8 +23,9 @@ from svc.stages.errors import UserError
 from svc.stages.picture import Strip
 from svc.stages.rendering.acoustic import Acoustic
 from svc.stages.rendering.render import Singer
-from svc.stages.rendering.song import CONTEXT
+from svc.stages.rendering.song import CONTEXT, Song, Window
 from svc.stages.rendering.sound import claim, place
+from svc.stages.rendering.stopwatch import Stopwatch
 from svc.stages.run import Run, newest_run
 from svc.stages.settings import RenderSettings
 
@@ -84,7 +85,7 @@ def test_silence_in_the_song_is_silence_in_the_result(singer: Singer, tmp_path: 
 @pytest.fixture(scope="module")
 def tone() -> np.ndarray:
     """32 s of one steady vowel."""
-    from svc.pipeline.singer import VOICES, Note, sing
+    from svc.pipeline.singers.plain import VOICES, Note, sing
 
     return sing([Note(60, 32.0)], VOICES[0], 0)[0]
 
@@ -266,6 +267,38 @@ def test_a_mixture_lies_between_its_voices_and_can_change(run: Path, song: Path,
     assert 0 < distance("m", "a") < distance("a", "b")
     assert 0 < distance("m", "b") < distance("a", "b")
     assert distance("t", "b") < 0.1 * distance("a", "b")  # it turned before the song's first note
+
+
+def test_a_voice_that_turns_takes_its_units_from_who_sings_then(run: Path, song: Path) -> None:
+    """Before it turns, in the song's pause, all is as the first voice alone sings it, and after that as the second."""
+    opened = Song.open(song, Singer(Run.open(run), RenderSettings()).slices)
+    number = next(n for n, window in enumerate(opened.windows) if not window.after) + 1
+    pause = frames.mel_seconds(opened.windows[number].start)
+    assert 0 < number < len(opened.windows)
+    asked = np.full(opened.recording.frames, 220, np.float32)
+    drawn = {}
+    for speaker in ("alto", "bass", f"{pause - 0.01}=alto; {pause}=bass"):
+        one = Singer(Run.open(run), RenderSettings(speaker=speaker, steps=2, precision="fp32"))
+        drawn[speaker] = [window.mel for window in one.acoustic.draw(opened, asked, Stopwatch())]
+    alto, bass, turning = drawn.values()
+    for first, second in zip(alto, bass, strict=True):
+        assert np.abs(first - second).mean() > 0.01
+    for sung, expected in zip(turning, [*alto[:number], *bass[number:]], strict=True):
+        np.testing.assert_allclose(sung, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("speaker", ["0=alto; 2=bass", "alto:0.25,bass:0.75"])
+def test_units_of_several_voices_are_blended_by_their_shares(run: Path, speaker: str) -> None:
+    acoustic = Singer(Run.open(run), RenderSettings(speaker=speaker, retrieve=0.8)).acoustic
+    hidden = torch.randn(50, 256, generator=torch.Generator().manual_seed(0))
+    units = acoustic.projection(hidden)
+    start = frames.seconds_to_mel_frames(1.0)
+    seconds = frames.mel_seconds(start) + 0.02 * (torch.arange(50) + 0.5)[:, None]
+    bass = seconds / 2 if acoustic.mixture.changes else 0.75
+    expected = torch.lerp(*(acoustic.retrievals[voice].blend(hidden, units, 0.8) for voice in (0, 1)), bass)
+    window = Window(Span(start, start + 86), start, start + 86, False, False)
+    torch.testing.assert_close(acoustic._retrieved(window, hidden, units), expected, atol=1e-4, rtol=1e-4)
+    assert acoustic._retrieved(window, hidden[:0], units[:0]).shape == (0, units.shape[1])
 
 
 def test_the_songs_loudness_and_silence_are_kept_as_asked(run: Path, song: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from svc.pipeline.griffin_lim import griffin_lim
 from svc.pipeline.judging.jury import Jury, cepstrum
 from svc.pipeline.mel import log_mel
 from svc.pipeline.pitch.pitch import PitchSettings
-from svc.pipeline.singer import VOICES, practice, sing
+from svc.pipeline.singers.plain import VOICES, practice, sing
 from svc.stages.progress import Progress
 from svc.stages.training.dataset import gather_corpus
 from svc.stages.training.probe import Heard, choose_songs, in_tune

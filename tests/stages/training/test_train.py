@@ -300,7 +300,7 @@ def test_a_shifted_crop_is_another_column_with_its_f0(tmp_path: Path, store: Pat
     corpus_folder.mkdir(parents=True)
     source = Path(open_store(store).columns["hidden/4"].origin)
     from svc.pipeline import audio
-    from svc.pipeline.singer import VOICES, practice, sing
+    from svc.pipeline.singers.plain import VOICES, practice, sing
 
     for number in range(2):
         audio.write(corpus_folder / f"{number}.wav", sing(practice(VOICES[0], 1.5, number), VOICES[0], number)[0])

@@ -1,8 +1,8 @@
-"""A simple synthetic singer: harmonics of a known f0 under moving formants, and noise for consonants.
+"""A plain singer: harmonics of a known f0 under moving formants, and noise for consonants. Quick, and few words.
 
-It makes the demo's corpus and song, and truth for tests: f0 and timing are known to the sample, and two voices given
-the same score sing it in parallel. Vowel formants are the averages for men of Peterson and Barney (1952, table II).
-The same arguments give the same samples.
+It is truth for tests and benchmarks of f0 and of time: both are known to the sample, and two voices given the same
+score sing it in parallel. Vowel formants are the averages for men of Peterson and Barney (1952, table II). The same
+arguments give the same samples.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import butter, sosfilt
 
-from .frames import MEL_RATE
+from ..frames import MEL_RATE
 
 VOWELS = {  # Hz, the first three formants
     "i": (270, 2290, 3010),

@@ -1,0 +1,18 @@
+"""What a log is told."""
+
+import pytest
+from svc.stages import terminal
+
+
+def test_a_log_is_told_now_and_then_how_long_it_still_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, lines = [0.0], []
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(terminal.Terminal, "say", lambda self, text: lines.append(text))
+    with terminal.Terminal().bar("training", 1_000, "step", done=100) as bar:
+        bar.note("loss 0.5, 1.00 steps/s")
+        for _ in range(900):
+            clock[0] += 1.0
+            bar.advance()
+    assert lines[0] == "training: 130 of 1000 step, loss 0.5, 1.00 steps/s, 14:30 min left"
+    assert len(lines) == 30  # one in 30 s, but for the last, which says that it is done
+    assert lines[-1] == "training: 1000 step done"
