@@ -17,7 +17,8 @@ from ...pipeline import audio
 from ...pipeline.audio import AudioError
 from ...pipeline.frames import MEL_RATE, resampled_length
 from ...pipeline.judging import metrics
-from ...pipeline.judging.listeners import SpeakerListener, loud, mel_cepstra
+from ...pipeline.judging.cepstra import loud, mel_cepstra
+from ...pipeline.judging.listeners import SpeakerListener
 from ...pipeline.pitch import pitch
 from ...pipeline.pitch.pitch import PitchSettings
 from ...store import StoreError, open_store
