@@ -75,8 +75,6 @@ class KindListener(nn.Module):
 
 def hear(mel: Frames) -> Frames:
     """A clip's log mel (M, 128) as the listener has it: float32 (M, COEFFICIENTS * len(REACH))."""
-    if not len(mel):
-        return np.zeros((0, COEFFICIENTS * len(REACH)), np.float32)
     mean, deviation = own_scale([mel], COEFFICIENTS)
     return beside((mel_cepstra(mel, COEFFICIENTS) - mean) / deviation, REACH)
 
@@ -97,7 +95,7 @@ class Consistency:
 
 
 def compare(listener: KindListener, song: Frames, result: Frames, copied: Frames) -> Consistency:
-    """From log mels (M, 128) on one time axis; of unlike lengths the shorter counts. NaN where there is no frame."""
+    """From log mels (M, 128) on one time axis; of unlike lengths the shorter counts."""
     told, said, judged = listener.tell(song), listener.tell(result), loud(song)
     return Consistency(
         phones=alike(told, said, judged),
@@ -107,7 +105,7 @@ def compare(listener: KindListener, song: Frames, result: Frames, copied: Frames
 
 
 def alike(one: Labels, other: Labels, judged: NDArray[np.bool_]) -> float:
-    """Share of the judged frames (M,) at which both are told the same."""
+    """Share of the judged frames (M,) at which both are told the same; NaN where there are none."""
     count = min(len(one), len(other))
     same = (one[:count] == other[:count])[judged[:count]]
     return float(same.mean()) if len(same) else float("nan")
