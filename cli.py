@@ -238,7 +238,7 @@ def train(
 @click.option("-o", "--output", type=PATH, help="A file, or a folder.  [default: SONG.SPEAKER.wav beside the song]")
 @click.option("-k", "--key", "--transpose", default="0", show_default=True, help="Semitones up, or auto.")
 @click.option("-s", "--speaker", help='A name, "a:0.7,b:0.3", or "0=a; 1:30=b".  [default: the run\'s first]')
-@click.option("--vocoder", metavar="NAME", help="own, world, or a path.  [default: the run's own if trained, or world]")
+@click.option("--vocoder", metavar="NAME", help="own, plain, world, or a path.  [default: own if trained, or plain]")
 @click.option("--steps", type=int, help="Sampling steps.  [default: what suffices: 4 from a shallow start, ddpm 20]")
 @click.option("--method", help="euler or heun (flow); dpm-solver, unipc, ddim, pndm or ddpm (ddpm).")
 @click.option("--k-step", type=int, help="Noise steps of 1000 to start from.  [default: as trained]")

@@ -16,7 +16,7 @@ from sklearn.neighbors import NearestNeighbors
 from ..frames import MEL_RATE
 from ..mel import F_MAX, N_FFT, filterbank
 from ..singers import Score
-from ..vocoder.world import World
+from ..vocoder.plain import Plain
 from .cepstra import Frames, beside, loud, mel_cepstra, own_scale
 
 TAPS = 1025  # of the equaliser
@@ -101,7 +101,7 @@ class TrueFrames:
 
     def __init__(self, target: Sequence[Frames], scores: Sequence[Score]):
         """From the target's log mels (M, 128) and what it sang."""
-        self.vocoder = World()
+        self.vocoder = Plain()
         levels = [self._levels(mel, score) for mel, score in zip(target, scores, strict=True)]
         self.levels = np.concatenate([level - level.max(axis=1, keepdims=True) for level in levels])
         self.phones = np.concatenate([score.mel_labels() for score in scores])
@@ -120,7 +120,7 @@ class TrueFrames:
         return self.vocoder.sound(out + loudest[:, None], score.mel_f0())
 
     def _levels(self, mel: Frames, score: Score) -> NDArray[np.float64]:
-        return np.log(self.vocoder.amplitudes(mel, score.mel_f0()))
+        return self.vocoder.levels(mel, score.mel_f0())
 
 
 def _place(mel: Frames, score: Score) -> NDArray[np.float64]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..frames import MEL_HOP
+from ..frames import MEL_HOP, MEL_RATE
+from .vocoder import Frames
 
 NOISE_BLOCK = 256  # mel frames
 
@@ -40,3 +41,33 @@ def noise(seed: int, start: int, stop: int, rows: int = 1) -> NDArray[np.float32
     ]
     whole = np.concatenate([np.zeros((rows, 0), np.float32), *blocks], axis=1)
     return whole[:, (start - first * NOISE_BLOCK) * MEL_HOP : (stop - first * NOISE_BLOCK) * MEL_HOP]
+
+
+def pulses(
+    start_hz: NDArray[np.float64], end_hz: NDArray[np.float64], phase: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """A band-limited pulse at every whole cycle, of power 1: float32 (M * 512,); nothing where f0 is 0.
+
+    f0 goes straight from `start_hz` to `end_hz` in each frame, whose first sample is at `phase` cycles. A pulse is the
+    main lobe and the ripples of a sinc (the "combtooth" of yxlllc/DDSP-SVC): all harmonics are equally strong.
+    """
+    n = np.arange(MEL_HOP)
+    turns = phase[:, None] + (start_hz[:, None] * n + (end_hz - start_hz)[:, None] * n**2 / (2 * MEL_HOP)) / MEL_RATE
+    hertz = start_hz[:, None] + (end_hz - start_hz)[:, None] * n / MEL_HOP
+    period = MEL_RATE / np.maximum(hertz, 1.0)  # samples
+    from_pulse = (turns - np.round(turns)) * period
+    return (np.sinc(from_pulse) * np.sqrt(period) * (hertz > 0)).astype(np.float32).reshape(-1)
+
+
+class Excitation:
+    """A region's pulses and noise, by frame number."""
+
+    def __init__(self, f0: Frames, seed: int = 0):
+        self.seed = seed
+        self.start_hz, self.end_hz = at_frame_starts(f0)
+        self.phase = phase_at_starts((self.start_hz + self.end_hz) * MEL_HOP / (2 * MEL_RATE))
+
+    def __call__(self, start: int, stop: int) -> tuple[Frames, Frames]:
+        """Pulses and noise of frames [start, stop): float32 (512 (stop - start),) each."""
+        part = slice(start, stop)
+        return pulses(self.start_hz[part], self.end_hz[part], self.phase[part]), noise(self.seed, start, stop)[0]

@@ -55,7 +55,7 @@ def load(path: Path, device: str = "cpu", bf16: bool = False) -> NsfHifiGan:
         raise VocoderError(
             f"{path} was trained on another mel than this project's stores and models hold:\n"
             + "\n".join(differ)
-            + "\nIt cannot sing them; use one for 44.1 kHz, 128 bins, hop 512, or --vocoder world"
+            + "\nIt cannot sing them; use one for 44.1 kHz, 128 bins, hop 512, or --vocoder plain"
         )
     try:
         state = read_checkpoint_file(file)

@@ -4,8 +4,7 @@ The source is what a throat gives: pulses that follow f0, and noise. The network
 every STFT bin, how loud each of the two is to be; an inverse STFT makes it sound. So the pitch is right from the first
 step of training, and what is learnt is timbre and breath. The shape of a pulse is learnt too, but once for all frames:
 a phase that the network may turn from frame to frame bends the pitch (measured: 8 cents off instead of 3). Since
-spectra hardly tell a phase, what is learnt begins at a pulse that is spread in time, lows last, as a throat spreads it:
-a sharp one is 2 to 4 dB louder at its peak, and the result would have to be turned down.
+spectra hardly tell a phase, what is learnt begins at a pulse that is spread in time, lows last, as a throat spreads it.
 
 The body is Vocos' (Siuzdak, 2023, arXiv 2306.00814): ConvNeXt blocks at the mel's frame rate and an inverse-STFT head.
 Source and filter are those of harmonic-plus-noise synthesis (DDSP: Engel et al., 2020, arXiv 2001.04643; hn-NSF).
@@ -20,19 +19,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .. import mel as mels
-from ..frames import MEL_HOP, MEL_RATE
-from .excitation import at_frame_starts, noise, phase_at_starts
+from ..frames import MEL_RATE
+from .excitation import Excitation
+from .shaping import BINS, N_FFT, PER_FRAME, sound, spectra, spread
 from .vocoder import Frames, stream_with_context, whole
 
-N_FFT, HOP = 1024, 256  # samples: 23 ms windows, two a mel frame
-PER_FRAME = MEL_HOP // HOP
-BINS = N_FFT // 2 + 1
 PITCH_FEATURES = 8  # sines and cosines each, of log2 f0
-SPREAD_SECONDS, SPREAD_HZ = 0.002, 8_000.0  # how early of a pulse comes what lies at and above
 LOUDEST = 4.0  # ln of the most that a filter may amplify; the source has power 1
 
 
@@ -83,7 +78,7 @@ class Filters(nn.Module):
         matrix, offset = _bins_of_mel()
         self.register_buffer("first_guess", matrix, persistent=False)
         self.register_buffer("guess_offset", offset, persistent=False)
-        self.register_buffer("spread", _spread(), persistent=False)
+        self.register_buffer("spread", spread(), persistent=False)
         self.input = nn.Conv1d(mels.N_MELS, shape.channels, shape.kernel, padding=shape.kernel // 2)
         self.pitch = nn.Linear(2 * PITCH_FEATURES + 1, shape.channels)
         self.norm = nn.LayerNorm(shape.channels)
@@ -133,25 +128,8 @@ class SourceFilterNet(nn.Module):
     def forward(self, mel: Tensor, f0: Tensor, pulses: Tensor, hiss: Tensor) -> Tensor:
         """mel (B, M, 128), f0 (B, M), pulses and hiss (B, 512 M) -> wav (B, 512 M)."""
         loud, breath = self.filters(mel, f0)
-        spectrum = loud * self._stft(pulses) + breath * self._stft(hiss)
-        # One frame more than the filters have, half a hop late: both ends are padded by half a window less half a hop.
-        frames = spectrum.shape[-1]
-        pad = (N_FFT - HOP) // 2
-        pieces = torch.fft.irfft(spectrum, N_FFT, dim=1) * self.window[None, :, None]
-        length = (frames - 1) * HOP + N_FFT
-        wav = _overlap_add(pieces, length)
-        weight = _overlap_add(self.window.square()[None, :, None].expand(1, -1, frames), length)
-        return (wav / weight.clamp(min=1e-3))[:, pad : pad + frames * HOP]
-
-    def _stft(self, wav: Tensor) -> Tensor:
-        """(B, 512 M) -> complex (B, bins, 2 M): frame i is centred at (i + 0.5) * 256."""
-        padded = nn.functional.pad(wav, ((N_FFT - HOP) // 2,) * 2)
-        return torch.stft(padded, N_FFT, HOP, window=self.window, center=False, return_complex=True)
-
-
-def _overlap_add(pieces: Tensor, length: int) -> Tensor:
-    """(B, window, frames) -> (B, length)."""
-    return nn.functional.fold(pieces, (1, length), (1, N_FFT), stride=(1, HOP))[:, 0, 0]
+        shaped = loud * spectra(pulses, self.window) + breath * spectra(hiss, self.window)
+        return sound(shaped, self.window)
 
 
 def _bins_of_mel() -> tuple[Tensor, Tensor]:
@@ -174,46 +152,6 @@ def _bins_of_mel() -> tuple[Tensor, Tensor]:
     ceiling = mels.F_MAX / MEL_RATE * mels.N_FFT
     offset -= 4 * np.log(np.maximum(bins / ceiling, 1.0))
     return torch.from_numpy(matrix).float(), torch.from_numpy(offset).float()
-
-
-def _spread() -> Tensor:
-    """The phase at each STFT bin of highs that come the earlier the higher they are, up to SPREAD_HZ: (bins,).
-
-    Not of lows that come late: f0 is heard in them, and would be late with them.
-    """
-    hertz = torch.arange(BINS, dtype=torch.float64) * MEL_RATE / N_FFT
-    delay = -SPREAD_SECONDS * (hertz / SPREAD_HZ).clamp(max=1.0)
-    return nn.functional.pad(-2 * math.pi * torch.cumulative_trapezoid(delay, hertz), (1, 0)).float()
-
-
-def pulses(
-    start_hz: NDArray[np.float64], end_hz: NDArray[np.float64], phase: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """A band-limited pulse at every whole cycle, of power 1: float32 (M * 512,); nothing where f0 is 0.
-
-    f0 goes straight from `start_hz` to `end_hz` in each frame, whose first sample is at `phase` cycles. A pulse is the
-    main lobe and the ripples of a sinc (the "combtooth" of yxlllc/DDSP-SVC): all harmonics are equally strong.
-    """
-    n = np.arange(MEL_HOP)
-    turns = phase[:, None] + (start_hz[:, None] * n + (end_hz - start_hz)[:, None] * n**2 / (2 * MEL_HOP)) / MEL_RATE
-    hertz = start_hz[:, None] + (end_hz - start_hz)[:, None] * n / MEL_HOP
-    period = MEL_RATE / np.maximum(hertz, 1.0)  # samples
-    from_pulse = (turns - np.round(turns)) * period
-    return (np.sinc(from_pulse) * np.sqrt(period) * (hertz > 0)).astype(np.float32).reshape(-1)
-
-
-class Excitation:
-    """A region's pulses and noise, by frame number."""
-
-    def __init__(self, f0: Frames, seed: int = 0):
-        self.seed = seed
-        self.start_hz, self.end_hz = at_frame_starts(f0)
-        self.phase = phase_at_starts((self.start_hz + self.end_hz) * MEL_HOP / (2 * MEL_RATE))
-
-    def __call__(self, start: int, stop: int) -> tuple[Frames, Frames]:
-        """Pulses and noise of frames [start, stop): float32 (512 (stop - start),) each."""
-        part = slice(start, stop)
-        return pulses(self.start_hz[part], self.end_hz[part], self.phase[part]), noise(self.seed, start, stop)[0]
 
 
 class SourceFilter:

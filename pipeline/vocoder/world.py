@@ -1,9 +1,8 @@
-"""A vocoder without weights: the mel becomes a smooth envelope, WORLD sings it (Morise et al., 2016).
+"""WORLD as a vocoder: the mel becomes a smooth envelope, WORLD's pulses and noise sing it (Morise et al., 2016).
 
-The mel says how strong each band is, with the harmonics of its f0 in it. Averaged over one f0's width they vanish
-(CheapTrick's idea: Morise, 2015), and what is left, scaled by what such a smoothing makes of a flat spectrum, is the
-envelope. Voiced frames are pulses with a breath of noise that grows with frequency; unvoiced frames are noise. That is
-sung twice: the second time with what the mel of the first was found to lack.
+Voiced frames are pulses with a breath of noise that grows with frequency; unvoiced frames are noise. That is sung
+twice: the second time with what the mel of the first was found to lack. A pulse has the phase of its envelope, as a
+throat's has; where the envelope flickers that bends the pitch, so that it is smoothed, and `plain` sings more truly.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import convolve1d, uniform_filter1d
+from scipy.ndimage import convolve1d
 
-from ..envelope import CEILING, envelope
 from ..frames import MEL_HOP, MEL_RATE
 from ..mel import N_FFT, log_mel
 from ..quiet_pyworld import pyworld
+from .levels import Levels, breath
 from .vocoder import Frames, Mels, whole
 
 PERIOD_MS = 1000.0 * MEL_HOP / MEL_RATE
@@ -32,20 +31,13 @@ LEAD = 40  # mel frames in which the next piece's pulses fall into step, unheard
 WORLD_UNVOICED_HZ = 500.0  # at which WORLD's phase turns where nothing is voiced
 MOST_MENDED = 1.5  # nepers by which an envelope is mended after its sound was heard
 STEADY = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16  # over the frames of a voiced sound
-BREATH = ((0.0, -40.0), (3_000.0, -25.0), (8_000.0, -8.0), (14_000.0, -3.0))  # Hz, noise under the voice in dB
+BINS = N_FFT // 2 + 1
 
 
 class World:
-    """Sings mel and f0 with WORLD's pulses and noise.
-
-    `mends` says to sing twice. A mel whose harmonics are not f0's, such as one put together of frames with other
-    notes, is better sung once: what is amiss in it would come back.
-    """
+    """Sings mel and f0 with WORLD's pulses and noise."""
 
     name = "world"
-
-    def __init__(self, mends: bool = True):
-        self.mends = mends
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -80,21 +72,14 @@ class World:
             yield wav[:sung]
             tail, before, begun = wav[sung:], pitch, first
 
-    def sound(self, level: NDArray[np.float64], f0: Frames) -> Frames:
-        """Ln amplitudes (M, n_fft // 2 + 1) at f0 (M,): float32 (M * hop,)."""
-        return self._sound(level, f0, _pitch(f0))
-
     def _sing(self, mel: Frames, f0: Frames, pitch: NDArray[np.float64]) -> Frames:
-        return self._sound(np.log(self.amplitudes(mel, f0)), f0, pitch)
-
-    def _sound(self, level: NDArray[np.float64], f0: Frames, pitch: NDArray[np.float64]) -> Frames:
-        voiced = f0[:, None] > 0
+        level, voiced = _levels()(mel, f0), f0[:, None] > 0
         first = self._synthesised(level, voiced, pitch)
-        if not self.mends or len(first) < N_FFT:
+        if len(first) < N_FFT:
             return first
         # In the sound's own mel a voice's envelope was smoothed once more: how much is lost is heard, and put right.
-        heard = self.amplitudes(log_mel(torch.from_numpy(first)).numpy(), f0)
-        missing = np.where(voiced, np.clip(level - np.log(heard), -MOST_MENDED, MOST_MENDED), 0.0)
+        heard = _levels()(log_mel(torch.from_numpy(first)).numpy(), f0)
+        missing = np.where(voiced, np.clip(level - heard, -MOST_MENDED, MOST_MENDED), 0.0)
         return self._synthesised(level + missing, voiced, pitch)
 
     def _synthesised(self, level: NDArray[np.float64], voiced: NDArray[np.bool_], pitch: NDArray[np.float64]) -> Frames:
@@ -103,47 +88,22 @@ class World:
         power = 2 * np.where(voiced, convolve1d(level, STEADY, axis=0, mode="nearest"), level)
         # WORLD's frame i stands at i * hop, a mel frame's centre half a hop later: one frame more, at the edges.
         power = np.concatenate([power[:1], (power[1:] + power[:-1]) / 2, power[-1:]])
-        noise = np.where(pitch[:, None] > 0, _breath(), 1.0)
+        noise = np.where(pitch[:, None] > 0, breath(BINS), 1.0)
         wav = pyworld.synthesize(pitch, np.exp(power), noise, MEL_RATE, PERIOD_MS)
         length = len(level) * MEL_HOP
         return np.pad(wav[:length], (0, max(0, length - len(wav)))).astype(np.float32)
 
-    def amplitudes(self, mel: NDArray[np.float32], f0: NDArray[np.float32]) -> NDArray[np.float64]:
-        """WORLD's amplitude envelope (the root of its power spectrum): (M, n_fft // 2 + 1)."""
-        return envelope(mel, f0) / self._of_flat(f0)
-
-    def _of_flat(self, f0: NDArray[np.float32]) -> NDArray[np.float64]:
-        """What `envelope` makes of WORLD's sound when its envelope is 1: it depends on f0; noise has its own."""
-        pitches, table = _calibration()
-        place = np.interp(np.log(np.maximum(f0, 1.0)), np.log(pitches), np.arange(len(pitches)))
-        low = np.minimum(place.astype(int), len(pitches) - 2)
-        part = (place - low)[:, None]
-        voiced = (1 - part) * table[low] + part * table[low + 1]
-        return np.where(f0[:, None] > 0, voiced, table[-1])
-
 
 @cache
-def _calibration() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Measured on WORLD itself, every quarter octave from 50 to 1600 Hz; the last row is noise's."""
-    pitches = 50.0 * 2.0 ** np.arange(0, 5.25, 0.25)
-    frames, rows = 64, []
-    for pitch in [*pitches, 0.0]:
-        noise = np.tile(_breath() if pitch else np.ones_like(_breath()), (frames, 1))
-        wav = pyworld.synthesize(np.full(frames, pitch), np.ones_like(noise), noise, MEL_RATE, PERIOD_MS)
-        flat = log_mel(torch.from_numpy(wav.astype(np.float32))).numpy()[8:-8]
-        row = envelope(flat, np.full(len(flat), pitch, np.float32)).mean(0)
-        # Noise flickers and flat spectra do not: smooth along frequency what is no property of the smoothing.
-        row[CEILING:] = row[CEILING - 32 : CEILING].mean()
-        rows.append(uniform_filter1d(row, 9, mode="nearest"))
-    return pitches, np.array(rows)
+def _levels() -> Levels:
+    """Measured once a process, on WORLD itself."""
 
+    def flat(f0: Frames) -> Frames:
+        noise = np.where(f0[:, None] > 0, breath(BINS), 1.0)
+        wav = pyworld.synthesize(f0.astype(np.float64), np.ones_like(noise), noise, MEL_RATE, PERIOD_MS)
+        return np.resize(wav, len(f0) * MEL_HOP).astype(np.float32)
 
-@cache
-def _breath() -> NDArray[np.float64]:
-    """WORLD's aperiodicity of voiced frames: the noise's share, as an amplitude, (n_fft // 2 + 1,)."""
-    hertz, decibels = zip(*BREATH, strict=True)
-    frequencies = np.arange(N_FFT // 2 + 1) * MEL_RATE / N_FFT
-    return 10 ** (np.interp(frequencies, hertz, decibels) / 20)
+    return Levels(flat)
 
 
 def _pitch(f0: Frames) -> NDArray[np.float64]:

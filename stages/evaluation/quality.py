@@ -17,7 +17,7 @@ from ...pipeline.mel import log_mel, loudness
 from ...pipeline.pitch import pitch
 from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.singers import Score, sing
-from ...pipeline.vocoder.world import World
+from ...pipeline.vocoder.plain import Plain
 from ..parallel import Singers
 
 Samples = NDArray[np.float32]
@@ -110,7 +110,7 @@ class Truth:
     def trivial(self) -> dict[str, Callable[[Song], Samples]]:
         """The systems that learn nothing, the oracle, which is told the phones, and the reference itself: each makes
         sound of a song."""
-        mels, vocoder, once = self.mels, World(), World(mends=False)
+        mels, vocoder, once = self.mels, Plain(), Plain(mends=0)
         return {
             "copy of the source": lambda song: song.source,
             "global EQ": lambda song: equalised(song.source, mels[self.source.name], mels[self.target.name]),

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...pipeline.diffusion.sampling import sample
-from ...pipeline.vocoder.world import World
+from ...pipeline.vocoder.plain import Plain
 from ...store import open_store
 from ..devices import pick_device
 from ..picture import save_comparison
@@ -35,7 +35,7 @@ def report_training(path: Path, device: str = "auto", verdict: str = "") -> Path
     lines = [json.loads(line) for line in run.log.read_text("utf-8").splitlines()]
     model, step = run.load_best(device)
     best = next((line for line in lines if line["step"] == step), lines[-1])
-    projection, vocoder = run.load_units()[1].to(device), World()
+    projection, vocoder = run.load_units()[1].to(device), Plain()
     crops = Crops(corpus.held_out, corpus.speakers, run.facts["unit_column"], FRAMES, 1, run.facts["settings"]["seed"])
     sections = []
     for number, clip in enumerate(corpus.held_out[:SONGS]):

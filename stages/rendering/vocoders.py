@@ -1,4 +1,4 @@
-"""Which vocoder sings: `own`, `world`, or a path; and the run's own where nothing is asked."""
+"""Which vocoder sings: `own`, `plain`, `world`, or a path; and the run's own where nothing is asked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...pipeline import mel
 from ...pipeline.vocoder import nsf_hifigan_files
+from ...pipeline.vocoder.plain import Plain
 from ...pipeline.vocoder.source_filter import Shape, SourceFilter, SourceFilterNet
 from ...pipeline.vocoder.vocoder import Vocoder, VocoderError
 from ...pipeline.vocoder.world import World
@@ -19,8 +20,8 @@ def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) ->
     """The vocoder called `name` for a run.
 
     Args:
-        name: `own` (the run's), `world`, the path of one from OpenVPI or of another run's own, or None for the run's
-            own if it has one, else world.
+        name: `own` (the run's), `plain`, `world`, the path of one from OpenVPI or of another run's own, or None for the
+            run's own if it has one, else plain.
         run: whose own it may be.
         device: where a network computes.
         bf16: whether a network may compute in bf16.
@@ -29,14 +30,16 @@ def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) ->
         VocoderError: it is not there or does not fit.
     """
     own = run.vocoder
-    if name == "world" or (name is None and not own.exists()):
+    if name == "plain" or (name is None and not own.exists()):
+        return Plain()
+    if name == "world":
         return World()
     if name in (None, "own"):
         if not own.exists():
             stores = " ".join(f"--store {store}" for store in run.facts["stores"])
             raise VocoderError(
                 f"{run.path} has no vocoder of its own yet; train one with "
-                f"`svc train --only vocoder {stores} --out {run.path}`, or sing with --vocoder world"
+                f"`svc train --only vocoder {stores} --out {run.path}`, or sing with --vocoder plain"
             )
         return load_own(own, device, bf16)
     path = Path(name).expanduser()

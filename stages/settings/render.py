@@ -20,7 +20,7 @@ class RenderSettings:
         seed: the same seed gives the same bytes.
         encoder: where the run's encoder is, if not where the store was made with.
         device: `auto`, `cpu`, `cuda`.
-        vocoder: `own`, `world` or a path; None takes the run's own if it has one, else world.
+        vocoder: `own`, `plain`, `world` or a path; None takes the run's own if it has one, else plain.
         f0, f0_min, f0_max: how the song's f0 is found; None as the run's store has it.
         smooth_ms: f0 is smoothed over so many milliseconds.
         mend_octaves: f0's octave slips are mended.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...pipeline.frames import MEL_RATE
-from ...pipeline.vocoder.world import World
+from ...pipeline.vocoder.plain import Plain
 from ..run import Run
 from .team import Team
 
@@ -54,6 +54,6 @@ class Board:
 
 
 @lru_cache(maxsize=1)
-def _voice() -> World:
+def _voice() -> Plain:
     """One for all songs: it takes seconds to calibrate."""
-    return World()
+    return Plain()

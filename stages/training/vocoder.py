@@ -24,8 +24,9 @@ from torch import Tensor, nn
 from ...pipeline import mel as mels
 from ...pipeline.frames import MEL_HOP, seconds_to_mel_frames
 from ...pipeline.pitch import pitch
+from ...pipeline.vocoder.excitation import Excitation
 from ...pipeline.vocoder.judges import Judge, mel_loss, spectral_loss
-from ...pipeline.vocoder.source_filter import Excitation, Shape, SourceFilterNet
+from ...pipeline.vocoder.source_filter import Shape, SourceFilterNet
 from ...store import open_store
 from ...store.columns import differences
 from .. import checkpoint

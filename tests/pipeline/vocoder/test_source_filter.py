@@ -5,14 +5,8 @@ import pytest
 import torch
 from svc.pipeline.mel import log_mel
 from svc.pipeline.pitch import pitch
-from svc.pipeline.vocoder.excitation import noise, phase_at_starts
-from svc.pipeline.vocoder.source_filter import (
-    Excitation,
-    Shape,
-    SourceFilter,
-    SourceFilterNet,
-    pulses,
-)
+from svc.pipeline.vocoder.excitation import Excitation, noise, phase_at_starts, pulses
+from svc.pipeline.vocoder.source_filter import Shape, SourceFilter, SourceFilterNet
 
 RATE, HOP = 44_100, 512
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from svc.pipeline.judging.consistency import KindListener
 from svc.pipeline.singers import draw_score, draw_voice, sing
-from svc.pipeline.vocoder.world import World
+from svc.pipeline.vocoder.plain import Plain
 from svc.stages.errors import UserError
 from svc.stages.evaluation.quality import mel_of
 from svc.stages.evaluation.songs import evaluate_songs, judge_own, judge_phones
@@ -44,7 +44,7 @@ def test_the_true_conversion_is_told_from_a_copy(own: dict[str, list[np.ndarray]
 
 def test_words_are_in_the_true_conversion_and_in_a_copy_and_not_in_another_song() -> None:
     """At another key, too, and beside what the vocoder alone lets through."""
-    listener, vocoder = KindListener.load(), World()
+    listener, vocoder = KindListener.load(), Plain()
     score, other = (draw_score("ja", 6.0, seed, midi=57) for seed in (77, 78))
     song = sing(score, draw_voice(9, True))
     results = (song, sing(score.transposed(-5), VOICES["b"]), sing(other, VOICES["b"]))
@@ -68,7 +68,7 @@ def test_over_smoothing_is_under_one(own: dict[str, list[np.ndarray]]) -> None:
     song = sing(score, draw_voice(9, True))
     mel = mel_of(sing(score, VOICES["b"]))
     whole, smooth = (
-        judge_own(song, World()(np.float32(part * mel + (1 - part) * mel.mean(0)), score.mel_f0()), 0.0, "b", own)
+        judge_own(song, Plain()(np.float32(part * mel + (1 - part) * mel.mean(0)), score.mel_f0()), 0.0, "b", own)
         for part in (1.0, 0.6)
     )
     assert smooth.lively < 0.85 * whole.lively

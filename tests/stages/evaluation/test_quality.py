@@ -9,7 +9,7 @@ import pytest
 from svc.pipeline.judging import consistency
 from svc.pipeline.judging.consistency import KindListener
 from svc.pipeline.singers import sing
-from svc.pipeline.vocoder.world import World
+from svc.pipeline.vocoder.plain import Plain
 from svc.stages.evaluation.quality import ORACLE, Row, Song, Truth, mel_of, misses, table
 from svc.stages.parallel import Singers
 
@@ -57,7 +57,7 @@ def test_a_constant_mean_spectrum_does_not_pass_for_want_of_words(truth: Truth, 
 
     def wordless(song: Song) -> np.ndarray:
         loud = mel_of(song.source).max(axis=1)
-        return World()(np.float32(mean[None] + (loud - mean.max())[:, None]), song.f0)
+        return Plain()(np.float32(mean[None] + (loud - mean.max())[:, None]), song.f0)
 
     row = scored(truth, songs, wordless)
     assert row.phones < 0.3
