@@ -215,7 +215,7 @@ def test_a_vocoder_of_ones_own_is_trained_and_sings(tmp_path: Path, run: Path, s
     result = svc("render", song, "-m", own, "-o", tmp_path / "a.wav", "--steps", 2)
     assert result.exit_code == 0, result.output
     assert "through own" in result.output
-    one_message(svc("render", song, "-m", run, "-o", tmp_path / "b.wav", "--vocoder", "own"), "--vocoder world")
+    one_message(svc("render", song, "-m", run, "-o", tmp_path / "b.wav", "--vocoder", "own"), "--vocoder plain")
     one_message(svc("render", song, "-m", run, "-o", tmp_path / "b.wav", "--vocoder", tmp_path), "0 checkpoints")
 
 

@@ -157,7 +157,7 @@ def test_the_same_input_gives_the_same_bytes(vocoder: Vocoder) -> None:
 
 
 def test_what_smoothing_blurs_is_mended() -> None:
-    """A sung phrase comes back nearer to what it was than when it is sung once."""
+    """A sung phrase comes back nearer to what it was than when it is sung once, and better in tune than by WORLD."""
     score = draw_score("ko", 5.0, 3, midi=48)
     wav = sing(score, draw_voice(2, False))
     f0, judged = score.mel_f0(), metrics.audible(wav, score.mel_frames)
@@ -166,19 +166,16 @@ def test_what_smoothing_blurs_is_mended() -> None:
         heard = metrics.cepstra(metrics.envelopes(vocoder(log_mel(torch.from_numpy(wav)).numpy(), f0), f0))
         return float(metrics.distances(heard, metrics.cepstra(metrics.envelopes(wav, f0)))[judged].mean())
 
+    def bent(vocoder: Vocoder) -> float:
+        got = measured(vocoder(log_mel(torch.from_numpy(wav)).numpy(), f0))
+        both = (got > 0) & (f0 > 0)
+        return float(np.median(np.abs(cents(got[both], f0[both]))))
+
+    assert bent(Plain()) < 1.5
+    assert bent(Plain()) < bent(World())
     assert off(World()) < 1.7
     assert off(Plain()) < 0.85 * off(World())
     assert off(Plain()) < 0.8 * off(Plain(mends=0))
-
-
-def test_a_flickering_envelope_does_not_bend_the_pitch() -> None:
-    """Formants that jump by 15 % from frame to frame, at a steady 150 Hz: WORLD is off by 13 cents then."""
-    up, down = (mel_of(vowel(lambda t, f0=f0: f0 + 0 * t, 1.0)) for f0 in (150.0, 150.0 * 1.15))
-    count = min(len(up), len(down))
-    mel = np.where((np.arange(count) % 2 == 0)[:, None], up[:count], down[:count])
-    got = measured(Plain()(mel, np.full(count, 150, np.float32)))[8:-8]
-    assert (got > 0).mean() > 0.95
-    assert np.percentile(np.abs(cents(got[got > 0], np.full((got > 0).sum(), 150.0))), 95) < 5
 
 
 @pytest.mark.parametrize("cuts", [[], [1, 2, 900], [860], [1300, 1301]])
