@@ -78,8 +78,9 @@ def config() -> Any:
     )
 
 
-def sing_clip(seed: int, seconds: float) -> Clip:
-    """A drawn singer with a drawn phrase: sung or as quick and flat as speech, in any language and register."""
+def drawn(seed: int, seconds: float) -> tuple[Samples, Score]:
+    """A drawn singer with a drawn phrase: sung or as quick and flat as speech, in any language and register. The sound,
+    float32 (T,) at 44.1 kHz, and what is sung."""
     generator = np.random.default_rng([seed, 11])
     voice = draw_voice(seed)
     spoken = generator.random() < 0.5
@@ -91,7 +92,12 @@ def sing_clip(seed: int, seconds: float) -> Clip:
         reach=generator.uniform(1.5, 3) if spoken else generator.uniform(4, 9),
         pace=generator.uniform(0.13, 0.22) if spoken else generator.uniform(0.25, 0.55),
     )
-    return Clip(_int16(at_16k(sing(score, voice), MEL_RATE)), _labels(score))
+    return sing(score, voice), score
+
+
+def sing_clip(seed: int, seconds: float) -> Clip:
+    wav, score = drawn(seed, seconds)
+    return Clip(_int16(at_16k(wav, MEL_RATE)), _labels(score))
 
 
 def _labels(score: Score) -> NDArray[np.int64]:

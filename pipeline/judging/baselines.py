@@ -17,7 +17,7 @@ from ..frames import MEL_RATE
 from ..mel import F_MAX, N_FFT, filterbank
 from ..singers import Score
 from ..vocoder.plain import Plain
-from .listeners import loud, mel_cepstra
+from .cepstra import Frames, beside, loud, mel_cepstra, own_scale
 
 TAPS = 1025  # of the equaliser
 CONTEXT = (-8, -4, 0, 4, 8)  # mel frames that a nearest neighbour is to be like
@@ -25,8 +25,6 @@ NEIGHBOURS = 4
 EDGE_SECONDS = 0.06  # of a phone that differ from its middle
 TRUE_NEIGHBOURS = 2
 WARPS = 2.0 ** np.linspace(-0.5, 0.5, 21)  # vocal tracts, the target's over the source's
-
-Frames = NDArray[np.float32]
 
 
 def centres_hz() -> NDArray[np.float64]:
@@ -69,20 +67,20 @@ class NearestFrames:
     def __init__(self, source: Sequence[Frames], target: Sequence[Frames]):
         """From log mels (M, 128) of both voices."""
         self.mels = np.concatenate(target)
-        self.target_scale = _scale(target)
+        self.target_scale = own_scale(target)
         inputs = np.concatenate(
-            [_beside((mel_cepstra(mel) - self.target_scale[0]) / self.target_scale[1]) for mel in target]
+            [beside((mel_cepstra(mel) - self.target_scale[0]) / self.target_scale[1], CONTEXT) for mel in target]
         )
         self.search = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(inputs)
         probe = [mel[:200] for mel in source[:4]]
         costs = []
         for ratio in WARPS:
             stretched = [warped(mel, ratio) for mel in source]
-            scale = _scale(stretched)
+            scale = own_scale(stretched)
             seen = np.concatenate([self._input(warped(mel, ratio), scale) for mel in probe])[::3]
             costs.append(self.search.kneighbors(seen)[0].mean())
         self.ratio = float(WARPS[int(np.argmin(costs))])
-        self.source_scale = _scale([warped(mel, self.ratio) for mel in source])
+        self.source_scale = own_scale([warped(mel, self.ratio) for mel in source])
 
     def __call__(self, mel: Frames) -> Frames:
         """The song's log mel (M, 128) out of the target's frames, as loud as it was."""
@@ -91,17 +89,7 @@ class NearestFrames:
         return np.asarray(out + (mel.max(axis=1) - out.max(axis=1))[:, None], np.float32)
 
     def _input(self, mel: Frames, scale: tuple[Frames, Frames]) -> Frames:
-        return _beside((mel_cepstra(mel) - scale[0]) / scale[1])
-
-
-def _scale(mels: Sequence[Frames]) -> tuple[Frames, Frames]:
-    frames = np.concatenate([mel_cepstra(mel)[loud(mel)] for mel in mels])
-    return frames.mean(0), frames.std(0) + 1e-3
-
-
-def _beside(frames: Frames) -> Frames:
-    at = np.clip(np.arange(len(frames))[:, None] + np.array(CONTEXT), 0, len(frames) - 1)
-    return frames[at].reshape(len(frames), -1)
+        return beside((mel_cepstra(mel) - scale[0]) / scale[1], CONTEXT)
 
 
 class TrueFrames:

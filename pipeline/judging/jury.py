@@ -6,10 +6,7 @@ other the voice. They never see units, so a model cannot please them but by its 
 
 from __future__ import annotations
 
-import numpy as np
-import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 WIDTH = 96
@@ -45,21 +42,3 @@ class Jury(nn.Module):
         voices = voice[:, None].expand_as(codes)
         error = F.cross_entropy(said, codes, reduction="none") + F.cross_entropy(who, voices, reduction="none")
         return (error * mask).sum() / mask.sum()
-
-
-def cepstrum(mel: Tensor, coefficients: int = 24) -> Tensor:
-    """Mel-cepstral coefficients 1 to `coefficients`, a DCT of the ln mel: (..., M, bins) -> (..., M, coefficients)."""
-    bins = mel.shape[-1]
-    place = (torch.arange(bins, dtype=mel.dtype, device=mel.device) + 0.5) * torch.pi / bins
-    order = torch.arange(1, coefficients + 1, dtype=mel.dtype, device=mel.device)
-    return mel @ torch.cos(place[:, None] * order) * (2 / bins) ** 0.5
-
-
-def distance_db(one: NDArray[np.floating], other: NDArray[np.floating], judged: NDArray[np.bool_]) -> float:
-    """How far two ln mels (M, bins) are apart in their 24 cepstra, over the frames that are judged (M,): dB.
-
-    It is the root mean square difference of the two spectra as far as those cepstra tell them, loudness aside.
-    """
-    a, b = (cepstrum(torch.from_numpy(np.asarray(mel, np.float32))[torch.from_numpy(judged)]) for mel in (one, other))
-    power = (a - b).square().sum(-1) / one.shape[1]
-    return float(power.sqrt().mean()) * 20 / float(np.log(10))

@@ -12,33 +12,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dct
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 from ..frames import MEL_FRAME_RATE
+from .cepstra import beside, loud, mel_cepstra
 
-COEFFICIENTS = 24
-DEPTH = 8.0  # nepers under a frame's peak that are heard
 REACH = (-10, -6, -3, -1, 0, 1, 3, 6, 10)  # mel frames beside the one that is judged
 PIECE = round(0.5 * MEL_FRAME_RATE)  # mel frames that the speaker listener hears at a time
-SOFT = 4.0  # nepers under a clip's loudest frame: what is softer says nothing of who sings
 
 Frames = NDArray[np.float32]
 Labels = NDArray[np.int64]
-
-
-def mel_cepstra(mel: Frames, coefficients: int = COEFFICIENTS) -> Frames:
-    """Cepstra of a log mel (M, 128): float32 (M, coefficients), the 0th for loudness."""
-    held = np.maximum(mel, mel.max(axis=1, keepdims=True) - DEPTH)
-    return np.asarray(dct(held, norm="ortho", axis=1)[:, :coefficients], np.float32)
-
-
-def loud(mel: Frames) -> NDArray[np.bool_]:
-    """Frames of a log mel (M, 128) that are near a clip's loudest: (M,)."""
-    level = mel.max(axis=1)
-    return level > level.max(initial=-np.inf) - SOFT
 
 
 class PhoneListener:
@@ -47,7 +32,7 @@ class PhoneListener:
     def __init__(self, mels: Sequence[Frames], labels: Sequence[Labels], silence: int = 0, seed: int = 0):
         """Learns from log mels (M, 128) and the labels of their frames (M,)."""
         self.silence = silence
-        inputs = np.concatenate([_beside(mel_cepstra(mel)) for mel in mels])
+        inputs = np.concatenate([beside(mel_cepstra(mel), REACH) for mel in mels])
         self.scale = StandardScaler().fit(inputs)
         self.network = MLPClassifier((192,), alpha=1e-3, batch_size=512, max_iter=14, random_state=seed)
         with warnings.catch_warnings():
@@ -55,7 +40,7 @@ class PhoneListener:
             self.network.fit(self.scale.transform(inputs), np.concatenate(list(labels)))
 
     def tell(self, mel: Frames) -> Labels:
-        return np.asarray(self.network.predict(self.scale.transform(_beside(mel_cepstra(mel)))), np.int64)
+        return np.asarray(self.network.predict(self.scale.transform(beside(mel_cepstra(mel), REACH))), np.int64)
 
     def accuracy(self, mel: Frames, labels: Labels) -> float:
         """Share of frames, silence aside, whose phone is told right."""
@@ -83,12 +68,6 @@ class SpeakerListener:
         pieces = _pieces(mel, PIECE // 2)
         told = self.model.predict(self.scale.transform(np.array(pieces))) if pieces else np.array([])
         return {str(name): float(np.mean(told == name)) if len(told) else 0.0 for name in self.model.classes_}
-
-
-def _beside(frames: Frames) -> Frames:
-    """Each frame with its neighbours: (M, C) -> (M, C * len(REACH))."""
-    at = np.clip(np.arange(len(frames))[:, None] + np.array(REACH), 0, len(frames) - 1)
-    return frames[at].reshape(len(frames), -1)
 
 
 def _pieces(mel: Frames, hop: int) -> list[Frames]:

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..frames import MEL_HOP, MEL_RATE, mel_centres
+from ..pitch.pitch import cents_off
 from ..quiet_pyworld import pyworld
+from .cepstra import cosines
 
 ORDER = 24  # mel cepstra compared, from the first: the 0th is loudness
 CEILING_HZ = 15_000.0  # above it an envelope is held: a mel that ends at 16 kHz is not to cost 4 dB
@@ -48,9 +50,8 @@ def cepstra(envelope: Array, order: int = ORDER) -> Array:
     That is a minimum phase filter's, as SPTK and the literature on MCD have it: twice the real cepstrum.
     """
     count = envelope.shape[1]
-    basis = 2 * np.cos(np.pi * np.arange(order + 1)[:, None] * (np.arange(count) + 0.5) / count) / count
-    basis[0] /= 2
-    return envelope @ basis.T
+    own = np.sqrt(np.where(np.arange(order + 1) == 0, 1, 2) / count)  # from an orthonormal transform to that sum
+    return envelope @ (cosines(count, order + 1) * own)
 
 
 def distances(a: Array, b: Array) -> Array:
@@ -119,12 +120,11 @@ def pitch(found: Frames, truth: Frames) -> Pitch:
     """From f0 (M,) in Hz with 0 = unvoiced; of unlike lengths the shorter counts."""
     count = min(len(found), len(truth))
     found, truth = found[:count], truth[:count]
-    both = (found > 0) & (truth > 0)
+    off = cents_off(found, truth)
     voiced = int((found > 0).sum() + (truth > 0).sum())
-    f1 = 2 * int(both.sum()) / voiced if voiced else 1.0
-    if not both.any():
+    f1 = 2 * len(off) / voiced if voiced else 1.0
+    if not len(off):
         return Pitch(float("nan"), 1.0, f1)
-    off = 1200 * np.abs(np.log2(found[both].astype(np.float64) / truth[both]))
     return Pitch(float(np.median(off)), float(np.mean(off > 50)), f1)
 
 

@@ -55,6 +55,17 @@ def track(wav: NDArray[np.float32], settings: PitchSettings) -> NDArray[np.float
     return np.where((f0 >= settings.f0_min) & (f0 <= settings.f0_max), f0, 0.0).astype(np.float32)
 
 
+def cents_off(found: NDArray[np.float32], asked: NDArray[np.float32]) -> NDArray[np.float64]:
+    """How far a found f0 is from the asked one, in cents, |error| at the frames where both are voiced.
+
+    From f0 (M,) in Hz with 0 = unvoiced; of unlike lengths the shorter counts.
+    """
+    count = min(len(found), len(asked))
+    found, asked = found[:count], asked[:count]
+    both = (found > 0) & (asked > 0)
+    return np.asarray(1200 * np.abs(np.log2(found[both].astype(np.float64) / asked[both])), np.float64)
+
+
 def made_by(settings: PitchSettings) -> dict[str, str]:
     """What decides f0 beside the settings: where it is read, and a network's weights. Raises MissingLibraryError."""
     weights = {"weights": swift_f0.weights_hash()} if settings.method == "swift-f0" else {}

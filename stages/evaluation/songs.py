@@ -1,7 +1,7 @@
 """`svc evaluate` of songs whose truth nobody knows.
 
-The result is held against what was asked (f0, voicing, loudness) and against the target's own utterances in the store
-(who is heard, how lively, how far off on average).
+The result is held against what was asked (f0, voicing, loudness, the phones heard in the song) and against the target's
+own utterances in the store (who is heard, how lively, how far off on average).
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from ... import __version__
 from ...pipeline import audio
 from ...pipeline.audio import AudioError
 from ...pipeline.frames import MEL_RATE, resampled_length
-from ...pipeline.judging import metrics
-from ...pipeline.judging.listeners import SpeakerListener, loud, mel_cepstra
+from ...pipeline.judging import consistency, metrics
+from ...pipeline.judging.cepstra import loud, mel_cepstra
+from ...pipeline.judging.consistency import Consistency, KindListener
+from ...pipeline.judging.listeners import SpeakerListener
 from ...pipeline.pitch import pitch
 from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.vocoder.vocoder import Vocoder
 from ...store import StoreError, open_store
 from ..devices import pick_device
 from ..errors import UserError
@@ -61,6 +64,7 @@ class Own:
 
 
 OWN_HEADINGS = ("f0 cents", "GPE50", "V/UV", "loudness", "as target", "as source", "lively", "off dB", "source off dB")
+KEPT_HEADINGS = ("phones", "phones copied", "phones by chance")
 
 
 def evaluate_songs(
@@ -98,9 +102,10 @@ def evaluate_songs(
     corpus = _corpus_of(opened, progress)
     clips = {name: [clip for clip in corpus.clips if clip.speaker == name] for name in opened.speakers}
     own = {name: [clip.mel.astype(np.float32) for clip in theirs[:TAUGHT]] for name, theirs in clips.items()}
+    listener = KindListener.load()
     ears = Ears(whisper, speaker_encoder, language, clips[target], pick_device(device))
     out.mkdir(parents=True, exist_ok=True)
-    rows: dict[str, Own] = {}
+    rows: dict[str, dict[str, float]] = {}
     told: dict[str, Heard] = {}
     keys: dict[str, float] = {}
     refused: dict[Path, str] = {}
@@ -116,7 +121,9 @@ def evaluate_songs(
         except AudioError as error:
             refused[song] = str(error)
             continue
-        rows[song.name] = judge_own(source, result, keys[song.name], target, own)
+        heard = judge_own(source, result, keys[song.name], target, own)
+        kept = judge_phones(listener, source, result, singer.vocoder)
+        rows[song.name] = {**asdict(heard), **asdict(kept)}
         told[song.name] = ears(song, source, result)
         picture = (out / f"{name}.{safe(target)}.png").read_bytes()
         sections.append(Section(song.name, {"the song": source, f"as {target}": result}, picture))
@@ -124,17 +131,17 @@ def evaluate_songs(
         raise UserError("\n".join(["no song can be used:", *(f"{song}: {why}" for song, why in refused.items())]))
     notes = [
         f"Sung by {target}. No truth is known of these songs. A listener who knows the run's speakers and the song "
-        f"tells who is heard; lively and off compare with {target}'s own utterances.",
+        f"tells who is heard; lively and off compare with {target}'s own utterances. phones: share of the song's loud "
+        f"frames at which a listener, taught by synthetic singers, hears the same kind of phone in the result; copied: "
+        f"in the song through the vocoder alone; by chance: if the same sounds came at any other time.",
         *(f"{song} was refused: {why}" for song, why in refused.items()),
     ]
-    grid = [["song", "key", *OWN_HEADINGS]]
-    grid += [
-        [name, f"{keys[name]:+g}", *(shown(value) for value in asdict(row).values())] for name, row in rows.items()
-    ]
+    grid = [["song", "key", *OWN_HEADINGS, *KEPT_HEADINGS]]
+    grid += [[name, f"{keys[name]:+g}", *map(shown, values.values())] for name, values in rows.items()]
     for place, heading in ears.columns.items():
         grid[0].append(heading)
-        for line, heard in zip(grid[1:], told.values(), strict=True):
-            line.append(shown(getattr(heard, place)))
+        for line, each in zip(grid[1:], told.values(), strict=True):
+            line.append(shown(getattr(each, place)))
     notes += ears.notes
     facts = {
         "svc": __version__,
@@ -142,7 +149,7 @@ def evaluate_songs(
         "step": singer.step,
         "speaker": target,
         "key": key,
-        "songs": {name: plain({"key": keys[name], **asdict(row), **asdict(told[name])}) for name, row in rows.items()},
+        "songs": {name: plain({"key": keys[name], **values, **asdict(told[name])}) for name, values in rows.items()},
         "refused": {str(song): why for song, why in refused.items()},
         "ears": ears.facts,
     }
@@ -173,6 +180,14 @@ def judge_own(source: Samples, result: Samples, key: float, target: str, own: di
         off_db=_apart(mel[loud(mel)].mean(0), mean),
         source_off_db=_apart(song_mel[loud(song_mel)].mean(0), mean),
     )
+
+
+def judge_phones(listener: KindListener, source: Samples, result: Samples, vocoder: Vocoder) -> Consistency:
+    """Which phones of a song (T,) survive in a result (T,), both at 44.1 kHz, and which the vocoder alone lets through,
+    given the song's own mel and f0."""
+    mel = mel_of(source)
+    f0 = pitch.repair(pitch.track(source, PitchSettings()))
+    return consistency.compare(listener, mel, mel_of(result), mel_of(vocoder(mel, f0[: len(mel)])))
 
 
 def _apart(a: Samples, b: Samples) -> float:

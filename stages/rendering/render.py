@@ -260,9 +260,7 @@ class Singer:
         measured = pitch.track(wav, PitchSettings(f0_min=self.pitch.f0_min, f0_max=self.pitch.f0_max))
         signal = torch.from_numpy(wav)
         sung.result.put(start, mel.log_mel(signal).numpy(), measured, mel.loudness(signal).numpy())
-        asked = sung.asked[start : start + len(measured)]
-        both = (measured > 0) & (asked > 0)
-        sung.cents.append(1200 * np.abs(np.log2(measured[both] / asked[both])))
+        sung.cents.append(pitch.cents_off(measured, sung.asked[start:]))
 
     def _deliver(
         self, take: Take, out: Path, sung: Sung, song: Song, stems: Stems | None, original: audio.Recording

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ...pipeline.diffusion.diffusion import Diffusion
 from ...pipeline.diffusion.sampling import sample
-from ...pipeline.judging.jury import distance_db
+from ...pipeline.judging.cepstra import distance_db
 from ...pipeline.judging.tellers import purity, told
 from ...pipeline.projection import SoftProjection
 from ...store import Clip, open_store

@@ -23,7 +23,8 @@ from ...pipeline.diffusion.diffusion import Batch, Diffusion
 from ...pipeline.diffusion.sampling import sample
 from ...pipeline.formants import shift_formants
 from ...pipeline.griffin_lim import griffin_lim
-from ...pipeline.judging.jury import Jury, cepstrum, distance_db
+from ...pipeline.judging.cepstra import cepstrum, distance_db
+from ...pipeline.judging.jury import Jury
 from ...pipeline.pitch import pitch
 from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.projection import Codebook
@@ -257,8 +258,5 @@ def asked(batch: Batch, songs: list[Song]) -> Batch:
 
 def in_tune(mel: NDArray[np.float32], f0: NDArray[np.float32], settings: PitchSettings) -> tuple[int, int]:
     """How many frames of a mel (M, bins) are within 50 cents of f0 (M,), and how many are asked to be voiced."""
-    sung = pitch.track(griffin_lim(torch.from_numpy(mel)).numpy(), settings)[: len(f0)]
-    voiced = f0 > 0
-    both = voiced & (sung > 0)
-    cents = 1200 * np.abs(np.log2(sung[both] / f0[both]))
-    return int((cents <= NEAR_CENTS).sum()), int(voiced.sum())
+    sung = pitch.track(griffin_lim(torch.from_numpy(mel)).numpy(), settings)
+    return int((pitch.cents_off(sung, f0) <= NEAR_CENTS).sum()), int((f0 > 0).sum())

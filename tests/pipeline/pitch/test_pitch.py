@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 from svc.pipeline.pitch import swift_f0
-from svc.pipeline.pitch.pitch import METHODS, PitchSettings, at_centres, coarse, continuous, repair, track
+from svc.pipeline.pitch.pitch import METHODS, PitchSettings, at_centres, cents_off, coarse, continuous, repair, track
 from svc.pipeline.singers.plain import Voice, practice, sing
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -308,3 +308,10 @@ def test_repair_voices_nothing_that_was_not(values: list[float]) -> None:
 def test_coarse_bins_are_diff_svc_s(shared: Path) -> None:
     case = np.load(shared / "fixtures" / "diff_svc" / "case.npz")
     np.testing.assert_array_equal(coarse(case["f0_hz"]), case["f0_coarse"])
+
+
+def test_cents_are_of_frames_where_both_are_voiced() -> None:
+    asked = np.array([0, 220, 220, 440, 0, 330, 330], np.float32)
+    found = np.array([110, 440, 0, 440 * 2 ** (-7 / 1200), 0, 330], np.float32)
+    np.testing.assert_allclose(cents_off(found, asked), [1200, 7, 0], atol=1e-3)
+    assert len(cents_off(found[:0], asked)) == 0

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from svc.pipeline.judging.consistency import KindListener
 from svc.pipeline.singers import draw_score, draw_voice, sing
+from svc.pipeline.vocoder.plain import Plain
 from svc.stages.errors import UserError
 from svc.stages.evaluation.quality import mel_of
-from svc.stages.evaluation.songs import evaluate_songs, judge_own
+from svc.stages.evaluation.songs import evaluate_songs, judge_own, judge_phones
 from svc.stages.evaluation.truth import evaluate_truth
 from svc.stages.parallel import Singers
 
@@ -40,6 +42,20 @@ def test_the_true_conversion_is_told_from_a_copy(own: dict[str, list[np.ndarray]
     assert 0.6 < right.lively < 1.5
 
 
+def test_words_are_in_the_true_conversion_and_in_a_copy_and_not_in_another_song() -> None:
+    """At another key, too, and beside what the vocoder alone lets through."""
+    listener, vocoder = KindListener.load(), Plain()
+    score, other = (draw_score("ja", 6.0, seed, midi=57) for seed in (77, 78))
+    song = sing(score, draw_voice(9, True))
+    results = (song, sing(score.transposed(-5), VOICES["b"]), sing(other, VOICES["b"]))
+    copy, right, wrong = (judge_phones(listener, song, result, vocoder) for result in results)
+    assert copy.phones == 1
+    assert right.phones > 0.65 > 0.3 > wrong.phones
+    assert copy.phones_copied == right.phones_copied > 0.8
+    assert wrong.phones < wrong.phones_chance + 0.15
+    assert max(copy.phones_chance, right.phones_chance) < 0.35
+
+
 def test_a_key_is_what_was_asked(own: dict[str, list[np.ndarray]]) -> None:
     score = draw_score("ko", 6.0, 77, midi=60)
     song, lower = sing(score, draw_voice(9, True)), sing(score.transposed(-7), VOICES["b"])
@@ -48,8 +64,6 @@ def test_a_key_is_what_was_asked(own: dict[str, list[np.ndarray]]) -> None:
 
 
 def test_over_smoothing_is_under_one(own: dict[str, list[np.ndarray]]) -> None:
-    from svc.pipeline.vocoder.plain import Plain
-
     score = draw_score("ko", 6.0, 78, midi=57)
     song = sing(score, draw_voice(9, True))
     mel = mel_of(sing(score, VOICES["b"]))
@@ -67,8 +81,11 @@ def test_a_run_is_evaluated_on_any_song(run: Path, song: Path, tmp_path: Path) -
     assert facts == found.facts
     assert set(facts["songs"]) == {song.name}
     assert facts["songs"][song.name]["vuv_f1"] > 0.5
+    assert 0.6 < facts["songs"][song.name]["phones_copied"] <= 1
+    assert 0 <= facts["songs"][song.name]["phones"] <= 1
     assert (tmp_path / "out" / "evaluation.html").read_text("utf-8").count("<audio") == 2
     assert found.lines[0].startswith("| song |")
+    assert "| phones | phones copied | phones by chance |" in found.lines[0]
 
 
 def test_songs_that_cannot_be_used_are_named_and_the_rest_goes_on(run: Path, song: Path, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from svc.pipeline.judging import consistency
+from svc.pipeline.judging.consistency import KindListener
 from svc.pipeline.singers import sing
 from svc.pipeline.vocoder.plain import Plain
 from svc.stages.evaluation.quality import ORACLE, Row, Song, Truth, mel_of, misses, table
@@ -27,8 +29,17 @@ def scored(truth: Truth, songs: list[Song], system) -> Row:
 
 
 @pytest.fixture(scope="module")
-def rows(truth: Truth, songs: list[Song]) -> dict[str, Row]:
-    return {name: scored(truth, songs, system) for name, system in truth.trivial().items()}
+def results(truth: Truth, songs: list[Song]) -> dict[str, list[np.ndarray]]:
+    """What each system that learns nothing makes of each song."""
+    return {name: [system(song) for song in songs] for name, system in truth.trivial().items()}
+
+
+@pytest.fixture(scope="module")
+def rows(truth: Truth, songs: list[Song], results: dict[str, list[np.ndarray]]) -> dict[str, Row]:
+    return {
+        name: Row.mean([truth.judge(wav, song) for wav, song in zip(wavs, songs, strict=True)])
+        for name, wavs in results.items()
+    }
 
 
 @pytest.mark.parametrize("system", ["copy of the source", "global EQ"])
@@ -75,6 +86,33 @@ def test_an_octave_too_low_is_noticed(truth: Truth, songs: list[Song]) -> None:
 def test_leakage_is_the_source_s_share(rows: dict[str, Row]) -> None:
     assert rows["copy of the source"].spk_source > 0.9
     assert rows["the reference itself"].spk_source < 0.05
+
+
+def test_a_stranger_orders_systems_by_their_words_as_the_judge_does(
+    rows: dict[str, Row], results: dict[str, list[np.ndarray]], songs: list[Song]
+) -> None:
+    """The listener of songs whose truth nobody knows, told neither the phones nor who sings, on songs whose truth
+    is known. What it says of a copy and an EQ is about the words alone: they are all there, in the wrong voice."""
+    listener = KindListener.load()
+    kept = {
+        name: np.mean([alike_in(listener, song, wav) for song, wav in zip(songs, wavs, strict=True)])
+        for name, wavs in results.items()
+    }
+    wrong = np.mean([alike_in(listener, song, other.target) for song, other in zip(songs, songs[::-1], strict=True)])
+    assert kept["copy of the source"] == 1
+    assert kept["global EQ"] > 0.8
+    order = ("the reference itself", "reference through the vocoder", "nearest neighbour + warp")
+    judged = [rows[name].phones for name in order]
+    heard = [kept[name] for name in order]
+    assert judged == sorted(judged, reverse=True)
+    assert heard == sorted(heard, reverse=True)
+    assert kept["nearest neighbour + warp"] > wrong + 0.3
+    assert min(heard[0], kept[ORACLE]) > 0.6
+
+
+def alike_in(listener: KindListener, song: Song, wav: np.ndarray) -> float:
+    mel = mel_of(song.source)
+    return consistency.compare(listener, mel, mel_of(wav), mel).phones
 
 
 def test_a_table_has_a_line_a_system(rows: dict[str, Row]) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from svc.pipeline.judging.jury import distance_db
 from svc.pipeline.judging.tellers import purity, told
 from svc.pipeline.singers import draw_score, draw_voice, sing
 from svc.stages.errors import UserError
@@ -107,17 +106,6 @@ def test_kinds_by_name() -> None:
     assert of_kind(settings, "linear-128") == dataclasses.replace(settings, units="linear", unit_dim=128)
     with pytest.raises(ValueError, match="'plenty' is no width and no kind"):
         of_kind(settings, "plenty")
-
-
-def test_a_distance_in_decibels() -> None:
-    """A tilt of one cosine of the spectrum, 3 dB high, is 3 / sqrt(2) dB off; loudness is not looked at."""
-    bins = (np.arange(128) + 0.5) * np.pi / 128
-    mel = np.random.default_rng(0).normal(size=(20, 128))
-    other = mel + 3 * np.log(10) / 20 * np.cos(2 * bins) + 5.0
-    assert distance_db(mel, other, np.ones(20, bool)) == pytest.approx(3 / np.sqrt(2), rel=1e-4)
-    judged = np.arange(20) < 10
-    other[10:] += np.cos(bins)
-    assert distance_db(mel, other, judged) == pytest.approx(3 / np.sqrt(2), rel=1e-4)
 
 
 def test_what_is_in_a_feature_is_told_and_what_is_not_is_not() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from svc.pipeline.griffin_lim import griffin_lim
-from svc.pipeline.judging.jury import Jury, cepstrum
+from svc.pipeline.judging.jury import Jury
 from svc.pipeline.mel import log_mel
 from svc.pipeline.pitch.pitch import PitchSettings
 from svc.pipeline.singers.plain import VOICES, practice, sing
@@ -59,14 +59,6 @@ def test_griffin_lim_keeps_time(phrase: tuple[np.ndarray, np.ndarray]) -> None:
     lags = {lag: np.corrcoef(curves[0][5:-5], np.roll(curves[1], lag)[5:-5])[0, 1] for lag in range(-3, 4)}
     assert max(lags, key=lags.__getitem__) == 0
     assert lags[0] > 0.95
-
-
-def test_cepstrum_is_a_cosine_transform() -> None:
-    from scipy.fft import dct
-
-    mel = np.random.default_rng(0).normal(size=(7, 128))
-    truth = dct(mel, type=2, norm="ortho", axis=1)[:, 1:25]
-    np.testing.assert_allclose(cepstrum(torch.from_numpy(mel)).numpy(), truth, atol=1e-9)
 
 
 def test_judges_learn_to_tell_sounds_and_voices() -> None:
