@@ -49,6 +49,7 @@ from svc.pipeline.pitch import pitch
 from svc.pipeline.pitch.pitch import PitchSettings
 from svc.pipeline.singers.plain import VOICES, Note, sing
 from svc.pipeline.vocoder import nsf_hifigan, source_filter
+from svc.pipeline.vocoder.plain import Plain
 from svc.pipeline.vocoder.vocoder import Vocoder
 from svc.pipeline.vocoder.world import World
 from svc.stages.devices import pick_precision
@@ -172,6 +173,7 @@ def parts(seconds: float) -> dict[str, Callable[[], Any]]:
     made["NSF-HiFiGAN, fp32 (peers)"] = lambda: peers_nsf(generator, mel_in, sines)
     vocoders: dict[str, Vocoder] = {
         "NSF-HiFiGAN, as we run it": nsf_hifigan.NsfHifiGan(copy.deepcopy(generator), {}, bf16=wide),
+        "plain": Plain(),
         "WORLD": World(),
     }
     for preset in ("tiny", "base"):
@@ -237,6 +239,7 @@ def totals(costs: dict[str, float]) -> dict[str, float]:
         for vocoder, cost in (
             ("NSF-HiFiGAN", costs["NSF-HiFiGAN, as we run it"]),
             ("own vocoder", own),
+            ("plain", costs["plain"]),
             ("WORLD", costs["WORLD"]),
         ):
             rates[f"svc {preset} + {vocoder}"] = drawn + cost
