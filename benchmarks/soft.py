@@ -3,14 +3,14 @@
     python benchmarks/soft.py demo/run OUT --on corpus,wide --rates 2e-5,1e-4 --steps 0,150,300 [--convert 0,300]
 
 RUN is one that `svc demo` left: its units, of a frozen encoder, are the beginning. They are 0 steps; from there encoder
-and soft layer are trained together, as in bshall/hubert's train.py: cross-entropy of the codes of hidden frames, one
-AdamW for everything, constant rate. The codes are those that the frozen soft layer learnt. `corpus` is what RUN was
-trained on, two voices; `wide` 64 other drawn singers, on which a frozen soft layer is trained by `svc train` first.
+and soft layer are trained together, as in bshall/hubert's train.py: cross-entropy of the codes of hidden frames (with
+--hide 0, of all), one AdamW for everything, constant rate. The codes are those that the frozen soft layer learnt.
+`corpus` is what RUN was trained on, two voices; `wide` is 64 other singers, whose frozen soft layer `svc train` makes.
 
-The first table is what a linear probe finds in the units, and in the layer that they are made of, of singers whom nobody
-was trained on (data/probe_mini.py). The second is that of benchmarks/conversion.py, for the steps named by --convert: a
-store is extracted with that encoder and an acoustic model trained on it with RUN's settings, then scored with
-retrieval and without. What is in OUT already is used again.
+The first table is what linear probes find in the units, and in the layer that they are made of, of singers on whom
+nothing was trained (data/probe_mini.py). The second is that of benchmarks/conversion.py, for the steps named by
+--convert: a store is extracted with that encoder and an acoustic model trained on it with RUN's settings, then scored
+with retrieval and without. What is in OUT already is used again.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from units import Told
 
 WIDE_SEED, WIDE = 10_000, 64  # singers of 8 s each, drawn from seeds that nobody else uses
 BATCH, CROP = 4, 3 * CONTENT_RATE  # crops a step, samples of each
-HIDDEN_SHARE, SPAN = 0.8, 10  # of frames, in spans of 10 that may overlap: 55 % in the end
+SPAN = 10  # frames hidden together; spans may overlap, so that a share of 0.8 hides 55 % in the end
 
 Lesson = tuple[NDArray[np.float32], Tensor]  # sound (T,) at 16 kHz, codes int64 (T // 320,)
 
@@ -90,7 +90,7 @@ def lessons(run: Run) -> tuple[list[Lesson], list[Lesson]]:
     return [lesson(clip) for clip in corpus.train], [lesson(clip) for clip in corpus.held_out]
 
 
-def fine_tune(run: Run, rate: float, steps: int, seed: int) -> Iterator[tuple[int, Any, SoftProjection]]:
+def fine_tune(run: Run, rate: float, steps: int, hide: float, seed: int) -> Iterator[tuple[int, Any, SoftProjection]]:
     """Train a run's encoder and soft layer together; after each step its number and both."""
     torch.manual_seed(seed)
     encoder = load_encoder(run.facts["encoder_origin"])
@@ -100,25 +100,30 @@ def fine_tune(run: Run, rate: float, steps: int, seed: int) -> Iterator[tuple[in
     optimizer = torch.optim.AdamW(weights, rate, (0.9, 0.98), 1e-6, 1e-2)
     for step in range(1, steps + 1):
         generator = np.random.default_rng([seed, step])
-        crops = [crop(*clips[i], generator) for i in generator.integers(len(clips), size=BATCH)]
+        crops = [crop(clips[i], generator) for i in generator.integers(len(clips), size=BATCH)]
         wavs, codes = (torch.stack(part) for part in zip(*crops, strict=True))
         if encoder.normalize:
             wavs = (wavs - wavs.mean(1, keepdim=True)) / (wavs.std(1, keepdim=True) + 1e-5)
-        mask = np.stack([hidden_spans(codes.shape[1], HIDDEN_SHARE, SPAN, generator) for _ in crops])
-        hidden = torch.from_numpy(mask)
+        spans = [
+            hidden_spans(codes.shape[1], hide, SPAN, generator) if hide else np.zeros(codes.shape[1], bool)
+            for _ in crops
+        ]
+        hidden = torch.from_numpy(np.stack(spans))
         with torch.autocast("cpu", torch.bfloat16):
             states = model(F.pad(wavs, (CONTENT_PAD, CONTENT_PAD)), mask_time_indices=hidden).last_hidden_state
-        loss = soft_loss(projection, states.float()[hidden], codes[hidden])
+        told = hidden if hide else ~hidden
+        loss = soft_loss(projection, states.float()[told], codes[told])
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 10.0)
         optimizer.step()
         if step % 25 == 0:
-            print(f"  step {step}, loss of hidden frames {loss.item():.3f}", flush=True)
+            print(f"  step {step}, loss {loss.item():.3f}", flush=True)
         yield step, model, projection
 
 
-def crop(sound: NDArray[np.float32], codes: Tensor, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+def crop(lesson: Lesson, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+    sound, codes = lesson
     start = int(generator.integers((len(sound) - CROP) // CONTENT_HOP + 1))
     wav = torch.from_numpy(sound[start * CONTENT_HOP :][:CROP])
     return wav, codes[start : start + CROP // CONTENT_HOP]
@@ -160,13 +165,13 @@ class System:
         checkpoint.save(self.folder / "soft.safetensors", checkpoint.prefixed("projection", projection), {})
 
 
-def make(systems: Sequence[System], rate: float, seed: int) -> None:
+def make(systems: Sequence[System], rate: float, hide: float, seed: int) -> None:
     """Fine-tune once, to the most steps of any of them."""
     by_steps = {system.steps: system for system in systems}
     if all((system.folder / "soft.safetensors").exists() for system in systems):
         return
     normalize = bool(systems[0].start.facts["encoder"]["normalize"])
-    for step, model, projection in fine_tune(systems[0].start, rate, max(by_steps), seed):
+    for step, model, projection in fine_tune(systems[0].start, rate, max(by_steps), hide, seed):
         if step in by_steps:
             by_steps[step].save(model, projection, normalize)
 
@@ -231,15 +236,19 @@ def kept(path: Path, measure: Callable[[], Any]) -> Any:
 def systems_of(run: Run, asked: argparse.Namespace) -> list[System]:
     """All that are asked for, made if need be."""
     counts = [int(steps) for steps in asked.steps.split(",")]
+    how, tag = ("", "") if asked.hide else (", nothing hidden", "-seen")
     systems: list[System] = []
     for on in asked.on.split(","):
         start = run if on == "corpus" else wide_run(asked.out, run)
         if 0 in counts:
             systems.append(System(f"{on}, frozen", start, asked.out / f"{on}-frozen", 0))
         for rate in asked.rates.split(","):
-            names = [(f"{on}, {rate}, {n} steps", asked.out / f"{on}-{rate}-{n}", n) for n in counts if n]
-            tuned = [System(name, start, folder, n) for name, folder, n in names]
-            make(tuned, float(rate), asked.seed)
+            tuned = [
+                System(f"{on}, {rate}, {steps} steps{how}", start, asked.out / f"{on}-{rate}-{steps}{tag}", steps)
+                for steps in counts
+                if steps
+            ]
+            make(tuned, float(rate), asked.hide, asked.seed)
             systems += tuned
     return systems
 
@@ -251,6 +260,7 @@ def main() -> None:
     parser.add_argument("--on", default="corpus,wide", help="what to learn from")
     parser.add_argument("--rates", default="2e-5,1e-4", help="of the fine-tuning; the original's is 2e-5")
     parser.add_argument("--steps", default="0,150,300", help="of the fine-tuning; 0 is frozen")
+    parser.add_argument("--hide", type=float, default=0.8, help="share of frames hidden, before spans overlap")
     parser.add_argument("--convert", default="", metavar="STEPS", help="which of --steps are to sing, too")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
