@@ -2,10 +2,12 @@
 
     python benchmarks/conversion.py demo/run --render steps=2,5,20 --render retrieve=0,0.5,1
     python benchmarks/conversion.py demo/run --train units=soft,hidden --train objective=flow,ddpm --steps 600
+    python benchmarks/conversion.py demo/run --render retrieve=0,0.5,1 --language en
 
 RUN is one that `svc demo` left, with its singers.json and store. Settings of RenderSettings are tried on it; for those
 of TrainSettings a run each is trained anew beside it, from its store and its other settings. One is varied at a
-time. The table is that of docs/quality.md; a model's own loss would choose otherwise.
+time. The table is that of docs/quality.md; a model's own loss would choose otherwise. With --language the songs made up
+are sung, and judged, in another language than the corpus.
 """
 
 from __future__ import annotations
@@ -63,13 +65,18 @@ def main() -> None:
     parser.add_argument("--train", action="append", default=[], metavar="NAME=A,B")
     parser.add_argument("--steps", type=int, help="of each training  [default: the run's]")
     parser.add_argument("--songs", type=int, help="how many of them  [default: all]")
+    parser.add_argument("--language", choices=["en", "ko", "ja"], help="of the songs  [default: the corpus's]")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     described = singers_of(asked.run)
     if described is None:
         parser.error(f"{asked.run} has no singers.json beside it; svc demo makes one")
-    truth = Truth(Singers.open(described))
-    songs = [truth.song(name) for name in truth.singers.songs[: asked.songs]]
+    singers = Singers.open(described)
+    if asked.language:
+        made_up = tuple(name for name in singers.songs if name.startswith("drawn"))
+        singers = dataclasses.replace(singers, language=asked.language, songs=made_up)
+    truth = Truth(singers)
+    songs = [truth.song(name) for name in singers.songs[: asked.songs]]
     rows: dict[str, Row] = {}
     for name, choices in (values(text, RenderSettings) for text in asked.render):
         for value in choices:
