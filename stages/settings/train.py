@@ -52,7 +52,7 @@ class TrainSettings:
     dilation_cycle: int = 4
     decoder_layers: int = 4
     decoder_channels: int = 192
-    depth: float = 0.15
+    depth: float = 0.1
     steps: int = 1_200
     batch: int = 8
     crop_seconds: float = 1.5
