@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -49,11 +48,5 @@ class Board:
         if self._writer is not None:
             picture = (mel.T[::-1] - mel.min()) / max(1e-6, float(np.ptp(mel)))
             self._writer.add_image(name, picture, step, dataformats="HW")
-            wav = _voice()(mel, f0)
+            wav = Plain()(mel, f0)
             self._writer.add_audio(name, wav / max(1e-6, float(np.abs(wav).max())), step, MEL_RATE)
-
-
-@lru_cache(maxsize=1)
-def _voice() -> Plain:
-    """One for all songs: it takes seconds to calibrate."""
-    return Plain()
