@@ -260,9 +260,11 @@ def main() -> None:
     parser.add_argument("--on", default="corpus,wide", help="what to learn from")
     parser.add_argument("--rates", default="2e-5,1e-4", help="of the fine-tuning; the original's is 2e-5")
     parser.add_argument("--steps", default="0,150,300", help="of the fine-tuning; 0 is frozen")
-    parser.add_argument("--hide", type=float, default=0.8, help="share of frames hidden, before spans overlap")
+    parser.add_argument(
+        "--hide", type=float, default=0.8, choices=[0.8, 0.0], help="share of frames hidden, before spans overlap"
+    )
     parser.add_argument("--convert", default="", metavar="STEPS", help="which of --steps are to sing, too")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="another one wants another OUT")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     described = singers_of(asked.run)
