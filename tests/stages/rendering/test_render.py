@@ -338,7 +338,7 @@ def test_units_are_taken_from_the_targets_store(run: Path, song: Path, tmp_path:
 def test_k_step_starts_nearer_to_the_first_guess_and_no_farther_than_trained(
     run: Path, song: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match="up to 150 noise steps, not 400"):
+    with pytest.raises(UserError, match="up to 100 noise steps, not 400"):
         Singer(Run.open(run), RenderSettings(k_step=400))
     for name, k_step in (("a", 150), ("b", None), ("c", 50)):
         render_with(run, song, tmp_path / f"{name}.wav", k_step=k_step)
