@@ -43,6 +43,11 @@ def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) ->
             )
         return load_own(own, device, bf16)
     path = Path(name).expanduser()
+    if not path.exists():
+        raise VocoderError(
+            f"there is no vocoder {name!r}: it is own (the run's), plain or world, or the path of another run, of its "
+            f"vocoder.safetensors, or of a folder as OpenVPI's NSF-HiFiGAN releases have it"
+        )
     if path.is_dir() and (path / VOCODER).exists():
         path = path / VOCODER
     if path.suffix == ".safetensors":

@@ -101,6 +101,8 @@ def test_the_runs_own_is_taken_if_there_is_one(trained: Path, store: Path, tmp_p
         assert load_vocoder(name, run, "cpu").name == name
     bare = Run.open(new_run(tmp_path / "bare", store))
     assert load_vocoder(None, bare, "cpu").name == "plain"
+    with pytest.raises(VocoderError, match=r"no vocoder 'wrold': it is own .* plain or world"):
+        load_vocoder("wrold", run, "cpu")
     with pytest.raises(VocoderError, match=r"no vocoder of its own yet(.|\n)*--only vocoder"):
         load_vocoder("own", bare, "cpu")
 
