@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ..frames import MEL_HOP, MEL_RATE
 from ..pitch.pitch import continuous
 from .excitation import at_frame_starts, noise, phase_at_starts
-from .vocoder import Frames, stream_with_context, whole
+from .vocoder import Frames, Vocoder, stream_with_context
 
 SLOPE, LAST_SLOPE = 0.1, 0.01  # of the leaky rectifiers
 OVERTONES = 8
@@ -171,7 +171,7 @@ def _turned(begins: Any, rises: Any, n: Any, samples: int) -> Any:
     return begins * n + 0.5 * rises * n * (n - 1) / samples
 
 
-class NsfHifiGan:
+class NsfHifiGan(Vocoder):
     """A generator, made ready to sing by `nsf_hifigan_files.load`."""
 
     def __init__(self, generator: Generator, facts: dict[str, Any], device: str = "cpu", bf16: bool = False):
@@ -181,9 +181,6 @@ class NsfHifiGan:
         self.device, self.bf16 = device, bf16
         self.name = "pc-nsf-hifigan" if generator.shape.mini else "nsf-hifigan"
         self.facts = {**facts, "precision": "bf16" if bf16 else "fp32"}
-
-    def __call__(self, mel: Frames, f0: Frames) -> Frames:
-        return whole(self.stream([mel], f0))
 
     def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
         excite = self._mini(f0) if self.generator.shape.mini else self._sines(f0)

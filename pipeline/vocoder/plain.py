@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from .. import mel as mels
 from .excitation import Excitation
 from .levels import Levels, breath
 from .shaping import BINS, N_FFT, PER_FRAME, sound, spectra, spread
-from .vocoder import Frames, stream_with_context, whole
+from .vocoder import Frames, Vocoder, stream_with_context
 
 MENDS = 2
 MOST_MENDED = 1.5  # nepers in all
@@ -32,7 +31,7 @@ CONTEXT = 5 * (MENDS + 1)  # mel frames either side that a frame's sound depends
 Gains = NDArray[np.float64]
 
 
-class Plain:
+class Plain(Vocoder):
     """Sings mel and f0 with pulses and noise.
 
     `mends` says how often the sound is heard and put right. A mel whose harmonics are not f0's, such as one put
@@ -44,14 +43,6 @@ class Plain:
     def __init__(self, mends: int = MENDS):
         self.mends = mends
         self.window = torch.hann_window(N_FFT)
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Nothing decides its sound but its version."""
-        return {}
-
-    def __call__(self, mel: Frames, f0: Frames) -> Frames:
-        return whole(self.stream([mel], f0))
 
     def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
         excite = Excitation(f0)
@@ -70,24 +61,28 @@ class Plain:
         """The gains that pulses and noise of power 1 want (pipeline.vocoder.levels)."""
         return _levels()(mel, f0)
 
-    def _sung(self, wanted: Gains, f0: Frames, source: tuple[Frames, Frames]) -> Frames:
-        shaped = [spectra(torch.from_numpy(np.ascontiguousarray(part))[None], self.window) for part in source]
+    def _sung(self, wanted: Gains, f0: Frames, excitation: tuple[Frames, Frames]) -> Frames:
+        source = self._source(f0, *excitation)
         level = wanted
-        wav = self._shape(level, f0, shaped)
+        wav = self._shaped(level, source)
         for _ in range(self.mends if len(f0) > 1 else 0):  # one frame is too short to be heard
             heard = self.levels(mels.log_mel(torch.from_numpy(wav)).numpy(), f0)
             level = np.clip(level + wanted - heard, wanted - MOST_MENDED, wanted + MOST_MENDED)
-            wav = self._shape(level, f0, shaped)
+            wav = self._shaped(level, source)
         return wav
 
-    def _shape(self, level: Gains, f0: Frames, source: list[Tensor]) -> Frames:
-        """The spectra of pulses and noise, each (1, bins, 2 M), under the envelope."""
-        gain = np.exp(_between(level[:, :: mels.N_FFT // N_FFT]))
-        voiced, hiss = np.repeat(f0 > 0, PER_FRAME)[:, None], breath(BINS)
-        shares = (np.where(voiced, np.sqrt(1 - hiss**2), 0.0), np.where(voiced, hiss, 1.0))
-        loud, soft = (torch.from_numpy((gain * share).T.astype(np.float32)) for share in shares)
-        loud = loud * torch.polar(torch.ones(BINS), spread())[:, None]
-        return sound(loud * source[0] + soft * source[1], self.window)[0].numpy()
+    def _source(self, f0: Frames, pulses: Frames, hiss: Frames) -> Tensor:
+        """Spectra of what is shaped: pulses, spread, with a breath of noise, or noise alone; complex (1, bins, 2 M)."""
+        tone, noise = (spectra(torch.from_numpy(part)[None], self.window) for part in (pulses, hiss))
+        voiced = torch.from_numpy(np.repeat(f0 > 0, PER_FRAME))
+        share = torch.from_numpy(breath(BINS)).float()[:, None]
+        tone = tone * torch.polar((1 - share.square()).sqrt(), spread()[:, None])
+        return torch.where(voiced, tone + share * noise, noise)
+
+    def _shaped(self, level: Gains, source: Tensor) -> Frames:
+        """The source under the envelope, as sound (512 M,)."""
+        gain = np.exp(_between(level[:, :: mels.N_FFT // N_FFT])).T.astype(np.float32)
+        return sound(torch.from_numpy(gain) * source, self.window)[0].numpy()
 
 
 @cache

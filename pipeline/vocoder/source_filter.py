@@ -25,7 +25,7 @@ from .. import mel as mels
 from ..frames import MEL_RATE
 from .excitation import Excitation
 from .shaping import BINS, N_FFT, PER_FRAME, sound, spectra, spread
-from .vocoder import Frames, stream_with_context, whole
+from .vocoder import Frames, Vocoder, stream_with_context
 
 PITCH_FEATURES = 8  # sines and cosines each, of log2 f0
 LOUDEST = 4.0  # ln of the most that a filter may amplify; the source has power 1
@@ -154,7 +154,7 @@ def _bins_of_mel() -> tuple[Tensor, Tensor]:
     return torch.from_numpy(matrix).float(), torch.from_numpy(offset).float()
 
 
-class SourceFilter:
+class SourceFilter(Vocoder):
     """A trained network, ready to sing."""
 
     name = "own"
@@ -164,9 +164,6 @@ class SourceFilter:
         self.network.filters.bf16 = bf16
         self.device = device
         self.facts = {**facts, **asdict(network.filters.shape), "precision": "bf16" if bf16 else "fp32"}
-
-    def __call__(self, mel: Frames, f0: Frames) -> Frames:
-        return whole(self.stream([mel], f0))
 
     def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
         excite = Excitation(f0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,32 +19,25 @@ class VocoderError(ValueError):
     """A vocoder cannot be loaded, or does not fit. The message says what to do."""
 
 
-class Vocoder(Protocol):
+class Vocoder(ABC):
     """Sings ln mel (M, 128) and f0 in Hz (M,), 0 = unvoiced, at the mel's centres, as float32 (M * 512,) at 44.1 kHz.
 
     The same input gives the same bytes. `name` and `facts` go into what is written beside a result.
     """
 
     name: str
+    facts: Mapping[str, Any] = MappingProxyType({})  # of one without weights nothing decides its sound but its version
 
-    @property
-    def facts(self) -> dict[str, Any]: ...
-
+    @abstractmethod
     def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
         """Sing a region whose mel comes piece by piece and whose f0 is known: wav pieces, in order, without gaps.
 
         Memory is bounded however long the region lasts. How the mel is divided changes nothing that can be heard.
         """
-        ...
 
     def __call__(self, mel: Frames, f0: Frames) -> Frames:
         """The whole region at once."""
-        ...
-
-
-def whole(pieces: Iterable[Frames]) -> Frames:
-    """What `stream` gives, in one piece."""
-    return np.concatenate([np.zeros(0, np.float32), *pieces])
+        return np.concatenate([np.zeros(0, np.float32), *self.stream([mel], f0)])
 
 
 class Mels:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from ..frames import MEL_HOP, MEL_RATE
 from ..mel import N_FFT, log_mel
 from ..quiet_pyworld import pyworld
 from .levels import Levels, breath
-from .vocoder import Frames, Mels, whole
+from .vocoder import Frames, Mels, Vocoder
 
 PERIOD_MS = 1000.0 * MEL_HOP / MEL_RATE
 LOWEST_HZ, HIGHEST_HZ = 40.0, 2000.0  # f0 that WORLD is asked to sing
@@ -34,18 +33,10 @@ STEADY = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16  # over the frames of a voiced
 BINS = N_FFT // 2 + 1
 
 
-class World:
+class World(Vocoder):
     """Sings mel and f0 with WORLD's pulses and noise."""
 
     name = "world"
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Nothing decides its sound but its version."""
-        return {}
-
-    def __call__(self, mel: Frames, f0: Frames) -> Frames:
-        return whole(self.stream([mel], f0))
 
     def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
         """Long input is sung in pieces that meet where nothing is voiced, so that no pulse is lost.
@@ -97,13 +88,7 @@ class World:
 @cache
 def _levels() -> Levels:
     """Measured once a process, on WORLD itself."""
-
-    def flat(f0: Frames) -> Frames:
-        noise = np.where(f0[:, None] > 0, breath(BINS), 1.0)
-        wav = pyworld.synthesize(f0.astype(np.float64), np.ones_like(noise), noise, MEL_RATE, PERIOD_MS)
-        return np.resize(wav, len(f0) * MEL_HOP).astype(np.float32)
-
-    return Levels(flat)
+    return Levels(lambda f0: World()._synthesised(np.zeros((len(f0), BINS)), f0[:, None] > 0, _pitch(f0)))
 
 
 def _pitch(f0: Frames) -> NDArray[np.float64]:
