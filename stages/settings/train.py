@@ -28,7 +28,7 @@ class TrainSettings:
         depth: how far into noise it goes; less than 1 starts from the auxiliary decoder's guess.
         steps: optimizer steps of the acoustic model.
         batch: crops a step, of `crop_seconds` each, over all processes.
-        learning_rate: AdamW's, after `warmup` steps.
+        learning_rate: AdamW's, after `warmup` steps, or a tenth of all if those are fewer.
         schedule: what becomes of it: `cosine` falls to a fiftieth at the last step, `step` halves it every
             `halve_every` steps, `constant` keeps it.
         ema: decay of the averaged weights that sing.

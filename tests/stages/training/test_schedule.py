@@ -30,3 +30,9 @@ def test_step_halves_every_so_often() -> None:
 def test_constant_stays() -> None:
     settings = dataclasses.replace(SETTINGS, schedule="constant")
     assert {learning_rate(settings, step) for step in (10, 50, 1_000)} == {1e-3}
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "step", "constant"])
+def test_a_short_run_warms_up_in_a_tenth(schedule: str) -> None:
+    settings = dataclasses.replace(SETTINGS, schedule=schedule, warmup=1_000, steps=50)
+    assert [learning_rate(settings, step) for step in (0, 4)] == pytest.approx([2e-4, 1e-3])
