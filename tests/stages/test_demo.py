@@ -21,7 +21,7 @@ def test_the_demo_runs_whole_and_uses_again_what_is_there(tmp_path: Path, monkey
     assert (out / "song.bass.png").exists()
     page = (out / "run" / "evaluation" / "evaluation.html").read_text("utf-8")
     assert page.count("<audio") == 7
-    assert "http" not in page
+    assert "://" not in page
     facts = json.loads((out / "run" / "evaluation" / "evaluation.json").read_text("utf-8"))
     assert facts["rows"]["copy of the source"]["cr"] == 0
     assert not facts["gates"]["G1"]["passed"]  # after five steps

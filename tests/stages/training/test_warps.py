@@ -124,7 +124,7 @@ def test_a_warp_undone_is_one_and_a_copy_of_what_was_put_in_is_zero(
 def test_a_run_logs_it_and_keeps_to_the_columns_that_it_began_with(
     tmp_path: Path, warped: Path, store: Path, corpus: Path, train_settings
 ) -> None:
-    settings = dataclasses.replace(train_settings, steps=4, validate_every=2, unit_steps=10)
+    settings = dataclasses.replace(train_settings, steps=4, validate_every=2, unit_steps=10, schedule="constant")
     train([warped], tmp_path / "r", settings)
     for line in map(json.loads, (tmp_path / "r" / "log.jsonl").read_text().splitlines()):
         shares = [line[name] for name in ("words", "voice", "in_tune", "lively")]
