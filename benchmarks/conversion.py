@@ -3,11 +3,13 @@
     python benchmarks/conversion.py demo/run --render steps=2,5,20 --render retrieve=0,0.5,1
     python benchmarks/conversion.py demo/run --train units=soft,hidden --train objective=flow,ddpm --steps 600
     python benchmarks/conversion.py demo/run --render retrieve=0,0.5,1 --language en
+    python benchmarks/conversion.py demo/run --render retrieve=0,1 --own
 
 RUN is one that `svc demo` left, with its singers.json and store. Settings of RenderSettings are tried on it; for those
 of TrainSettings a run each is trained anew beside it, from its store and its other settings. One is varied at a
 time. The table is that of docs/quality.md; a model's own loss would choose otherwise. With --language the songs made up
-are sung, and judged, in another language than the corpus.
+are sung, and judged, in another language than the corpus. With --own the target's singing of the songs
+is sung again: what encoder, model and vocoder keep where nothing is to be converted.
 """
 
 from __future__ import annotations
@@ -45,14 +47,14 @@ def _read(value: str, kind: type) -> Any:
         return None
 
 
-def score(run: Path, truth: Truth, songs: list[Song], **settings: Any) -> Row:
-    """A run's row with those render settings."""
+def score(run: Path, truth: Truth, songs: list[Song], own: bool = False, **settings: Any) -> Row:
+    """A run's row with those render settings; `own`: of the target's songs, sung by the target again."""
     singer = Singer(Run.open(run), RenderSettings(speaker=truth.target.name, **settings))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for song in songs:
             path = Path(folder) / f"{song.name}.wav"
-            audio.write(path, song.source)
+            audio.write(path, song.target if own else song.source)
             found = audio.scan(singer.render(path, path.with_suffix(".sung.wav")).wav)
             rows.append(truth.judge(audio.read(found, 0, found.frames), song))
     return Row.mean(rows)
@@ -66,6 +68,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of each training  [default: the run's]")
     parser.add_argument("--songs", type=int, help="how many of them  [default: all]")
     parser.add_argument("--language", choices=["en", "ko", "ja"], help="of the songs  [default: the corpus's]")
+    parser.add_argument("--own", action="store_true", help="sing the target's own singing of the songs")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     described = singers_of(asked.run)
@@ -80,7 +83,7 @@ def main() -> None:
     rows: dict[str, Row] = {}
     for name, choices in (values(text, RenderSettings) for text in asked.render):
         for value in choices:
-            rows[f"{name} {value}"] = score(asked.run, truth, songs, **{name: value})
+            rows[f"{name} {value}"] = score(asked.run, truth, songs, asked.own, **{name: value})
             print(table({f"{name} {value}": rows[f"{name} {value}"]}).splitlines()[-1], flush=True)
     facts = Run.open(asked.run).facts
     base = TrainSettings(**facts["settings"])
@@ -89,7 +92,7 @@ def main() -> None:
         for value in choices:
             out = asked.run.parent / f"{asked.run.name}-{name}-{value}"
             train(facts["stores"], out, dataclasses.replace(base, **{name: value}))
-            rows[f"{name} {value}"] = score(out, truth, songs)
+            rows[f"{name} {value}"] = score(out, truth, songs, asked.own)
             print(table({f"{name} {value}": rows[f"{name} {value}"]}).splitlines()[-1], flush=True)
     print("\n" + table(rows))
 
