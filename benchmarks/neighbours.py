@@ -22,8 +22,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from svc.pipeline import frames
 from svc.pipeline.encoder.content import Content
+from svc.pipeline.judging.sound import Samples, Sound
 from svc.pipeline.projection import SoftProjection
-from svc.stages.evaluation.quality import Samples, Truth, mel_of
+from svc.stages.evaluation.quality import Truth
 from svc.stages.parallel import Singers, singers_of
 from svc.stages.run import Run
 from torch import Tensor
@@ -54,7 +55,7 @@ class Library:
     def __init__(self, content: Content, recordings: list[Samples]):
         self.content = content
         self.states = [self.listen(wav) for wav in recordings]
-        mels = [mel_of(wav) for wav in recordings]
+        mels = [Sound(wav).mel for wav in recordings]
         pairs = zip(self.states, mels, strict=True)
         self.mels = np.concatenate([mel[_mel_frames(len(states[0]), len(mel))] for states, mel in pairs])
 
@@ -118,7 +119,7 @@ def main() -> None:
                 }
                 cells.append(" / ".join(f"{share:.3f}" for share in told.values()))
             print(f"| {name} | {' | '.join(cells)} |", flush=True)
-    rows = {who: [(mel_of(getattr(song, who)), song) for song in songs] for who in heard}
+    rows = {who: [(Sound(getattr(song, who)).mel, song) for song in songs] for who in heard}
     for who, pairs in rows.items():
         share = np.mean([truth.phones.accuracy(mel, song.score.mel_labels()) for mel, song in pairs])
         print(f"| *{who} as recorded* | {share:.3f} |")

@@ -25,7 +25,7 @@ from ..pipeline import audio
 from ..pipeline.frames import MEL_RATE, resampled_length
 from ..pipeline.judging.cepstra import loud
 from ..pipeline.judging.consistency import COEFFICIENTS, FILE, KindListener, alike, by_chance, hear, kinds_of
-from ..pipeline.mel import log_mel
+from ..pipeline.judging.sound import Sound
 from .make_mini import FIRST_PROBE_SEED, drawn
 from .probe_mini import aligned, normed
 
@@ -40,15 +40,11 @@ Frames = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
 
-def mel_of(wav: Frames) -> Frames:
-    return np.asarray(log_mel(torch.from_numpy(wav)).numpy())
-
-
 def lessons(first: int, count: int) -> Iterator[tuple[Frames, Labels]]:
     """Log mels (M, 128) of drawn singers and the kinds of their frames (M,)."""
     for seed in range(first, first + count):
         wav, score = drawn(seed, SECONDS)
-        yield mel_of(wav), kinds_of(score.mel_labels())
+        yield Sound(wav).mel, kinds_of(score.mel_labels())
 
 
 def teach(clips: Sequence[tuple[Frames, Labels]], seed: int) -> KindListener:
@@ -91,7 +87,7 @@ def read(path: Path) -> Frames:
     """The log mel of a recording."""
     found = audio.scan(path)
     length = resampled_length(found.samples, found.sample_rate, MEL_RATE)
-    return mel_of(audio.resample(audio.read(found, 0, found.frames), found.sample_rate, MEL_RATE, length))
+    return Sound(audio.resample(audio.read(found, 0, found.frames), found.sample_rate, MEL_RATE, length)).mel
 
 
 def main() -> None:

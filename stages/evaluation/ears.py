@@ -8,23 +8,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...pipeline import audio
 from ...pipeline.audio import AudioError
 from ...pipeline.frames import MEL_HOP, MEL_RATE
+from ...pipeline.judging.sound import Samples, Sound
 from ...pipeline.judging.speaker_encoder import SpeakerEncoder
 from ...pipeline.judging.transcriber import Transcriber, character_errors
 from ...pipeline.slicing import SliceSettings, slice_at_silence
 from ...store import Clip
 from ..errors import UserError
-from .quality import level
 
 SHORTEST = 1.0  # seconds of a phrase that a voice is told by
 KNOWN = 20  # of the target's utterances that its voice is known by, at most
-
-Samples = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -114,7 +109,7 @@ class Ears:
 
     def __call__(self, song: Path, source: Samples, result: Samples) -> Heard:
         """Of a result (T,) beside its song (T,), both at 44.1 kHz, cut at the song's silences."""
-        spans = slice_at_silence(level(source), SliceSettings())
+        spans = slice_at_silence(Sound(source).loudness, SliceSettings())
         sung, heard = (
             [wav[s.start * MEL_HOP : s.end * MEL_HOP] for s in spans if s.start * MEL_HOP < len(wav)]
             for wav in (source, result)

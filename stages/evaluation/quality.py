@@ -7,20 +7,14 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from ...pipeline.judging import metrics
 from ...pipeline.judging.baselines import NearestFrames, TrueFrames, equalised
 from ...pipeline.judging.listeners import PhoneListener, SpeakerListener
-from ...pipeline.mel import log_mel, loudness
-from ...pipeline.pitch import pitch
-from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.judging.sound import Samples, Sound
 from ...pipeline.singers import Score, sing
 from ...pipeline.vocoder.plain import Plain
 from ..parallel import Singers
-
-Samples = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -79,7 +73,7 @@ class Truth:
         self.singers = singers
         self.source, self.target = singers.voices
         sung = {voice.name: singers.corpus(voice) for voice in singers.voices}
-        self.mels = {name: [mel_of(wav) for wav, _ in pairs] for name, pairs in sung.items()}
+        self.mels = {name: [Sound(wav).mel for wav, _ in pairs] for name, pairs in sung.items()}
         labels = [score.mel_labels() for pairs in sung.values() for _, score in pairs]
         self.phones = PhoneListener([mel for mels in self.mels.values() for mel in mels], labels)
         self.speakers = SpeakerListener(self.mels)
@@ -95,16 +89,17 @@ class Truth:
         way = metrics.timbre(
             metrics.cepstra(metrics.envelopes(result, song.f0)), song.source_cepstra, song.target_cepstra, song.judged
         )
-        found = metrics.pitch(pitch.track(result, PitchSettings()), song.f0)
-        mel = mel_of(result)
-        shares = self.speakers.shares(mel)
+        sound = Sound(result)
+        shares = self.speakers.shares(sound.mel)
         return Row(
             **asdict(way),
             spk_source=shares[self.source.name],
             spk_target=shares[self.target.name],
-            phones=self.phones.accuracy(mel, song.score.mel_labels()),
-            **asdict(found),
-            loudness=metrics.loudness_correlation(level(result)[:count], level(song.target)[:count], song.judged),
+            phones=self.phones.accuracy(sound.mel, song.score.mel_labels()),
+            **asdict(metrics.pitch(sound.f0, song.f0)),
+            loudness=metrics.loudness_correlation(
+                sound.loudness[:count], Sound(song.target).loudness[:count], song.judged
+            ),
         )
 
     def trivial(self) -> dict[str, Callable[[Song], Samples]]:
@@ -114,9 +109,9 @@ class Truth:
         return {
             "copy of the source": lambda song: song.source,
             "global EQ": lambda song: equalised(song.source, mels[self.source.name], mels[self.target.name]),
-            "nearest neighbour + warp": lambda song: once(self._nearest(mel_of(song.source)), song.f0),
-            ORACLE: lambda song: self._told(mel_of(song.source), song.score),
-            "reference through the vocoder": lambda song: vocoder(mel_of(song.target), song.f0),
+            "nearest neighbour + warp": lambda song: once(self._nearest(Sound(song.source).mel), song.f0),
+            ORACLE: lambda song: self._told(Sound(song.source).mel, song.score),
+            "reference through the vocoder": lambda song: vocoder(Sound(song.target).mel, song.f0),
             "the reference itself": lambda song: song.target,
         }
 
@@ -140,16 +135,6 @@ class Song:
             metrics.cepstra(metrics.envelopes(wav, self.f0)) for wav in (source, target)
         )
         self.judged = metrics.audible(target, score.mel_frames)
-
-
-def mel_of(wav: Samples) -> Samples:
-    """Log mel (M, 128) of sound (T,)."""
-    return np.asarray(log_mel(torch.from_numpy(np.ascontiguousarray(wav, np.float32))).numpy())
-
-
-def level(wav: Samples) -> Samples:
-    """Loudness (M,) in dB of sound (T,)."""
-    return np.asarray(loudness(torch.from_numpy(np.ascontiguousarray(wav, np.float32))).numpy())
 
 
 def table(rows: dict[str, Row]) -> str:

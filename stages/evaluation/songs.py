@@ -20,8 +20,8 @@ from ...pipeline.judging import consistency, metrics
 from ...pipeline.judging.cepstra import loud, mel_cepstra
 from ...pipeline.judging.consistency import Consistency, KindListener
 from ...pipeline.judging.listeners import SpeakerListener
+from ...pipeline.judging.sound import Samples, Sound
 from ...pipeline.pitch import pitch
-from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.vocoder.vocoder import Vocoder
 from ...store import StoreError, open_store
 from ..devices import pick_device
@@ -32,9 +32,9 @@ from ..run import Run
 from ..settings import RenderSettings
 from ..training.dataset import Corpus, gather_corpus
 from .ears import Ears, Heard
-from .outcome import Evaluation, Samples, plain, safe, sung, where, write
+from .outcome import Evaluation, plain, safe, sung, where, write
 from .page import Section
-from .quality import level, mel_of, shown
+from .quality import shown
 
 TAUGHT = 60  # utterances of a speaker that the listener learns from, at most
 
@@ -121,8 +121,9 @@ def evaluate_songs(
         except AudioError as error:
             refused[song] = str(error)
             continue
-        heard = judge_own(source, result, keys[song.name], target, own)
-        kept = judge_phones(listener, source, result, singer.vocoder)
+        asked, got = Sound(source), Sound(result)
+        heard = judge_own(asked, got, keys[song.name], target, own)
+        kept = judge_phones(listener, asked, got, singer.vocoder)
         rows[song.name] = {**asdict(heard), **asdict(kept)}
         told[song.name] = ears(song, source, result)
         picture = (out / f"{name}.{safe(target)}.png").read_bytes()
@@ -159,21 +160,19 @@ def evaluate_songs(
     return Evaluation(out, [*lines, *where(out)], facts, refused)
 
 
-def judge_own(source: Samples, result: Samples, key: float, target: str, own: dict[str, list[Samples]]) -> Own:
-    """A result (T,) beside its song (T,), both at 44.1 kHz, and log mels (M, 128) of the run's speakers."""
-    settings = PitchSettings()
-    asked, sung = pitch.track(source, settings) * np.float32(2 ** (key / 12)), pitch.track(result, settings)
-    f0 = metrics.pitch(sung, asked)
-    count = min(len(asked), len(sung))
-    song_mel, mel = mel_of(source), mel_of(result)
+def judge_own(source: Sound, result: Sound, key: float, target: str, own: dict[str, list[Samples]]) -> Own:
+    """A result beside its song, and beside log mels (M, 128) of the run's speakers."""
+    f0 = metrics.pitch(result.f0, source.f0 * np.float32(2 ** (key / 12)))
+    count = min(len(source.f0), len(result.f0))
+    song_mel, mel = source.mel, result.mel
     shares = SpeakerListener({**own, "": [song_mel]}).shares(mel)
     theirs = np.concatenate([mel_cepstra(each)[loud(each)] for each in own[target]]).astype(np.float64)
     mine = mel_cepstra(mel)[loud(mel)].astype(np.float64)
     mean = np.concatenate([each[loud(each)] for each in own[target]]).mean(0)
-    judged = metrics.audible(source, len(asked))[:count]
+    judged = metrics.audible(source.wav, len(source.f0))[:count]
     return Own(
         **asdict(f0),
-        loudness=metrics.loudness_correlation(level(result)[:count], level(source)[:count], judged),
+        loudness=metrics.loudness_correlation(result.loudness[:count], source.loudness[:count], judged),
         as_target=shares[target],
         as_source=shares[""],
         lively=metrics.variance_ratio(mine, theirs),
@@ -182,12 +181,10 @@ def judge_own(source: Samples, result: Samples, key: float, target: str, own: di
     )
 
 
-def judge_phones(listener: KindListener, source: Samples, result: Samples, vocoder: Vocoder) -> Consistency:
-    """Which phones of a song (T,) survive in a result (T,), both at 44.1 kHz, and which the vocoder alone lets through,
-    given the song's own mel and f0."""
-    mel = mel_of(source)
-    f0 = pitch.repair(pitch.track(source, PitchSettings()))
-    return consistency.compare(listener, mel, mel_of(result), mel_of(vocoder(mel, f0[: len(mel)])))
+def judge_phones(listener: KindListener, source: Sound, result: Sound, vocoder: Vocoder) -> Consistency:
+    """Which phones of a song survive in a result, and in the song's own mel and f0 through the vocoder alone."""
+    copied = Sound(vocoder(source.mel, pitch.repair(source.f0)[: len(source.mel)]))
+    return consistency.compare(listener, source.mel, result.mel, copied.mel)
 
 
 def _apart(a: Samples, b: Samples) -> float:

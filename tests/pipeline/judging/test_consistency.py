@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from svc.data.make_listener import FIRST_SEED, lessons, mel_of, right
+from svc.data.make_listener import FIRST_SEED, lessons, right
 from svc.data.make_mini import FIRST_PROBE_SEED
 from svc.pipeline.judging import consistency
 from svc.pipeline.judging.consistency import KINDS, KindListener, alike, by_chance, kinds_of
+from svc.pipeline.judging.sound import Sound
 from svc.pipeline.singers import NAMES, PHONES, Score, draw_score, draw_voice, sing
 
 WRONG = (0.0, 0.25, 0.5, 0.75, 1.0)  # shares of phones that another one was put in for
@@ -63,11 +64,11 @@ def test_the_figure_follows_the_share_of_right_phones(listener: KindListener) ->
     truth, chance = np.zeros_like(found), np.zeros_like(found)
     for pair, language in enumerate(("ko", "en")):
         score = draw_score(language, 8.0, 60 + pair, midi=55)
-        song = mel_of(sing(score, draw_voice(FIRST_PROBE_SEED + 300 + pair, True)))
+        song = Sound(sing(score, draw_voice(FIRST_PROBE_SEED + 300 + pair, True))).mel
         voice = draw_voice(FIRST_PROBE_SEED + 310 + pair, False)
         for place, share in enumerate(WRONG):
             other = wrong(score, share, pair)
-            kept = consistency.compare(listener, song, mel_of(sing(other, voice)), song)
+            kept = consistency.compare(listener, song, Sound(sing(other, voice)).mel, song)
             truth[pair, place] = alike(score.mel_labels(), other.mel_labels(), score.mel_labels() > 0)
             found[pair, place], chance[pair, place] = kept.phones, kept.phones_chance
             assert kept.phones_copied == 1

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from svc.pipeline.judging.consistency import KindListener
+from svc.pipeline.judging.sound import Sound
 from svc.pipeline.singers import draw_score, draw_voice, sing
 from svc.pipeline.vocoder.plain import Plain
 from svc.stages.errors import UserError
-from svc.stages.evaluation.quality import mel_of
 from svc.stages.evaluation.songs import evaluate_songs, judge_own, judge_phones
 from svc.stages.evaluation.truth import evaluate_truth
 from svc.stages.parallel import Singers
@@ -23,14 +23,14 @@ VOICES = {"a": draw_voice(1, True), "b": draw_voice(2, False)}
 def own() -> dict[str, list[np.ndarray]]:
     """Both voices' utterances as log mels."""
     scores = [draw_score("ko", 6.0, seed, midi=57) for seed in range(6)]
-    return {name: [mel_of(sing(score, voice)) for score in scores] for name, voice in VOICES.items()}
+    return {name: [Sound(sing(score, voice)).mel for score in scores] for name, voice in VOICES.items()}
 
 
 def test_the_true_conversion_is_told_from_a_copy(own: dict[str, list[np.ndarray]]) -> None:
     """Of a stranger's song: its true conversion into b is b, and does not leak; a copy leaks, and is no nearer."""
     score = draw_score("ko", 8.0, 77, midi=57)
     song, truth = sing(score, draw_voice(9, True)), sing(score, VOICES["b"])
-    right, copy = (judge_own(song, result, 0.0, "b", own) for result in (truth, song))
+    right, copy = (judge_own(Sound(song), Sound(result), 0.0, "b", own) for result in (truth, song))
     assert right.as_target > 0.9 > 0.1 > right.as_source
     assert copy.as_source > 0.8
     assert copy.as_target < 0.1
@@ -48,7 +48,7 @@ def test_words_are_in_the_true_conversion_and_in_a_copy_and_not_in_another_song(
     score, other = (draw_score("ja", 6.0, seed, midi=57) for seed in (77, 78))
     song = sing(score, draw_voice(9, True))
     results = (song, sing(score.transposed(-5), VOICES["b"]), sing(other, VOICES["b"]))
-    copy, right, wrong = (judge_phones(listener, song, result, vocoder) for result in results)
+    copy, right, wrong = (judge_phones(listener, Sound(song), Sound(result), vocoder) for result in results)
     assert copy.phones == 1
     assert right.phones > 0.65 > 0.3 > wrong.phones
     assert copy.phones_copied == right.phones_copied > 0.8
@@ -59,16 +59,22 @@ def test_words_are_in_the_true_conversion_and_in_a_copy_and_not_in_another_song(
 def test_a_key_is_what_was_asked(own: dict[str, list[np.ndarray]]) -> None:
     score = draw_score("ko", 6.0, 77, midi=60)
     song, lower = sing(score, draw_voice(9, True)), sing(score.transposed(-7), VOICES["b"])
-    assert judge_own(song, lower, -7.0, "b", own).cents < 10
-    assert judge_own(song, lower, 0.0, "b", own).gpe50 > 0.9
+    assert judge_own(Sound(song), Sound(lower), -7.0, "b", own).cents < 10
+    assert judge_own(Sound(song), Sound(lower), 0.0, "b", own).gpe50 > 0.9
 
 
 def test_over_smoothing_is_under_one(own: dict[str, list[np.ndarray]]) -> None:
     score = draw_score("ko", 6.0, 78, midi=57)
     song = sing(score, draw_voice(9, True))
-    mel = mel_of(sing(score, VOICES["b"]))
+    mel = Sound(sing(score, VOICES["b"])).mel
     whole, smooth = (
-        judge_own(song, Plain()(np.float32(part * mel + (1 - part) * mel.mean(0)), score.mel_f0()), 0.0, "b", own)
+        judge_own(
+            Sound(song),
+            Sound(Plain()(np.float32(part * mel + (1 - part) * mel.mean(0)), score.mel_f0())),
+            0.0,
+            "b",
+            own,
+        )
         for part in (1.0, 0.6)
     )
     assert smooth.lively < 0.85 * whole.lively

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from svc.pipeline.judging import consistency
 from svc.pipeline.judging.consistency import KindListener
+from svc.pipeline.judging.sound import Sound
 from svc.pipeline.singers import sing
 from svc.pipeline.vocoder.plain import Plain
-from svc.stages.evaluation.quality import ORACLE, Row, Song, Truth, mel_of, misses, table
+from svc.stages.evaluation.quality import ORACLE, Row, Song, Truth, misses, table
 from svc.stages.parallel import Singers
 
 
@@ -56,7 +57,7 @@ def test_a_constant_mean_spectrum_does_not_pass_for_want_of_words(truth: Truth, 
     mean = np.concatenate(truth.mels[truth.target.name]).mean(0)
 
     def wordless(song: Song) -> np.ndarray:
-        loud = mel_of(song.source).max(axis=1)
+        loud = Sound(song.source).mel.max(axis=1)
         return Plain()(np.float32(mean[None] + (loud - mean.max())[:, None]), song.f0)
 
     row = scored(truth, songs, wordless)
@@ -111,8 +112,8 @@ def test_a_stranger_orders_systems_by_their_words_as_the_judge_does(
 
 
 def alike_in(listener: KindListener, song: Song, wav: np.ndarray) -> float:
-    mel = mel_of(song.source)
-    return consistency.compare(listener, mel, mel_of(wav), mel).phones
+    mel = Sound(song.source).mel
+    return consistency.compare(listener, mel, Sound(wav).mel, mel).phones
 
 
 def test_a_table_has_a_line_a_system(rows: dict[str, Row]) -> None:
