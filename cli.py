@@ -122,7 +122,7 @@ def extract(
 @click.option(
     "--store", "stores", multiple=True, required=True, metavar="STORE", help="What svc extract made; may be repeated."
 )
-@click.option("--out", type=PATH, help="The run's folder.  [default: runs/NAME of the store]")
+@click.option("-o", "--out", type=PATH, help="The run's folder.  [default: runs/NAME of the store]")
 @click.option("--preset", help="tiny, base, large, diff-svc or diffusion-svc.  [default: base on a GPU, tiny without]")
 @click.option("--steps", type=int, help="Steps of the acoustic model.  [default: the preset's]")
 @click.option("--batch", type=int, help="Crops a step.  [default: the preset's]")
@@ -250,7 +250,14 @@ def _compare(
 @main.command()
 @click.argument("songs", nargs=-1, required=True, type=PATH, metavar="SONG...")
 @click.option("-m", "--model", type=PATH, help="The run.  [default: the newest in runs/]")
-@click.option("-o", "--output", type=PATH, help="A file, or a folder.  [default: SONG.SPEAKER.wav beside the song]")
+@click.option(
+    "-o",
+    "--out",
+    "--output",
+    "output",
+    type=PATH,
+    help="A file, or a folder.  [default: SONG.SPEAKER.wav beside the song]",
+)
 @click.option("-k", "--key", "--transpose", default="0", show_default=True, help="Semitones up, or auto.")
 @click.option("-s", "--speaker", help='A name, "a:0.7,b:0.3", or "0=a; 1:30=b".  [default: the run\'s first]')
 @click.option("--vocoder", metavar="NAME", help="own, plain, world, or a path.  [default: own if trained, or plain]")
@@ -434,7 +441,7 @@ def compact(store: str) -> None:
 @click.option(
     "--singers", type=PATH, help="singers.json of the parallel singers that it learned.  [default: beside it]"
 )
-@click.option("--out", type=PATH, help="Where results and page go.  [default: RUN/evaluation]")
+@click.option("-o", "--out", type=PATH, help="Where results and page go.  [default: RUN/evaluation]")
 @click.option("-s", "--speaker", help="Who sings SONGs.  [default: the run's first]")
 @click.option("-k", "--key", "--transpose", default="0", show_default=True, help="Semitones up, of SONGs, or auto.")
 @click.option("--whisper", metavar="FOLDER|ID", help="A Whisper that writes down what it hears, for SONGs' words.")
@@ -496,7 +503,7 @@ def evaluate(
 
 
 @main.command()
-@click.option("--out", type=PATH, default=Path("demo"), show_default=True, help="Where everything is made.")
+@click.option("-o", "--out", type=PATH, default=Path("demo"), show_default=True, help="Where everything is made.")
 @click.option("--steps", type=int, help="Training steps.  [default: what fits in some minutes]")
 def demo(out: Path, steps: int | None) -> None:
     """Make two synthetic singers, run the whole way on them, offline, and judge it by the truth."""

@@ -213,10 +213,10 @@ def test_every_option_of_render_at_once(tmp_path: Path, run: Path, song: Path) -
 
 def test_a_vocoder_of_ones_own_is_trained_and_sings(tmp_path: Path, run: Path, store: Path, song: Path) -> None:
     own = shutil.copytree(run, tmp_path / "run")
-    result = svc("train", "--store", store, "--out", own, "--only", "vocoder", "--steps", 2, "--batch", 1)
+    result = svc("train", "--store", store, "-o", own, "--only", "vocoder", "--steps", 2, "--batch", 1)
     assert result.exit_code == 0, result.output
     assert "vocoder trained to step 2" in result.output
-    result = svc("render", song, "-m", own, "-o", tmp_path / "a.wav", "--steps", 2)
+    result = svc("render", song, "-m", own, "--out", tmp_path / "a.wav", "--steps", 2)
     assert result.exit_code == 0, result.output
     assert "through own" in result.output
     one_message(svc("render", song, "-m", run, "-o", tmp_path / "b.wav", "--vocoder", "own"), "--vocoder plain")
