@@ -47,6 +47,14 @@ def _read(value: str, kind: type) -> Any:
         return None
 
 
+def singers_beside(run: Path, parser: argparse.ArgumentParser) -> Singers:
+    """Those that a run learned, as `svc demo` leaves them; a usage error where there are none."""
+    described = singers_of(run)
+    if described is None:
+        parser.error(f"{run} has no singers.json beside it; svc demo makes one")
+    return Singers.open(described)
+
+
 def score(run: Path, truth: Truth, songs: list[Song], own: bool = False, **settings: Any) -> Row:
     """A run's row with those render settings; `own`: of the target's songs, sung by the target again."""
     singer = Singer(Run.open(run), RenderSettings(speaker=truth.target.name, **settings))
@@ -71,10 +79,7 @@ def main() -> None:
     parser.add_argument("--own", action="store_true", help="sing the target's own singing of the songs")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    described = singers_of(asked.run)
-    if described is None:
-        parser.error(f"{asked.run} has no singers.json beside it; svc demo makes one")
-    singers = Singers.open(described)
+    singers = singers_beside(asked.run, parser)
     if asked.language:
         made_up = tuple(name for name in singers.songs if name.startswith("drawn"))
         singers = dataclasses.replace(singers, language=asked.language, songs=made_up)

@@ -12,27 +12,27 @@ songs is replaced so, and no voice changes.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import soxr
 import torch
 import torch.nn.functional as F
+from conversion import singers_beside
 from numpy.typing import NDArray
-from svc.pipeline import frames
+from svc.pipeline import audio, frames
 from svc.pipeline.encoder.content import Content
 from svc.pipeline.judging.sound import Samples, Sound
 from svc.pipeline.projection import SoftProjection
-from svc.stages.evaluation.quality import Truth
-from svc.stages.parallel import Singers, singers_of
+from svc.stages.evaluation.quality import Song, Truth
+from svc.stages.rendering.retrieval import nearest
 from svc.stages.run import Run
 from torch import Tensor
 
 Key = Callable[[dict[int, Tensor]], Tensor]  # all layers of a clip, (U, H) each -> by what its frames are found, (U, D)
 
 
-def own_scale(states: Tensor) -> Tensor:
+def own_out(states: Tensor) -> Tensor:
     """Each column with the clip's own mean and deviation taken out."""
     return (states - states.mean(0)) / states.std(0).clamp(min=1e-3)
 
@@ -42,9 +42,9 @@ def keys(layers: int, unit_layer: int, projection: SoftProjection) -> dict[str, 
     found: dict[str, Key] = {}
     for layer in range(layers + 1):
         found[f"layer {layer}"] = lambda states, layer=layer: states[layer]
-        found[f"layer {layer}, own mean and deviation out"] = lambda states, layer=layer: own_scale(states[layer])
+        found[f"layer {layer}, own mean and deviation out"] = lambda states, layer=layer: own_out(states[layer])
     found["soft units"] = lambda states: projection(states[unit_layer])
-    found["soft units, own mean and deviation out"] = lambda states: own_scale(projection(states[unit_layer]))
+    found["soft units, own mean and deviation out"] = lambda states: own_out(projection(states[unit_layer]))
     found["probabilities of the codes"] = lambda states: projection.logits(projection(states[unit_layer])).softmax(-1)
     return found
 
@@ -53,25 +53,32 @@ class Library:
     """What the target's corpus holds, to make songs of."""
 
     def __init__(self, content: Content, recordings: list[Samples]):
-        self.content = content
-        self.states = [self.listen(wav) for wav in recordings]
+        self.states = [listen(content, wav) for wav in recordings]
         mels = [Sound(wav).mel for wav in recordings]
         pairs = zip(self.states, mels, strict=True)
         self.mels = np.concatenate([mel[_mel_frames(len(states[0]), len(mel))] for states, mel in pairs])
 
-    def listen(self, wav: Samples) -> dict[int, Tensor]:
-        """All layers of a recording at 44.1 kHz."""
-        heard = soxr.resample(wav, frames.MEL_RATE, frames.CONTENT_RATE).astype(np.float32)
-        return self.content.encode(torch.from_numpy(heard), list(range(self.content.layers + 1)))
-
-    def answer(self, song: dict[int, Tensor], count: int, key: Key, neighbours: int) -> Samples:
-        """The song's mel (count, 128), made of the corpus's."""
+    def answer(self, heard: Sequence[dict[int, Tensor]], songs: Sequence[Song], key: Key, count: int) -> list[Samples]:
+        """The songs' mels (M, 128), made of the `count` frames of the corpus that are most alike to each unit heard."""
         own = F.normalize(torch.cat([key(each) for each in self.states]), dim=1)
-        likeness, which = (F.normalize(key(song), dim=1) @ own.T).topk(neighbours)
-        weight = 1 / (1 - likeness).clamp(min=1e-6)
-        weight = (weight / weight.sum(1, keepdim=True)).numpy()
-        made = (weight[..., None] * self.mels[which.numpy()]).sum(1)
-        return np.asarray(made[frames.mel2ph(count, len(made)) - 1], np.float32)
+        made = []
+        for states, song in zip(heard, songs, strict=True):
+            weight, which = nearest(F.normalize(key(states), dim=1), own, count)
+            units = (weight.numpy()[..., None] * self.mels[which.numpy()]).sum(1)
+            made.append(np.asarray(units[frames.mel2ph(song.score.mel_frames, len(units)) - 1], np.float32))
+        return made
+
+
+def listen(content: Content, wav: Samples) -> dict[int, Tensor]:
+    """All layers of a recording at 44.1 kHz."""
+    heard = audio.resample(wav, frames.MEL_RATE, frames.CONTENT_RATE)
+    return content.encode(torch.from_numpy(heard), list(range(content.layers + 1)))
+
+
+def right(truth: Truth, songs: Sequence[Song], mels: Sequence[Samples]) -> float:
+    """Share of the songs' phones that the judge hears in their mels."""
+    told = [truth.phones.accuracy(mel, song.score.mel_labels()) for mel, song in zip(mels, songs, strict=True)]
+    return float(np.mean(told))
 
 
 def _mel_frames(units: int, count: int) -> NDArray[np.int64]:
@@ -86,43 +93,32 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     run = Run.open(asked.run)
-    described = singers_of(asked.run)
-    if described is None:
-        parser.error(f"{asked.run} has no singers.json beside it; svc demo makes one")
+    singers = singers_beside(asked.run, parser)
     _, projection = run.load_units()
     if not isinstance(projection, SoftProjection):
         parser.error(
             f"{asked.run} was trained on {run.facts['settings']['units']} units; this wants a run of soft ones"
         )
-    truth = Truth(Singers.open(described))
-    songs = [truth.song(name) for name in truth.singers.songs]
+    truth = Truth(singers)
+    songs = [truth.song(name) for name in singers.songs]
     content = Content.load(run.facts["encoder_origin"], "cpu")
-    library = Library(content, [wav for wav, _ in truth.singers.corpus(truth.target)])
-    heard = {who: [library.listen(getattr(song, who)) for song in songs] for who in ("source", "target")}
+    library = Library(content, [wav for wav, _ in singers.corpus(truth.target)])
+    heard = [
+        [listen(content, song.source) for song in songs],
+        [listen(content, song.target) for song in songs],
+    ]
     counts = [int(count) for count in asked.neighbours.split(",")]
 
     print(f"| alike in | {' | '.join(f'{n} nearest, source / target' for n in counts)} |\n|---{'|---' * len(counts)}|")
     with torch.inference_mode():
         for name, key in keys(content.layers, run.facts["unit_layer"], projection).items():
-            cells = []
-            for neighbours in counts:
-                told = {
-                    who: np.mean(
-                        [
-                            truth.phones.accuracy(
-                                library.answer(states, song.score.mel_frames, key, neighbours), song.score.mel_labels()
-                            )
-                            for states, song in zip(heard[who], songs, strict=True)
-                        ]
-                    )
-                    for who in heard
-                }
-                cells.append(" / ".join(f"{share:.3f}" for share in told.values()))
+            cells = [
+                " / ".join(f"{right(truth, songs, library.answer(who, songs, key, count)):.3f}" for who in heard)
+                for count in counts
+            ]
             print(f"| {name} | {' | '.join(cells)} |", flush=True)
-    rows = {who: [(Sound(getattr(song, who)).mel, song) for song in songs] for who in heard}
-    for who, pairs in rows.items():
-        share = np.mean([truth.phones.accuracy(mel, song.score.mel_labels()) for mel, song in pairs])
-        print(f"| *{who} as recorded* | {share:.3f} |")
+    print(f"| *source as recorded* | {right(truth, songs, [song.source_sound.mel for song in songs]):.3f} |")
+    print(f"| *target as recorded* | {right(truth, songs, [song.target_sound.mel for song in songs]):.3f} |")
 
 
 if __name__ == "__main__":

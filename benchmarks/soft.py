@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from conversion import score
+from conversion import score, singers_beside
 from numpy.typing import NDArray
 from svc.data.make_mini import FIRST_PROBE_SEED, Clip, hidden_spans, sing_clip
 from svc.data.probe_mini import ASKED, TAUGHT, phones, singers
@@ -40,7 +40,6 @@ from svc.stages import checkpoint
 from svc.stages.evaluation.quality import Row, Song, Truth, table
 from svc.stages.extraction.extract import extract
 from svc.stages.features import Waveform
-from svc.stages.parallel import Singers, singers_of
 from svc.stages.run import Run
 from svc.stages.settings import ExtractSettings, TrainSettings
 from svc.stages.training.dataset import gather_corpus
@@ -267,9 +266,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="another one wants another OUT")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    described = singers_of(asked.run)
-    if described is None:
-        parser.error(f"{asked.run} has no singers.json beside it; svc demo makes one")
+    learned = singers_beside(asked.run, parser)
     asked.out.mkdir(parents=True, exist_ok=True)
     systems = systems_of(Run.open(asked.run), asked)
     print("| learnt from | codes right | phones in units | singers in units | phones in layer | singers in layer |")
@@ -280,7 +277,7 @@ def main() -> None:
     singing = [system for system in systems if str(system.steps) in asked.convert.split(",")]
     if not singing:
         return
-    truth = Truth(Singers.open(described))
+    truth = Truth(learned)
     songs = [truth.song(name) for name in truth.singers.songs]
     rows: dict[str, Row] = {}
     for system in singing:

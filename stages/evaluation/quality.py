@@ -98,7 +98,7 @@ class Truth:
             phones=self.phones.accuracy(sound.mel, song.score.mel_labels()),
             **asdict(metrics.pitch(sound.f0, song.f0)),
             loudness=metrics.loudness_correlation(
-                sound.loudness[:count], Sound(song.target).loudness[:count], song.judged
+                sound.loudness[:count], song.target_sound.loudness[:count], song.judged
             ),
         )
 
@@ -109,9 +109,9 @@ class Truth:
         return {
             "copy of the source": lambda song: song.source,
             "global EQ": lambda song: equalised(song.source, mels[self.source.name], mels[self.target.name]),
-            "nearest neighbour + warp": lambda song: once(self._nearest(Sound(song.source).mel), song.f0),
-            ORACLE: lambda song: self._told(Sound(song.source).mel, song.score),
-            "reference through the vocoder": lambda song: vocoder(Sound(song.target).mel, song.f0),
+            "nearest neighbour + warp": lambda song: once(self._nearest(song.source_sound.mel), song.f0),
+            ORACLE: lambda song: self._told(song.source_sound.mel, song.score),
+            "reference through the vocoder": lambda song: vocoder(song.target_sound.mel, song.f0),
             "the reference itself": lambda song: song.target,
         }
 
@@ -130,6 +130,7 @@ class Song:
 
     def __init__(self, name: str, score: Score, source: Samples, target: Samples):
         self.name, self.score, self.source, self.target = name, score, source, target
+        self.source_sound, self.target_sound = Sound(source), Sound(target)
         self.f0 = score.mel_f0()
         self.source_cepstra, self.target_cepstra = (
             metrics.cepstra(metrics.envelopes(wav, self.f0)) for wav in (source, target)

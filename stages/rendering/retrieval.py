@@ -58,9 +58,8 @@ class Retrieval:
             return units
         found = []
         for key in self._key(units if self._by_units else hidden.to(self.keys.device)).split(ROWS):
-            likeness, which = (key @ self.keys.T).topk(NEIGHBOURS)
-            weight = 1 / (1 - likeness).clamp(min=1e-6)
-            found.append(((weight / weight.sum(1, keepdim=True))[..., None] * self.units[which]).sum(1))
+            weight, which = nearest(key, self.keys)
+            found.append((weight[..., None] * self.units[which]).sum(1))
         return torch.lerp(units, torch.cat(found).to(units), amount)
 
     def _key(self, frames: Tensor) -> Tensor:
@@ -69,6 +68,16 @@ class Retrieval:
         mean = torch.lerp(self._mean, frames.mean(0), share)
         square = torch.lerp(self._square, frames.square().mean(0), share)
         return F.normalize((frames - mean) / (square - mean.square()).clamp(min=1e-6).sqrt(), dim=1)
+
+
+def nearest(wanted: Tensor, keys: Tensor, count: int = NEIGHBOURS) -> tuple[Tensor, Tensor]:
+    """The `count` of `keys` (K, D) most alike to each that is wanted (U, D), all of length 1.
+
+    Returns their weights, which sum to 1, and which they are: (U, count) each.
+    """
+    likeness, which = (wanted @ keys.T).topk(count)
+    weight = 1 / (1 - likeness).clamp(min=1e-6)
+    return weight / weight.sum(1, keepdim=True), which
 
 
 def _clips(stores: Sequence[str | Path], speakers: Sequence[str]) -> list[Clip]:

@@ -57,7 +57,7 @@ def test_a_constant_mean_spectrum_does_not_pass_for_want_of_words(truth: Truth, 
     mean = np.concatenate(truth.mels[truth.target.name]).mean(0)
 
     def wordless(song: Song) -> np.ndarray:
-        loud = Sound(song.source).mel.max(axis=1)
+        loud = song.source_sound.mel.max(axis=1)
         return Plain()(np.float32(mean[None] + (loud - mean.max())[:, None]), song.f0)
 
     row = scored(truth, songs, wordless)
@@ -112,7 +112,7 @@ def test_a_stranger_orders_systems_by_their_words_as_the_judge_does(
 
 
 def alike_in(listener: KindListener, song: Song, wav: np.ndarray) -> float:
-    mel = Sound(song.source).mel
+    mel = song.source_sound.mel
     return consistency.compare(listener, mel, Sound(wav).mel, mel).phones
 
 
