@@ -107,12 +107,12 @@ class Ears:
             "language": self.language,
         }
 
-    def __call__(self, song: Path, source: Samples, result: Samples) -> Heard:
-        """Of a result (T,) beside its song (T,), both at 44.1 kHz, cut at the song's silences."""
-        spans = slice_at_silence(Sound(source).loudness, SliceSettings())
+    def __call__(self, song: Path, source: Sound, result: Sound) -> Heard:
+        """Of a result beside its song, cut at the song's silences."""
+        spans = slice_at_silence(source.loudness, SliceSettings())
         sung, heard = (
             [wav[s.start * MEL_HOP : s.end * MEL_HOP] for s in spans if s.start * MEL_HOP < len(wav)]
-            for wav in (source, result)
+            for wav in (source.wav, result.wav)
         )
         found: dict[str, Any] = {}
         if self.transcriber:

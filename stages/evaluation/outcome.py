@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...pipeline import audio
+from ...pipeline.judging.sound import Samples
 from ...store.files import write_whole
 from ..progress import Progress
 from ..rendering.render import Singer
 from .page import Section, write_page
-
-Samples = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

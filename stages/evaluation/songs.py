@@ -125,7 +125,7 @@ def evaluate_songs(
         heard = judge_own(asked, got, keys[song.name], target, own)
         kept = judge_phones(listener, asked, got, singer.vocoder)
         rows[song.name] = {**asdict(heard), **asdict(kept)}
-        told[song.name] = ears(song, source, result)
+        told[song.name] = ears(song, asked, got)
         picture = (out / f"{name}.{safe(target)}.png").read_bytes()
         sections.append(Section(song.name, {"the song": source, f"as {target}": result}, picture))
     if not rows:

@@ -6,13 +6,14 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from ... import __version__
+from ...pipeline.judging.sound import Samples
 from ..errors import UserError
 from ..parallel import Singers
 from ..progress import Progress
 from ..rendering.render import Singer
 from ..run import Run
 from ..settings import RenderSettings
-from .outcome import Evaluation, Samples, plain, safe, sung, where, write
+from .outcome import Evaluation, plain, safe, sung, where, write
 from .page import Section
 from .quality import HEADINGS, Row, Truth, misses, shown, table
 

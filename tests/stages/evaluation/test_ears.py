@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from svc.pipeline import audio
 from svc.pipeline.frames import MEL_RATE
+from svc.pipeline.judging.sound import Sound
 from svc.stages.errors import UserError
 from svc.stages.evaluation.ears import Ears, recorded, words_of
 from svc.store import open_store
@@ -53,18 +54,18 @@ def song(first: float, second: float) -> np.ndarray:
 
 
 def test_words_are_those_of_the_song(ears: Ears, tmp_path: Path) -> None:
-    heard = ears(tmp_path / "song.wav", song(0.5, 0.5), song(0.5, 0.2))
+    heard = ears(tmp_path / "song.wav", Sound(song(0.5, 0.5)), Sound(song(0.5, 0.2)))
     assert (heard.source_words, heard.words) == ("loud loud", "loud soft")
     assert heard.cer == pytest.approx(3 / 8)  # soft for loud: three of eight letters
     assert np.isnan(heard.source_cer)
     (tmp_path / "song.txt").write_text("loud, soft!", "utf-8")
-    heard = ears(tmp_path / "song.wav", song(0.5, 0.5), song(0.5, 0.2))
+    heard = ears(tmp_path / "song.wav", Sound(song(0.5, 0.5)), Sound(song(0.5, 0.2)))
     assert heard.cer == 0
     assert heard.source_cer == pytest.approx(3 / 8)
 
 
 def test_likeness_is_the_cosine_with_the_target(ears: Ears, tmp_path: Path) -> None:
-    heard = ears(tmp_path / "song.wav", song(0.8, 0.8), song(0.2, 0.2))
+    heard = ears(tmp_path / "song.wav", Sound(song(0.8, 0.8)), Sound(song(0.2, 0.2)))
     assert heard.similar == pytest.approx(1.0, abs=1e-3)
     assert heard.source_similar == pytest.approx(np.cos(0.6), abs=1e-2)
     assert heard.own_similar == 0.9
@@ -75,7 +76,7 @@ def test_likeness_is_the_cosine_with_the_target(ears: Ears, tmp_path: Path) -> N
 def test_nobody_listens_unless_brought(tmp_path: Path) -> None:
     deaf = Ears(None, None, None, [])
     assert deaf.columns == {}
-    assert np.isnan(deaf(tmp_path / "song.wav", song(0.5, 0.5), song(0.5, 0.5)).cer)
+    assert np.isnan(deaf(tmp_path / "song.wav", Sound(song(0.5, 0.5)), Sound(song(0.5, 0.5))).cer)
 
 
 def test_a_target_is_known_by_its_recordings(store: Path, tmp_path: Path) -> None:
