@@ -14,8 +14,7 @@ Every frame is 512 samples at 44.1 kHz and counts once, at its centre. Frames wi
 are not counted, nor are frames in which the truth is not certain (after a note in a room, ...).
 """
 
-# How many threads numpy and torch use is read when they are imported, so imports follow the lines that set it.
-# ruff: noqa: E402
+# ruff: noqa: E402  # how many threads numpy and torch use is read when they are imported: imports follow what sets it
 from __future__ import annotations
 
 import os

@@ -14,8 +14,7 @@ machine multiplies it. What svc adds, the mel and f0 of what came out, has a col
 is theirs and ours by turns, so ratios hold on a busy machine; absolute figures do not.
 """
 
-# How many threads torch uses is read when it is imported, so imports follow the lines that set it.
-# ruff: noqa: E402
+# ruff: noqa: E402  # how many threads torch uses is read when it is imported: imports follow what sets it
 from __future__ import annotations
 
 import os

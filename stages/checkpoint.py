@@ -26,7 +26,8 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {})["facts"])
-            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 (no mapping)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping: not iterable
+            return tensors, facts
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist") from error
     except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
