@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import __version__
+from .common.errors import SvcError
 from .stages.terminal import Terminal, printable
 
 if TYPE_CHECKING:
@@ -47,9 +48,7 @@ class Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            from .stages.errors import is_for_the_user
-
-            if not is_for_the_user(error):
+            if not isinstance(error, SvcError | OSError):
                 raise
             click.echo(f"svc: {error}", err=True)
             sys.exit(WRONG)
@@ -73,8 +72,15 @@ def main() -> None:
 @click.option("--f0-min", type=float, help="Hz.  [default: 65]")
 @click.option("--f0-max", type=float, help="Hz.  [default: 1100]")
 @click.option("--slice-db", type=float, help="Silence, in dB under the loudest moment.  [default: -40]")
-@click.option("--shifts", help="Mels moved by semitones to augment training with, such as -4,4.")
-@click.option("--warps", help="Hidden states of voices with formants moved by semitones, such as -4,4.")
+@click.option(
+    "--pitch-shifts", "--shifts", "pitch_shifts", help="Mels moved by semitones to augment training with, such as -4,4."
+)
+@click.option(
+    "--formant-shifts",
+    "--warps",
+    "formant_shifts",
+    help="Hidden states of voices with formants moved by semitones, such as -4,4.",
+)
 @click.option("--precision", help="The encoder's arithmetic: fp32, bf16 or fp16.  [default: fp32]")
 @device_option
 @click.option("--workers", default=0, metavar="N", help="Compute in N processes.  [default: threads of this one]")
@@ -86,8 +92,8 @@ def extract(
     corpora: tuple[Path, ...],
     store: str | None,
     layers: str | None,
-    shifts: str | None,
-    warps: str | None,
+    pitch_shifts: str | None,
+    formant_shifts: str | None,
     check: bool,
     dry_run: bool,
     as_json: bool,
@@ -103,8 +109,8 @@ def extract(
 
         settings = ExtractSettings(
             layers=_numbers("layers", layers),
-            shifts=_numbers("shifts", shifts) or (),
-            warps=_numbers("warps", warps) or (),
+            pitch_shifts=_numbers("pitch-shifts", pitch_shifts) or (),
+            formant_shifts=_numbers("formant-shifts", formant_shifts) or (),
             **options,
         )
     from .stages.extraction.extract import extract as run_extract
@@ -206,7 +212,7 @@ def _train(
     stores: tuple[str, ...], out: Path, settings: TrainSettings, device: str, only: str | None, base: Path | None
 ) -> None:
     """Units and acoustic model, and what came of them."""
-    from .stages.evaluation.training import report_training
+    from .stages.evaluation.training_report import report_training
     from .stages.training.train import train as run_train
 
     report = run_train(list(stores), out, settings, device, only, Terminal(), base)
@@ -226,7 +232,7 @@ def _train(
 
 
 def _train_vocoder(stores: tuple[str, ...], out: Path, settings: VocoderSettings, device: str) -> None:
-    from .stages.training.vocoder import train_vocoder
+    from .stages.training.vocoder_trainer import train_vocoder
 
     learnt = train_vocoder(list(stores), out, settings, device, Terminal())
     click.echo(
@@ -269,7 +275,7 @@ def _compare(
 @click.option("--f0-min", type=float, help="Hz.  [default: as the store was made]")
 @click.option("--f0-max", type=float, help="Hz.  [default: as the store was made]")
 @click.option("--f0-smooth", "smooth_ms", default=0.0, metavar="MS", help="Smooth f0 over so many milliseconds.")
-@click.option("--f0-octaves", "mend_octaves", is_flag=True, help="Mend the f0 tracker's octave slips.")
+@click.option("--f0-octaves", "fix_octaves", is_flag=True, help="Correct the f0 tracker's octave slips.")
 @click.option("--formants", default=0.0, metavar="N", help="Move formants up by semitones.")
 @click.option("--loudness", default=0.0, metavar="0..1", help="Give the result the song's own loudness, so much.")
 @click.option("--threshold", type=float, metavar="DB", help="Be silent where the song is softer than this, dBFS.")
@@ -306,20 +312,20 @@ def render(
         from .stages.settings import RenderSettings
 
         settings = RenderSettings(key=_number_or(key, "auto"), rate=int(_number_or(rate, "song", 0)), **options)
-    from .stages.errors import UserError
-    from .stages.rendering.render import AudioError, Singer
-    from .stages.rendering.report import claim_page, write_page
-    from .stages.rendering.songs import find_songs
-    from .stages.rendering.sound import FORMATS, place
+    from .common.errors import UserError
+    from .stages.rendering.inputs import find_songs
+    from .stages.rendering.output import FORMATS, output_path
+    from .stages.rendering.render import AudioError, Converter
+    from .stages.rendering.report import check_page_writable, write_page
     from .stages.run import Run, newest_run
 
     if (suffix := "." + suffix.lower().lstrip(".")) not in FORMATS:
         raise click.UsageError(f"format {suffix[1:]!r} is not written; choose {', '.join(s[1:] for s in FORMATS)}")
     if report:
-        claim_page(report)
+        check_page_writable(report)
     run = Run.open(model or newest_run())
     found = find_songs(songs)
-    singer = Singer(run, settings)
+    singer = Converter(run, settings)
     click.echo(
         f"{run.path} (step {singer.step}): {printable(singer.speaker)} sings, through {singer.vocoder.name}, "
         f"on {singer.device}"
@@ -328,7 +334,7 @@ def render(
     refused: list[tuple[Path, str]] = []
     for song in found:
         try:
-            done.append(singer.render(song, place(song, singer.speaker, output, found, suffix), Terminal()))
+            done.append(singer.render(song, output_path(song, singer.speaker, output, found, suffix), Terminal()))
         except (AudioError, UserError) as error:
             if len(found) == 1 and isinstance(error, UserError):
                 raise
@@ -369,24 +375,24 @@ def inspect(path: str, utterance: str | None, plot: Path | None, as_json: bool) 
     """Say what is in a store or a run."""
     from .stages.inspect import describe, describe_clip, lines, open_store
 
-    facts = describe(path)
-    if (utterance or plot) and facts["kind"] != "store":
+    metadata = describe(path)
+    if (utterance or plot) and metadata["kind"] != "store":
         raise click.UsageError("--utterance and --plot look into a store; this is a run")
     if utterance or plot:
         clip = open_store(path)[utterance or 0]
-        facts = describe_clip(clip)
+        metadata = describe_clip(clip)
         if plot:
             clip.plot(plot)
             click.echo(f"drawn into {plot}", err=True)
     if as_json:
-        click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
-    elif "kind" in facts:
-        if facts["kind"] == "store":
+        click.echo(json.dumps(metadata, indent=1, ensure_ascii=False))
+    elif "kind" in metadata:
+        if metadata["kind"] == "store":
             click.echo(printable(repr(open_store(path))))
-        for line in lines(facts):
+        for line in lines(metadata):
             click.echo(printable(line))
     else:
-        for name, value in facts.items():
+        for name, value in metadata.items():
             click.echo(f"  {name}: {printable(json.dumps(value, ensure_ascii=False))}")
 
 
@@ -467,9 +473,9 @@ def evaluate(
     Without SONGs: against the truth, beside trivial methods, of a run trained on parallel singers such as svc demo
     makes. With SONGs: sing them, and compare with what was asked and with the target's own utterances.
     """
-    from .stages.evaluation.songs import evaluate_songs
-    from .stages.evaluation.truth import evaluate_truth
-    from .stages.parallel import Singers, singers_of
+    from .stages.evaluation.parallel import evaluate_truth
+    from .stages.evaluation.without_reference import evaluate_songs
+    from .stages.parallel_singers import ParallelSingers, singers_of
     from .stages.run import newest_run
 
     if songs and singers:
@@ -484,16 +490,16 @@ def evaluate(
     out = out or run / "evaluation"
     truth = singers or singers_of(run)
     if songs:
-        ears = {"whisper": whisper, "speaker_encoder": speaker_encoder, "language": language}
-        found = evaluate_songs(run, songs, out, speaker, semitones, device, Terminal(), **ears)
+        models = {"whisper": whisper, "speaker_encoder": speaker_encoder, "language": language}
+        found = evaluate_songs(run, songs, out, speaker, semitones, device, Terminal(), **models)
     elif truth:
-        found = evaluate_truth(run, Singers.open(truth), out, device, Terminal())
+        found = evaluate_truth(run, ParallelSingers.open(truth), out, device, Terminal())
     else:
         raise click.UsageError(
             f"no truth is known of what {run} should sing: give SONGs to sing and compare, or --singers FILE"
         )
     if as_json:
-        click.echo(json.dumps(found.facts, indent=1, ensure_ascii=False))
+        click.echo(json.dumps(found.metadata, indent=1, ensure_ascii=False))
     else:
         for line in found.lines:
             click.echo(printable(line))

@@ -22,9 +22,9 @@ from typing import Any
 
 import torch
 from svc.pipeline import audio
-from svc.stages.evaluation.quality import Row, Song, Truth, table
-from svc.stages.parallel import Singers, singers_of
-from svc.stages.rendering.render import Singer
+from svc.stages.evaluation.scores import ParallelSong, References, Scores, table
+from svc.stages.parallel_singers import ParallelSingers, singers_of
+from svc.stages.rendering.render import Converter
 from svc.stages.run import Run
 from svc.stages.settings import RenderSettings, TrainSettings
 from svc.stages.training.train import train
@@ -47,17 +47,17 @@ def _read(value: str, kind: type) -> Any:
         return None
 
 
-def singers_beside(run: Path, parser: argparse.ArgumentParser) -> Singers:
+def singers_beside(run: Path, parser: argparse.ArgumentParser) -> ParallelSingers:
     """Those that a run learned, as `svc demo` leaves them; a usage error where there are none."""
     described = singers_of(run)
     if described is None:
         parser.error(f"{run} has no singers.json beside it; svc demo makes one")
-    return Singers.open(described)
+    return ParallelSingers.open(described)
 
 
-def score(run: Path, truth: Truth, songs: list[Song], own: bool = False, **settings: Any) -> Row:
+def score(run: Path, truth: References, songs: list[ParallelSong], own: bool = False, **settings: Any) -> Scores:
     """A run's row with those render settings; `own`: of the target's songs, sung by the target again."""
-    singer = Singer(Run.open(run), RenderSettings(speaker=truth.target.name, **settings))
+    singer = Converter(Run.open(run), RenderSettings(speaker=truth.target.name, **settings))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for song in songs:
@@ -65,7 +65,7 @@ def score(run: Path, truth: Truth, songs: list[Song], own: bool = False, **setti
             audio.write(path, song.target if own else song.source)
             found = audio.scan(singer.render(path, path.with_suffix(".sung.wav")).wav)
             rows.append(truth.judge(audio.read(found, 0, found.frames), song))
-    return Row.mean(rows)
+    return Scores.mean(rows)
 
 
 def main() -> None:
@@ -83,20 +83,20 @@ def main() -> None:
     if asked.language:
         made_up = tuple(name for name in singers.songs if name.startswith("drawn"))
         singers = dataclasses.replace(singers, language=asked.language, songs=made_up)
-    truth = Truth(singers)
+    truth = References(singers)
     songs = [truth.song(name) for name in singers.songs[: asked.songs]]
-    rows: dict[str, Row] = {}
+    rows: dict[str, Scores] = {}
     for name, choices in (values(text, RenderSettings) for text in asked.render):
         for value in choices:
             rows[f"{name} {value}"] = score(asked.run, truth, songs, asked.own, **{name: value})
             print(table({f"{name} {value}": rows[f"{name} {value}"]}).splitlines()[-1], flush=True)
-    facts = Run.open(asked.run).facts
-    base = TrainSettings(**facts["settings"])
+    metadata = Run.open(asked.run).metadata
+    base = TrainSettings(**metadata["settings"])
     base = dataclasses.replace(base, steps=asked.steps or base.steps)
     for name, choices in (values(text, TrainSettings) for text in asked.train):
         for value in choices:
             out = asked.run.parent / f"{asked.run.name}-{name}-{value}"
-            train(facts["stores"], out, dataclasses.replace(base, **{name: value}))
+            train(metadata["stores"], out, dataclasses.replace(base, **{name: value}))
             rows[f"{name} {value}"] = score(out, truth, songs, asked.own)
             print(table({f"{name} {value}": rows[f"{name} {value}"]}).splitlines()[-1], flush=True)
     print("\n" + table(rows))

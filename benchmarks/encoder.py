@@ -28,7 +28,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from svc.pipeline.encoder.batches import batches
-from svc.pipeline.encoder.content import PRECISIONS, Content
+from svc.pipeline.encoder.content import PRECISIONS, ContentEncoder
 from svc.pipeline.encoder.encoders import Encoder, load_encoder
 from svc.pipeline.frames import CONTENT_HOP, CONTENT_PAD, CONTENT_RATE, UNIT_RATE
 from torch import Tensor
@@ -122,7 +122,7 @@ def whole_clips(encoder: Encoder, device: torch.device, precisions: Sequence[str
     """One clip at a time: real-time factor, error, and FLOP/s beside the peak."""
     clock, config = Clock(device), encoder.model.config
     last, middle = config.num_hidden_layers, round(config.num_hidden_layers * 7 / 12)
-    contents = {precision: Content(encoder, device, precision) for precision in precisions}
+    contents = {precision: ContentEncoder(encoder, device, precision) for precision in precisions}
     plain = naive(reference(encoder, device), device, encoder.normalize)
     peaks = {name: peak(clock, device, PRECISIONS[name]) for name in {"fp32", *precisions}}
     taken: dict[str, list[float]] = {}
@@ -162,7 +162,7 @@ def reference(encoder: Encoder, device: torch.device) -> Any:
     return encoder.model if device.type == "cpu" else copy.deepcopy(encoder.model).to(device)
 
 
-def planned(content: Content, wavs: Sequence[Tensor], budget: int, layer: int) -> None:
+def planned(content: ContentEncoder, wavs: Sequence[Tensor], budget: int, layer: int) -> None:
     for together in batches([len(wav) for wav in wavs], budget):
         content.encode_batch([wavs[index] for index in together], (layer,))
 
@@ -176,7 +176,7 @@ def tiny_clips(encoder: Encoder, device: torch.device, precisions: Sequence[str]
     plain = naive(reference(encoder, device), device, encoder.normalize)
     ways: dict[str, Callable[[], object]] = {"transformers fp32, one by one": lambda: [plain(wav) for wav in wavs]}
     for name in precisions:
-        content = Content(encoder, device, name)
+        content = ContentEncoder(encoder, device, name)
         ways[f"svc {name}, one by one"] = partial(planned, content, wavs, 0, last)
         ways[f"svc {name}, batches"] = partial(planned, content, wavs, content.budget, last)
     found = clock.in_turns(ways, max(1, rounds // 2))
@@ -192,7 +192,7 @@ def budgets(encoder: Encoder, device: torch.device, precisions: Sequence[str], r
     flops = statistics.mean(flops_per_second(encoder.model.config, len(wav) / CONTENT_HOP) for wav in wavs)
     rows = []
     for name in precisions:
-        content, best = Content(encoder, device, name), peak(clock, device, PRECISIONS[name])
+        content, best = ContentEncoder(encoder, device, name), peak(clock, device, PRECISIONS[name])
         sizes = {f"{seconds} s": seconds * CONTENT_RATE for seconds in BUDGETS}
         sizes[f"default, {content.budget / CONTENT_RATE:.0f} s"] = content.budget
         ways = {label: partial(planned, content, wavs, size, last) for label, size in sizes.items()}
@@ -242,8 +242,8 @@ def main() -> None:
         found[title] = measure(encoder, device, settings.precision, settings.rounds)
         print(f"### {title}\n\n{markdown(found[title])}\n")
     if settings.json:
-        facts = {"encoder": encoder.name, "machine": machine, "torch": torch.__version__, "gflop_per_second": gflop}
-        settings.json.write_text(json.dumps({**facts, **found}, indent=1))
+        metadata = {"encoder": encoder.name, "machine": machine, "torch": torch.__version__, "gflop_per_second": gflop}
+        settings.json.write_text(json.dumps({**metadata, **found}, indent=1))
 
 
 if __name__ == "__main__":

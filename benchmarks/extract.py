@@ -27,7 +27,7 @@ import torch
 import transformers
 from svc.pipeline import audio, frames, mel
 from svc.pipeline.encoder.batches import batches
-from svc.pipeline.encoder.content import Content
+from svc.pipeline.encoder.content import ContentEncoder
 from svc.pipeline.pitch import pitch
 from svc.pipeline.pitch.pitch import PitchSettings
 from svc.pipeline.quiet_pyworld import pyworld
@@ -112,12 +112,12 @@ def parts(corpus: Path, encoder: Path, device: str, methods: list[str]) -> dict[
     found["encoder, transformers fp32"] = rtf(naive)
     together = [[at_16k[i] for i in batch] for batch in batches([len(wav) for wav in at_16k], 12 * frames.CONTENT_RATE)]
 
-    def ours_encodes(content: Content) -> None:
+    def ours_encodes(content: ContentEncoder) -> None:
         for wavs in together:
             content.encode_batch(wavs, LAYERS)
 
     for precision in ("fp32", "bf16"):
-        content = Content.load(str(encoder), device, precision)
+        content = ContentEncoder.load(str(encoder), device, precision)
         ours_encodes(content)
         found[f"encoder, svc {precision}"] = rtf(partial(ours_encodes, content))
     return found

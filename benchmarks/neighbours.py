@@ -21,10 +21,10 @@ import torch.nn.functional as F
 from conversion import singers_beside
 from numpy.typing import NDArray
 from svc.pipeline import audio, frames
-from svc.pipeline.encoder.content import Content
-from svc.pipeline.judging.sound import Samples, Sound
+from svc.pipeline.encoder.content import ContentEncoder
+from svc.pipeline.metrics.audio_features import AudioFeatures, Samples
 from svc.pipeline.projection import SoftProjection
-from svc.stages.evaluation.quality import Song, Truth
+from svc.stages.evaluation.scores import ParallelSong, References
 from svc.stages.rendering.retrieval import nearest
 from svc.stages.run import Run
 from torch import Tensor
@@ -52,13 +52,15 @@ def keys(layers: int, unit_layer: int, projection: SoftProjection) -> dict[str, 
 class Library:
     """What the target's corpus holds, to make songs of."""
 
-    def __init__(self, content: Content, recordings: list[Samples]):
+    def __init__(self, content: ContentEncoder, recordings: list[Samples]):
         self.states = [listen(content, wav) for wav in recordings]
-        mels = [Sound(wav).mel for wav in recordings]
+        mels = [AudioFeatures(wav).mel for wav in recordings]
         pairs = zip(self.states, mels, strict=True)
         self.mels = np.concatenate([mel[_mel_frames(len(states[0]), len(mel))] for states, mel in pairs])
 
-    def answer(self, heard: Sequence[dict[int, Tensor]], songs: Sequence[Song], key: Key, count: int) -> list[Samples]:
+    def answer(
+        self, heard: Sequence[dict[int, Tensor]], songs: Sequence[ParallelSong], key: Key, count: int
+    ) -> list[Samples]:
         """The songs' mels (M, 128), made of the `count` frames of the corpus that are most alike to each unit heard."""
         own = F.normalize(torch.cat([key(each) for each in self.states]), dim=1)
         made = []
@@ -69,13 +71,13 @@ class Library:
         return made
 
 
-def listen(content: Content, wav: Samples) -> dict[int, Tensor]:
+def listen(content: ContentEncoder, wav: Samples) -> dict[int, Tensor]:
     """All layers of a recording at 44.1 kHz."""
     heard = audio.resample(wav, frames.MEL_RATE, frames.CONTENT_RATE)
     return content.encode(torch.from_numpy(heard), list(range(content.layers + 1)))
 
 
-def right(truth: Truth, songs: Sequence[Song], mels: Sequence[Samples]) -> float:
+def right(truth: References, songs: Sequence[ParallelSong], mels: Sequence[Samples]) -> float:
     """Share of the songs' phones that the judge hears in their mels."""
     told = [truth.phones.accuracy(mel, song.score.mel_labels()) for mel, song in zip(mels, songs, strict=True)]
     return float(np.mean(told))
@@ -97,11 +99,11 @@ def main() -> None:
     _, projection = run.load_units()
     if not isinstance(projection, SoftProjection):
         parser.error(
-            f"{asked.run} was trained on {run.facts['settings']['units']} units; this wants a run of soft ones"
+            f"{asked.run} was trained on {run.metadata['settings']['units']} units; this wants a run of soft ones"
         )
-    truth = Truth(singers)
+    truth = References(singers)
     songs = [truth.song(name) for name in singers.songs]
-    content = Content.load(run.facts["encoder_origin"], "cpu")
+    content = ContentEncoder.load(run.metadata["encoder_origin"], "cpu")
     library = Library(content, [wav for wav, _ in singers.corpus(truth.target)])
     heard = [
         [listen(content, song.source) for song in songs],
@@ -111,7 +113,7 @@ def main() -> None:
 
     print(f"| alike in | {' | '.join(f'{n} nearest, source / target' for n in counts)} |\n|---{'|---' * len(counts)}|")
     with torch.inference_mode():
-        for name, key in keys(content.layers, run.facts["unit_layer"], projection).items():
+        for name, key in keys(content.layers, run.metadata["unit_layer"], projection).items():
             cells = [
                 " / ".join(f"{right(truth, songs, library.answer(who, songs, key, count)):.3f}" for who in heard)
                 for count in counts

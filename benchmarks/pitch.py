@@ -79,8 +79,8 @@ def main() -> None:
     rtf = costs(methods, speed_wav, chosen.rounds)
     show(results, rtf, unsteady, chosen.markdown)
     if chosen.out:
-        facts = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()}
-        chosen.out.write_text(json.dumps({**facts, "rtf": rtf, "unsteady": unsteady, "sets": results}, indent=1))
+        metadata = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()}
+        chosen.out.write_text(json.dumps({**metadata, "rtf": rtf, "unsteady": unsteady, "sets": results}, indent=1))
 
 
 def show(

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pitch_methods import Frames, Samples
 from scipy.ndimage import binary_dilation, uniform_filter1d
 from scipy.signal import butter, fftconvolve, lfilter, sosfilt
+from svc.data.singers.harmonic import VOWELS, Note, Voice, practice, sing
 from svc.pipeline.frames import MEL_HOP, MEL_RATE
-from svc.pipeline.singers.plain import VOWELS, Note, Voice, practice, sing
 
 
 @dataclass

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.stats import spearmanr
-from svc.stages.progress import Progress
+from svc.common.progress import Progress
 from svc.stages.run import Run
 from svc.stages.settings import PRESETS, TrainSettings
 from svc.stages.training.compare import convert, parallel_songs
+from svc.stages.training.conversion_probe import ConversionProbe
 from svc.stages.training.dataset import Corpus, gather_corpus
-from svc.stages.training.probe import Probe
-from svc.stages.training.team import Team
+from svc.stages.training.distributed import DistributedContext
 from svc.stages.training.train import train
 from svc.stages.training.trainer import Trainer
 from svc.store import Clip, open_store
@@ -35,19 +35,21 @@ class Watched(Trainer):
     """A training that is told the truth at each validation, and keeps it."""
 
     def __init__(
-        self, run: Run, corpus: Corpus, settings: TrainSettings, warped: Corpus, pairs: list[tuple[Clip, Clip]]
+        self, run: Run, corpus: Corpus, settings: TrainSettings, formant_shifted: Corpus, pairs: list[tuple[Clip, Clip]]
     ):
-        super().__init__(run, corpus, settings, Team("cpu"))
+        super().__init__(run, corpus, settings, DistributedContext("cpu"))
         self.pairs, self.seen = pairs, []
         codebook, _ = run.load_units()
-        column = run.facts["unit_column"]
-        facts = {**run.facts, "augmented": [*warped.warps(column).values()]}
-        self.mirror = Probe(Run(run.path, facts), warped, codebook, self.model, self.held_out, self.team)
+        column = run.metadata["unit_column"]
+        metadata = {**run.metadata, "augmented": [*formant_shifted.formant_shifts(column).values()]}
+        self.mirror = ConversionProbe(
+            Run(run.path, metadata), formant_shifted, codebook, self.model, self.held_out, self.distributed
+        )
 
     def _keep(self, line: dict[str, float]) -> None:
         super()._keep(line)
         _, way = convert(self.average, self.run, self.corpus, self.pairs, self.device, Progress())
-        unwarped = self.mirror.unwarp(self.average, self.projection)
+        unwarped = self.mirror.formant_shift_inversion(self.average, self.projection)
         told = {"step": self.step, "way": way, "held-out loss": -line["held_out"], **line, "unwarped": unwarped}
         self.seen.append({name: round(value, 5) for name, value in told.items() if name not in ("loss", "held_out")})
         print(json.dumps(self.seen[-1]), flush=True)
@@ -72,12 +74,12 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     store, same = material(asked.folder)
-    warped = with_warps(asked.folder)
-    chosen = warped if asked.warps else store
+    formant_shifted = with_warps(asked.folder)
+    chosen = formant_shifted if asked.formant_shifts else store
     settings = dataclasses.replace(PRESETS["tiny"], steps=asked.steps, validate_every=asked.every, seed=asked.seed)
-    out = asked.folder / f"probe-{'warps' if asked.warps else 'plain'}-{asked.steps}-{asked.seed}"
+    out = asked.folder / f"probe-{'formant_shifts' if asked.formant_shifts else 'plain'}-{asked.steps}-{asked.seed}"
     train([chosen], out, settings, "cpu", only="units", progress=Told())
-    corpora = [gather_corpus([open_store(path)], Progress()) for path in (chosen, warped)]
+    corpora = [gather_corpus([open_store(path)], Progress()) for path in (chosen, formant_shifted)]
     trainer = Watched(Run.open(out), corpora[0], settings, corpora[1], parallel_songs(str(same), corpora[0]))
     trainer.fit(Told())
     (out / "seen.json").write_text(json.dumps(trainer.seen))

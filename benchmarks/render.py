@@ -37,18 +37,18 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from svc.data.singers.harmonic import VOICES, Note, sing
 from svc.pipeline.diffusion.diffusion import Batch, Diffusion
 from svc.pipeline.diffusion.diffusion import Shape as ModelShape
 from svc.pipeline.diffusion.sampling import enough_steps, sample
-from svc.pipeline.encoder.content import Content
+from svc.pipeline.encoder.content import ContentEncoder
 from svc.pipeline.encoder.encoders import Encoder
 from svc.pipeline.frames import CONTENT_RATE, MEL_FRAME_RATE, MEL_HOP, MEL_RATE
 from svc.pipeline.mel import log_mel, loudness
 from svc.pipeline.pitch import pitch
 from svc.pipeline.pitch.pitch import PitchSettings
-from svc.pipeline.singers.plain import VOICES, Note, sing
 from svc.pipeline.vocoder import nsf_hifigan, source_filter
-from svc.pipeline.vocoder.plain import Plain
+from svc.pipeline.vocoder.pulse_noise import PulseNoise
 from svc.pipeline.vocoder.vocoder import Vocoder
 from svc.pipeline.vocoder.world import World
 from svc.stages.devices import pick_precision
@@ -145,7 +145,7 @@ def parts(seconds: float) -> dict[str, Callable[[], Any]]:
     mel, f0 = log_mel(torch.from_numpy(wav)).numpy(), pitch.track(wav, PitchSettings("dio"))
     wide = pick_precision("auto", "cpu") == "bf16"
     hubert = HubertModel(HubertConfig()).eval()
-    content = Content(Encoder(hubert, True, "base", "base"), "cpu", "bf16" if wide else "fp32")
+    content = ContentEncoder(Encoder(hubert, True, "base", "base"), "cpu", "bf16" if wide else "fp32")
     sound_16k = torch.randn(1, int(seconds * CONTENT_RATE))
     length = torch.tensor([sound_16k.shape[1]])
     shape = nsf_hifigan.Shape((8, 8, 2, 2, 2), (16, 16, 4, 4, 4), 512, (3, 7, 11), ((1, 3, 5),) * 3, 128, MEL_RATE)
@@ -172,7 +172,7 @@ def parts(seconds: float) -> dict[str, Callable[[], Any]]:
     made["NSF-HiFiGAN, fp32 (peers)"] = lambda: peers_nsf(generator, mel_in, sines)
     vocoders: dict[str, Vocoder] = {
         "NSF-HiFiGAN, as we run it": nsf_hifigan.NsfHifiGan(copy.deepcopy(generator), {}, bf16=wide),
-        "plain": Plain(),
+        "plain": PulseNoise(),
         "WORLD": World(),
     }
     for preset in ("tiny", "base"):

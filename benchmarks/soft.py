@@ -32,12 +32,12 @@ from numpy.typing import NDArray
 from svc.data.make_mini import FIRST_PROBE_SEED, Clip, hidden_spans, sing_clip
 from svc.data.probe_mini import ASKED, TAUGHT, phones, singers
 from svc.pipeline import audio
-from svc.pipeline.encoder.content import Content
+from svc.pipeline.encoder.content import ContentEncoder
 from svc.pipeline.encoder.encoders import load_encoder
 from svc.pipeline.frames import CONTENT_HOP, CONTENT_PAD, CONTENT_RATE
 from svc.pipeline.projection import SoftProjection, soft_loss
 from svc.stages import checkpoint
-from svc.stages.evaluation.quality import Row, Song, Truth, table
+from svc.stages.evaluation.scores import ParallelSong, References, Scores, table
 from svc.stages.extraction.extract import extract
 from svc.stages.features import Waveform
 from svc.stages.run import Run
@@ -57,7 +57,7 @@ Lesson = tuple[NDArray[np.float32], Tensor]  # sound (T,) at 16 kHz, codes int64
 
 
 def settings_of(run: Run) -> TrainSettings:
-    return TrainSettings(**run.facts["settings"])
+    return TrainSettings(**run.metadata["settings"])
 
 
 def wide_run(out: Path, run: Run) -> Run:
@@ -67,7 +67,7 @@ def wide_run(out: Path, run: Run) -> Run:
     for seed in range(WIDE_SEED, WIDE_SEED + WIDE):
         if not (path := corpus / f"singer_{seed}.wav").exists():
             audio.write(path, heard(sing_clip(seed, 8.0)).numpy(), CONTENT_RATE)
-    extract([corpus], store, ExtractSettings(encoder=run.facts["encoder_origin"], f0="dio"), Told())
+    extract([corpus], store, ExtractSettings(encoder=run.metadata["encoder_origin"], f0="dio"), Told())
     train([store], out / "wide-units", settings_of(run), "cpu", only="units", progress=Told())
     return Run.open(out / "wide-units")
 
@@ -79,12 +79,12 @@ def heard(clip: Clip) -> Tensor:
 def lessons(run: Run) -> tuple[list[Lesson], list[Lesson]]:
     """What a run's soft layer learnt from, and what was held out."""
     codebook, _ = run.load_units()
-    corpus = gather_corpus([open_store(path) for path in run.facts["stores"]], Told())
+    corpus = gather_corpus([open_store(path) for path in run.metadata["stores"]], Told())
 
     def lesson(clip: Stored) -> Lesson:
         recording = audio.scan(Path(clip.utterance.corpus, clip.utterance.source))
         sound = Waveform.read(recording, clip.row.start, clip.row.end).at(CONTENT_RATE)
-        return sound, codebook(torch.from_numpy(clip.hidden(run.facts["code_layer"]).astype(np.float32)))
+        return sound, codebook(torch.from_numpy(clip.hidden(run.metadata["code_layer"]).astype(np.float32)))
 
     return [lesson(clip) for clip in corpus.train], [lesson(clip) for clip in corpus.held_out]
 
@@ -92,7 +92,7 @@ def lessons(run: Run) -> tuple[list[Lesson], list[Lesson]]:
 def fine_tune(run: Run, rate: float, steps: int, hide: float, seed: int) -> Iterator[tuple[int, Any, SoftProjection]]:
     """Train a run's encoder and soft layer together; after each step its number and both."""
     torch.manual_seed(seed)
-    encoder = load_encoder(run.facts["encoder_origin"])
+    encoder = load_encoder(run.metadata["encoder_origin"])
     model, projection = encoder.model.train().requires_grad_(True), soft_layer(run).train().requires_grad_(True)
     clips = [lesson for lesson in lessons(run)[0] if len(lesson[0]) >= CROP]
     weights = [*model.parameters(), *projection.parameters()]
@@ -147,7 +147,7 @@ class System:
 
     @property
     def encoder(self) -> str:
-        return str(self.folder) if self.steps else self.start.facts["encoder_origin"]
+        return str(self.folder) if self.steps else self.start.metadata["encoder_origin"]
 
     @property
     def projection(self) -> SoftProjection:
@@ -169,7 +169,7 @@ def make(systems: Sequence[System], rate: float, hide: float, seed: int) -> None
     by_steps = {system.steps: system for system in systems}
     if all((system.folder / "soft.safetensors").exists() for system in systems):
         return
-    normalize = bool(systems[0].start.facts["encoder"]["normalize"])
+    normalize = bool(systems[0].start.metadata["encoder"]["normalize"])
     for step, model, projection in fine_tune(systems[0].start, rate, max(by_steps), hide, seed):
         if step in by_steps:
             by_steps[step].save(model, projection, normalize)
@@ -182,8 +182,8 @@ def strangers() -> list[Clip]:
 
 def probe(system: System) -> list[float]:
     """Codes told of held-out frames; of strangers' units and of their layer, phones told and singers told."""
-    content, projection = Content.load(system.encoder), system.projection
-    layer = system.start.facts["unit_layer"]
+    content, projection = ContentEncoder.load(system.encoder), system.projection
+    layer = system.start.metadata["unit_layer"]
 
     def state(sound: Tensor) -> Tensor:
         return content.encode(sound, [layer])[layer]
@@ -202,7 +202,7 @@ def trained(system: System, run: Path) -> Path:
     if not system.steps and system.start.path == run:
         return run
     original, store = Run.open(run), system.folder / "corpus.zarr"
-    stores = original.facts["stores"]
+    stores = original.metadata["stores"]
     if system.steps:
         extract([run.absolute().parent / "corpus"], store, ExtractSettings(encoder=system.encoder), Told())
         stores = [str(store)]
@@ -216,7 +216,7 @@ def trained(system: System, run: Path) -> Path:
     return out
 
 
-def sung(system: System, run: Path, truth: Truth, songs: list[Song]) -> dict[str, dict[str, float]]:
+def sung(system: System, run: Path, truth: References, songs: list[ParallelSong]) -> dict[str, dict[str, float]]:
     """Its rows, with retrieval as it is by default and without."""
     made = trained(system, run)
     told = {"": score(made, truth, songs), ", no retrieval": score(made, truth, songs, retrieve=0.0)}
@@ -277,12 +277,12 @@ def main() -> None:
     singing = [system for system in systems if str(system.steps) in asked.convert.split(",")]
     if not singing:
         return
-    truth = Truth(learned)
+    truth = References(learned)
     songs = [truth.song(name) for name in truth.singers.songs]
-    rows: dict[str, Row] = {}
+    rows: dict[str, Scores] = {}
     for system in singing:
         found = kept(system.folder / "sung.json", functools.partial(sung, system, asked.run, truth, songs))
-        rows |= {system.name + how: Row(**row) for how, row in found.items()}
+        rows |= {system.name + how: Scores(**row) for how, row in found.items()}
     print("\n" + table(rows))
 
 

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 import zarr
+from svc.stages.training.crop_sampler import Crop, CropSampler
 from svc.store import Store, open_store
 from svc.store.cells import write_cell
-from svc.store.draw import Crop, Draw
 from svc.store.packs import Piece
 from svc.store.schema import MEL, UNIT, Column, PackSize, Utterance
 from svc.store.writer import open_writer
@@ -112,7 +112,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         store = make(Path(name), options.minutes)
         clips = list(store)
-        draw = Draw([clip.row.mel_frames for clip in clips], int(SECONDS * MEL_RATE), options.crops, seed=0)
+        draw = CropSampler([clip.row.mel_frames for clip in clips], int(SECONDS * MEL_RATE), options.crops, seed=0)
         readers = ways(Path(name), store)
         print(f"{len(clips)} clips, {options.minutes:.0f} minutes, {len(store.packs)} packs; 3-s crops a second")
         print(f"{'':22}{'hidden':>9}{'x .npy':>8}{'all':>9}{'x .npy':>8}")

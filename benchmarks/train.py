@@ -21,19 +21,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from svc.common.progress import Progress
+from svc.common.random import fork_generator
+from svc.data.singers import draw_score, draw_voice, sing
 from svc.pipeline import audio
 from svc.pipeline.diffusion.diffusion import Batch, Diffusion, Shape
 from svc.pipeline.diffusion.sampling import sample
 from svc.pipeline.frames import seconds_to_mel_frames
 from svc.pipeline.pitch import pitch
-from svc.pipeline.singers import draw_score, draw_voice, sing
 from svc.stages.extraction.extract import extract
-from svc.stages.progress import Progress
-from svc.stages.run import Run, fork_generator
+from svc.stages.run import Run
 from svc.stages.settings import PRESETS, ExtractSettings, TrainSettings
 from svc.stages.training.compare import convert, parallel_songs
-from svc.stages.training.dataset import Corpus, Crops, gather_corpus, random, to_batch
-from svc.stages.training.team import Team
+from svc.stages.training.dataset import Corpus, Crops, gather_corpus, numpy_generator, to_batch
+from svc.stages.training.distributed import DistributedContext
 from svc.stages.training.train import train
 from svc.stages.training.trainer import Trainer
 from svc.store import open_store
@@ -88,7 +89,7 @@ class Peers:
         return loss.item()
 
     def _load(self) -> Batch:
-        generator = random(0, 1, self.step)
+        generator = numpy_generator(0, 1, self.step)
         rows, speakers = [], []
         for index in generator.integers(0, len(self.files), self.batch):
             number, speaker = self.files[index]
@@ -116,7 +117,7 @@ class Ours:
 
     def __init__(self, stores: list[str], corpus: Corpus, out: Path, settings: TrainSettings):
         train(stores, out, settings, "cpu", only="units")
-        self.trainer = Trainer(Run.open(out), corpus, settings, Team("cpu"))
+        self.trainer = Trainer(Run.open(out), corpus, settings, DistributedContext("cpu"))
         self.model = self.trainer.average
 
     def train_step(self) -> float:
@@ -198,11 +199,11 @@ def main() -> None:
         same = Ours([store], corpus, folder / "same", shape)
         tiny = Ours([store], corpus, folder / "tiny", dataclasses.replace(PRESETS["tiny"], schedule="constant"))
         _, projection = same.trainer.run.load_units()
-        column = same.trainer.run.facts["unit_column"]
+        column = same.trainer.run.metadata["unit_column"]
         (folder / "npy").mkdir()
         crop = seconds_to_mel_frames(shape.crop_seconds)
         peers = Peers(corpus, column, projection, folder / "npy", shape.batch, crop)
-        precision = same.trainer.run.facts["precision"]
+        precision = same.trainer.run.metadata["precision"]
         print(f"{store}: {len(corpus.train)} utterances, {options.threads} thread(s), ours in {precision}")
         ways = {"peers, 20 x 384, fp32": peers.train_step, "svc, 20 x 384": same.train_step}
         rates = speed(ways, options.rounds, 2)

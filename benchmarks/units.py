@@ -17,17 +17,19 @@ from pathlib import Path
 
 import torch
 from conversion import score
+from svc.common.progress import Progress
+from svc.data.singers import sing
 from svc.pipeline import audio
-from svc.pipeline.singers import sing
-from svc.stages.evaluation.quality import Truth
-from svc.stages.evaluation.quality import table as quality_table
+from svc.stages.evaluation.scores import References
+from svc.stages.evaluation.scores import table as quality_table
 from svc.stages.extraction.extract import extract
-from svc.stages.parallel import Singers
-from svc.stages.progress import Progress
+from svc.stages.parallel_singers import ParallelSingers
 from svc.stages.settings import PRESETS, ExtractSettings
 from svc.stages.training.compare import compare, name_of, of_kind, table
 
-SINGERS = dataclasses.replace(Singers(), songs=("arirang", "drawn-1", "drawn-2", "drawn-3", "drawn-4", "drawn-5"))
+SINGERS = dataclasses.replace(
+    ParallelSingers(), songs=("arirang", "drawn-1", "drawn-2", "drawn-3", "drawn-4", "drawn-5")
+)
 
 
 class Told(Progress):
@@ -37,7 +39,7 @@ class Told(Progress):
         print(message, flush=True)
 
 
-def material(folder: Path, singers: Singers = SINGERS) -> tuple[Path, Path]:
+def material(folder: Path, singers: ParallelSingers = SINGERS) -> tuple[Path, Path]:
     """A store of what the singers sing apart, and one of the songs that both sing."""
     singers.make(folder, Progress())
     for voice in singers.voices:
@@ -55,7 +57,7 @@ def material(folder: Path, singers: Singers = SINGERS) -> tuple[Path, Path]:
 def with_warps(folder: Path) -> Path:
     """The store of what the singers sing apart, with warped voices too."""
     store = folder / "warped.zarr"
-    extract([folder / "corpus"], store, ExtractSettings(encoder="mini", warps=(-4, -2, 2, 4)))
+    extract([folder / "corpus"], store, ExtractSettings(encoder="mini", formant_shifts=(-4, -2, 2, 4)))
     return store
 
 
@@ -75,13 +77,13 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     store, same = material(asked.folder)
-    store = with_warps(asked.folder) if asked.warps else store
+    store = with_warps(asked.folder) if asked.formant_shifts else store
     settings = dataclasses.replace(PRESETS["tiny"], steps=asked.steps, seed=asked.seed)
     kinds = asked.kinds.split(",")
-    out = asked.folder / f"{'warps' if asked.warps else 'plain'}-{asked.steps}-{asked.seed}"
+    out = asked.folder / f"{'formant_shifts' if asked.formant_shifts else 'plain'}-{asked.steps}-{asked.seed}"
     lines = compare([str(store)], out, settings, kinds, str(same), "cpu", Told())
     print("\n" + "\n".join(table(lines)) + "\n", flush=True)
-    truth = Truth(SINGERS)
+    truth = References(SINGERS)
     songs = [truth.song(name) for name in SINGERS.songs]
     judge = functools.partial(score, truth=truth, songs=songs)
     print(quality_table({name_of(of_kind(settings, kind)): judge(out / kind) for kind in kinds}))

@@ -35,7 +35,7 @@ from torchaudio.functional import melscale_fbanks
 
 from ..pipeline import audio
 from ..pipeline.frames import CONTENT_HOP, CONTENT_PAD, CONTENT_RATE, MEL_RATE, UNIT_RATE
-from ..pipeline.singers import NAMES, Score, draw_score, draw_voice, sing
+from .singers import NAMES, Score, draw_score, draw_voice, sing
 
 LANGUAGES = ("en", "ko", "ja")
 CLUSTERS = 100
@@ -145,7 +145,7 @@ def cluster(features: Sequence[Samples], seed: int) -> list[NDArray[np.int64]]:
     return [means.predict(frames).astype(np.int64) for frames in normed]
 
 
-def hear(clip: Clip, generator: np.random.Generator) -> tuple[Samples, NDArray[np.int64]]:
+def augment(clip: Clip, generator: np.random.Generator) -> tuple[Samples, NDArray[np.int64]]:
     """CROP samples of a clip as some microphone in some room had them, and its labels; faster or slower, too."""
     speed = float(np.exp(generator.uniform(-0.16, 0.16))) if generator.random() < 0.7 else 1.0
     need = int(CROP * speed) + 2
@@ -188,7 +188,7 @@ def hidden_spans(frames: int, share: float, span: int, generator: np.random.Gene
     return out
 
 
-class Pupil(nn.Module):
+class Student(nn.Module):
     """The encoder and, while it learns, its heads."""
 
     def __init__(self) -> None:
@@ -205,46 +205,48 @@ class Pupil(nn.Module):
         return tuple(out.hidden_states)
 
 
-def lesson(pupil: Pupil, clips: list[Clip], real: list[Clip], generator: np.random.Generator) -> dict[str, Tensor]:
+def training_losses(
+    student: Student, clips: list[Clip], real: list[Clip], generator: np.random.Generator
+) -> dict[str, Tensor]:
     """Losses of one batch."""
     chosen = [clips[i] for i in generator.integers(len(clips), size=SYNTHETIC)]
     chosen += [real[i] for i in generator.integers(len(real), size=REAL)] if real else []
-    heard = [hear(clip, generator) for clip in chosen]
+    heard = [augment(clip, generator) for clip in chosen]
     wavs = torch.from_numpy(np.stack([wav for wav, _ in heard]))
     labels = torch.from_numpy(np.stack([label for _, label in heard]))
     frames = labels.shape[1]
     spans = [(0.15, 5)] * SYNTHETIC + [(0.55, 10)] * (len(chosen) - SYNTHETIC)
     mask = torch.from_numpy(np.stack([hidden_spans(frames, *span, generator) for span in spans]))
     with torch.autocast("cpu", torch.bfloat16):
-        states = pupil(wavs, mask)
+        states = student(wavs, mask)
     told = labels[:SYNTHETIC].flatten()
     losses = {}
-    for layer, head in pupil.phones.items():
+    for layer, head in student.phones.items():
         logits = head(states[int(layer)][:SYNTHETIC].float()).flatten(0, 1)
         losses[f"phones {layer}"] = F.cross_entropy(logits, told, label_smoothing=0.05)
         if int(layer) == LAST:
             sounds = told > 0
             losses["right"] = (logits.argmax(-1) == told)[sounds].float().mean().detach()
     if real:
-        logits = pupil.codes(states[LAST][SYNTHETIC:].float())[mask[SYNTHETIC:]]
+        logits = student.codes(states[LAST][SYNTHETIC:].float())[mask[SYNTHETIC:]]
         losses["masked"] = F.cross_entropy(logits, labels[SYNTHETIC:][mask[SYNTHETIC:]])
     return losses
 
 
-def second_look(pupil: Pupil, real: list[Clip], seed: int) -> list[Clip]:
+def second_look(student: Student, real: list[Clip], seed: int) -> list[Clip]:
     """HuBERT's second iteration: the clusters are now of the network's own middle layer."""
-    pupil.eval()
+    student.eval()
     features = []
     with torch.inference_mode():
         for clip in real:
             wav = torch.from_numpy(clip.wav.astype(np.float32))[None]
             padded = F.pad((wav - wav.mean()) / (wav.std() + 1e-5), (CONTENT_PAD, CONTENT_PAD))
-            features.append(pupil.hubert(padded, output_hidden_states=True).hidden_states[MIDDLE][0].numpy())
-    pupil.train()
+            features.append(student.hubert(padded, output_hidden_states=True).hidden_states[MIDDLE][0].numpy())
+    student.train()
     return [Clip(clip.wav, codes) for clip, codes in zip(real, cluster(features, seed), strict=True)]
 
 
-def save(average: Pupil, out: Path, facts: dict[str, Any]) -> None:
+def save(average: Student, out: Path, metadata: dict[str, Any]) -> None:
     """As a hub download would be, in float16; and beside it how far training came."""
     from transformers import HubertModel
 
@@ -253,7 +255,7 @@ def save(average: Pupil, out: Path, facts: dict[str, Any]) -> None:
     model.load_state_dict(average.hubert.state_dict())
     model.half().save_pretrained(out)
     (out / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True, "sampling_rate": CONTENT_RATE}))
-    (out / "training.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (out / "training.json").write_text(json.dumps(metadata, indent=1) + "\n")
 
 
 def main() -> None:
@@ -279,25 +281,25 @@ def main() -> None:
         # Long recordings are not to be rarer than short ones: one place a 4 s.
         real = [clip for clip in real for _ in range(max(1, round(len(clip.wav) / CROP)))]
         print(f"{len(wavs)} recordings, {sum(map(len, wavs)) / CONTENT_RATE / 60:.1f} minutes", flush=True)
-    pupil, average = Pupil(), Pupil()
-    average.load_state_dict(pupil.state_dict())
-    optimizer = torch.optim.AdamW(pupil.parameters(), lr=asked.rate, betas=(0.9, 0.98), weight_decay=0.01)
+    student, average = Student(), Student()
+    average.load_state_dict(student.state_dict())
+    optimizer = torch.optim.AdamW(student.parameters(), lr=asked.rate, betas=(0.9, 0.98), weight_decay=0.01)
     warm = max(1, asked.steps // 12)
     for step in range(asked.steps):
         if step == asked.steps // 2 and real:
             real = second_look(average, real, asked.seed)
-        losses = lesson(pupil, clips, real, np.random.default_rng([asked.seed, step, 5]))
+        losses = training_losses(student, clips, real, np.random.default_rng([asked.seed, step, 5]))
         right = losses.pop("right")
         loss = losses[f"phones {LAST}"] + 0.5 * losses[f"phones {MIDDLE}"] + 0.3 * losses.get("masked", 0.0)
         for group in optimizer.param_groups:
             group["lr"] = asked.rate * min((step + 1) / warm, 1 - (step - warm) / (asked.steps - warm) * 0.97)
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(pupil.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimizer.step()
         keep = min(0.99, step / (step + 10))
         with torch.no_grad():
-            for mine, new in zip(average.parameters(), pupil.parameters(), strict=True):
+            for mine, new in zip(average.parameters(), student.parameters(), strict=True):
                 mine.lerp_(new, 1 - keep)
         if (step + 1) % 25 == 0:
             told = {name: round(value.item(), 3) for name, value in losses.items()}

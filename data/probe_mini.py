@@ -19,10 +19,10 @@ import torch
 from numpy.typing import NDArray
 from transformers import HubertModel
 
-from ..pipeline.encoder.content import Content
+from ..pipeline.encoder.content import ContentEncoder
 from ..pipeline.encoder.encoders import Encoder
-from ..pipeline.singers import NAMES
 from .make_mini import FIRST_PROBE_SEED, Clip, mfcc, read, sing_clip
+from .singers import NAMES
 
 TAUGHT, ASKED = 60, 30  # singers that the probe learns from, and others that it is asked of
 PIECE = 25  # frames from which a singer is to be told, 0.5 s
@@ -32,7 +32,7 @@ Frames = NDArray[np.float32]
 Features = Callable[[Frames], dict[str, Frames]]
 
 
-def features_of(content: Content) -> Features:
+def features_of(content: ContentEncoder) -> Features:
     layers = list(range(content.layers + 1))
 
     def features(wav: Frames) -> dict[str, Frames]:
@@ -123,12 +123,12 @@ def retrieval(
     return float(np.concatenate(right).mean())
 
 
-def random_like(content: Content) -> Content:
+def random_like(content: ContentEncoder) -> ContentEncoder:
     torch.manual_seed(0)
-    return Content(Encoder(HubertModel(content.model.config), content.normalize, "random", "random"))
+    return ContentEncoder(Encoder(HubertModel(content.model.config), content.normalize, "random", "random"))
 
 
-def rows(content: Content, same: Sequence[Path]) -> Iterator[tuple[str, float, float, float]]:
+def rows(content: ContentEncoder, same: Sequence[Path]) -> Iterator[tuple[str, float, float, float]]:
     """Name, phones, singers and retrieval of MFCCs, of a random encoder's best layer, and of each layer."""
     clips = [sing_clip(FIRST_PROBE_SEED + number, 8.0) for number in range(TAUGHT + ASKED)]
     wavs = [clip.wav.astype(np.float32) / np.float32(32767) for clip in clips]
@@ -159,7 +159,7 @@ def main() -> None:
         "| features | phones of unseen singers | who sings, of 90 | the same words in another real voice |\n"
         "|---|---|---|---|"
     )
-    for name, told, who, found in rows(Content.load(asked.encoder), asked.same):
+    for name, told, who, found in rows(ContentEncoder.load(asked.encoder), asked.same):
         print(f"| {name} | {told:.3f} | {who:.3f} | {'' if np.isnan(found) else f'{found:.3f}'} |", flush=True)
 
 

@@ -18,6 +18,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from ..common.errors import SvcError
 from .frames import MEL_RATE, mel_frame_start, mel_frames_covering, resampled_length
 from .slicing import MIN_SECONDS
 
@@ -45,7 +46,7 @@ SILENT_DB = -80.0  # dBFS RMS; a recording that never rises above it holds no vo
 BLOCK_FRAMES = 1_024  # mel frames decoded at a time, about 12 s
 
 
-class AudioError(ValueError):
+class AudioError(SvcError, ValueError):
     """A recording cannot be used. The message is a sentence for its owner."""
 
 

@@ -11,23 +11,23 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ..store.files import write_whole
-from .errors import UserError
+from ..common.errors import UserError
+from ..common.files import write_whole
 
 
-def save(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+def save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
     """Write tensors, and facts about them as JSON in the file's header."""
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_whole(path, safetensors.torch.save(whole, {"facts": json.dumps(facts)}))
+    write_whole(path, safetensors.torch.save(whole, {"facts": json.dumps(metadata)}))
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `save` wrote. Raises UserError when the file is not there or damaged."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})["facts"])
+            metadata = json.loads((file.metadata() or {})["facts"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping: not iterable
-            return tensors, facts
+            return tensors, metadata
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist") from error
     except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..common.progress import Progress
 from ..store.compact import Compacted
 from ..store.compact import compact as compact_store
-from .progress import Progress
 
 __all__ = ["Compacted", "compact"]
 

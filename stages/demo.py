@@ -6,18 +6,18 @@ import dataclasses
 import time
 from pathlib import Path
 
-from .errors import UserError
-from .evaluation.truth import evaluate_truth
+from ..common.errors import UserError
+from ..common.progress import Progress
+from .evaluation.parallel import evaluate_truth
 from .extraction.extract import extract
-from .parallel import Singers
-from .progress import Progress
-from .rendering.render import Singer
+from .parallel_singers import ParallelSingers
+from .rendering.render import Converter
 from .run import Run
 from .settings import PRESETS, ExtractSettings, RenderSettings
 from .training.train import train
 
 STEPS = 600
-SINGERS = Singers()
+SINGERS = ParallelSingers()
 MARK = "made by svc demo.txt"
 
 
@@ -46,7 +46,7 @@ def demo(out: Path, steps: int | None, progress: Progress | None = None) -> list
     progress.say(f"\n$ svc train --store {store} --out {run} --preset tiny --steps {steps}")
     train([store], run, dataclasses.replace(PRESETS["tiny"], steps=steps), progress=progress)
     progress.say(f"\n$ svc render {song} -m {run} -s {target.name}")
-    singer = Singer(Run.open(run), RenderSettings(speaker=target.name))
+    singer = Converter(Run.open(run), RenderSettings(speaker=target.name))
     report = singer.render(song, out / f"song.{target.name}.wav", progress)
     progress.say(f"\n$ svc evaluate {run}")
     found = evaluate_truth(run, SINGERS, run / "evaluation", progress=progress)

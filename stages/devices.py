@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .errors import UserError
+from ..common.errors import UserError
 
 
 def pick_precision(name: str, device: str) -> str:

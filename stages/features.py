@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..pipeline import audio, formants, frames, mel
+from ..pipeline import audio, formant_shift, frames, mel
 from ..pipeline.audio import Recording
-from ..pipeline.encoder.content import Content, weights_hash
+from ..pipeline.encoder.content import ContentEncoder, weights_hash
 from ..pipeline.pitch import pitch
 from ..pipeline.pitch.pitch import PitchSettings
 from ..pipeline.slicing import SliceSettings
@@ -41,7 +41,7 @@ def content_columns(
     precision: str,
     layers: Iterable[int],
     head: dict[str, Any] | None,
-    warped: Iterable[tuple[int, int]] = (),
+    formant_shifted: Iterable[tuple[int, int]] = (),
 ) -> list[Column]:
     """The encoder's columns: its hidden layers, its units where it has a soft head, and layers of warped voices.
 
@@ -52,51 +52,51 @@ def content_columns(
         Column(f"hidden/{layer}", UNIT, "float16", encoder["hidden_size"], "1", {**made_by, "layer": layer}, origin)
         for layer in layers
     ]
-    for semitones, layer in sorted(warped):
-        settings = {**made_by, "layer": layer, "formants": {**formants.SETTINGS, "semitones": semitones}}
-        name = hidden_name(layer, semitones)
+    for semitones, layer in sorted(formant_shifted):
+        settings = {**made_by, "layer": layer, "formants": {**formant_shift.SETTINGS, "semitones": semitones}}
+        name = hidden_column(layer, semitones)
         table.append(Column(name, UNIT, "float16", encoder["hidden_size"], "1", settings, origin))
     if head is not None:
         table.append(Column(SOFT, UNIT, "float16", head["width"], "1", {**made_by, "head": head}, origin))
     return table
 
 
-def describe_head(content: Content) -> dict[str, Any] | None:
+def describe_head(content: ContentEncoder) -> dict[str, Any] | None:
     """What a store keeps of an encoder's soft head, if it has one."""
     if content.head is None:
         return None
     return {"kind": "hubert-soft", "sha256": weights_hash(content.head), "width": content.head.unit_dim}
 
 
-WARPED = re.compile(r"hidden_(up|down)(\d+)/(\d+)")
+FORMANT_SHIFTED = re.compile(r"hidden_(up|down)(\d+)/(\d+)")
 
 
-def hidden_name(layer: int, semitones: int = 0) -> str:
+def hidden_column(layer: int, semitones: int = 0) -> str:
     """Of a layer's column, heard of the utterance with its formants moved: `hidden/12`, `hidden_up4/12`."""
     return f"hidden{'' if semitones == 0 else f'_up{semitones}' if semitones > 0 else f'_down{-semitones}'}/{layer}"
 
 
-def warp_of(name: str) -> tuple[int, int] | None:
+def formant_shift_of(name: str) -> tuple[int, int] | None:
     """Semitones and layer of a warped voice's column: (4, 12) of `hidden_up4/12`; None of other columns."""
-    match = WARPED.fullmatch(name)
+    match = FORMANT_SHIFTED.fullmatch(name)
     return None if match is None else (int(match[2]) * (1 if match[1] == "up" else -1), int(match[3]))
 
 
-def formants_of(name: str) -> int:
+def formant_shift_or_zero(name: str) -> int:
     """By how many semitones formants were moved before a column was computed: 0 of all but warped voices'."""
-    return warp[0] if (warp := warp_of(name)) else 0
+    return found[0] if (found := formant_shift_of(name)) else 0
 
 
-SHIFTED = re.compile(r"mel_(up|down)/(\d+)")
+PITCH_SHIFTED = re.compile(r"mel_(up|down)/(\d+)")
 
 
-def shift_of(name: str) -> int | None:
+def pitch_shift_of(name: str) -> int | None:
     """By how many semitones a column's mel is moved: 4 of `mel_up/4`, -3 of `mel_down/3`, None of other columns."""
-    match = SHIFTED.fullmatch(name)
+    match = PITCH_SHIFTED.fullmatch(name)
     return None if match is None else int(match[2]) * (1 if match[1] == "up" else -1)
 
 
-def shift_columns(shifts: Iterable[int]) -> list[Column]:
+def pitch_shift_columns(pitch_shifts: Iterable[int]) -> list[Column]:
     """The mel as it would be of a voice with all frequencies `shift` semitones higher, to augment training with."""
     settings = {**mel.SETTINGS, "algorithm": ALGORITHM}
     return [
@@ -108,7 +108,7 @@ def shift_columns(shifts: Iterable[int]) -> list[Column]:
             "ln magnitude",
             {**settings, "semitones": shift},
         )
-        for shift in sorted(shifts)
+        for shift in sorted(pitch_shifts)
     ]
 
 
@@ -173,14 +173,16 @@ class Waveform:
     def f0(self, settings: PitchSettings) -> NDArray[np.float32]:
         return pitch.track(self.at(frames.MEL_RATE), settings)
 
-    def warp(self, semitones: int) -> Waveform:
+    def shift_formants(self, semitones: int) -> Waveform:
         """Have the encoder hear another throat: its samples' formants are moved up by that much. Returns itself."""
         if semitones:
             wav = torch.from_numpy(self.at(frames.CONTENT_RATE))
-            self._at[frames.CONTENT_RATE] = formants.move_formants(wav, frames.CONTENT_RATE, semitones).numpy()
+            self._at[frames.CONTENT_RATE] = formant_shift.shift_formants_of_audio(
+                wav, frames.CONTENT_RATE, semitones
+            ).numpy()
         return self
 
-    def hidden(self, content: Content, layers: Iterable[int]) -> dict[str, NDArray[np.float16]]:
+    def hidden(self, content: ContentEncoder, layers: Iterable[int]) -> dict[str, NDArray[np.float16]]:
         """Hidden states by column name, as stored. Raises ArithmeticError when one does not fit float16."""
         states = content.encode(torch.from_numpy(self.at(frames.CONTENT_RATE)), tuple(layers))
         return of_content(content, states, {f"hidden/{layer}" for layer in layers})
@@ -188,11 +190,11 @@ class Waveform:
 
 def is_content(name: str) -> bool:
     """Whether a column is the encoder's."""
-    return name == SOFT or name.startswith("hidden/") or warp_of(name) is not None
+    return name == SOFT or name.startswith("hidden/") or formant_shift_of(name) is not None
 
 
 def of_content(
-    content: Content, states: Mapping[int, Tensor], names: Collection[str], semitones: int = 0
+    content: ContentEncoder, states: Mapping[int, Tensor], names: Collection[str], semitones: int = 0
 ) -> dict[str, NDArray[np.float16]]:
     """What one clip's hidden states give for the columns `names`, as stored: float16 (unit frames, width).
 
@@ -201,7 +203,7 @@ def of_content(
     Raises:
         ArithmeticError: a value is not finite, or beyond float16.
     """
-    kept = {hidden_name(layer, semitones): state for layer, state in states.items()}
+    kept = {hidden_column(layer, semitones): state for layer, state in states.items()}
     if SOFT in names and content.head is not None:
         kept[SOFT] = content.head.units(states[content.layers])
     values = {name: kept[name].cpu().numpy().astype(np.float16) for name in names}

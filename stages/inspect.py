@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..common.errors import UserError
 from ..store import Clip, Store, open_store
 from ..store.folder import open_folder
 from ..store.verify import verify_at
-from .errors import UserError
 from .run import Run
 
 __all__ = ["describe", "describe_clip", "lines", "open_store", "verify_at"]
@@ -90,21 +90,21 @@ def describe_run(run: Run) -> dict[str, Any]:
         "trained": run.best.exists(),
         "last_validation": validations[-1] if validations else None,
         "best_validation": max(validations, key=lambda line: line["score"], default=None),
-        **{key: run.facts[key] for key in told},
+        **{key: run.metadata[key] for key in told},
     }
 
 
-def lines(facts: dict[str, Any]) -> list[str]:
+def lines(metadata: dict[str, Any]) -> list[str]:
     """What `describe` found, for a reader. A store's own table comes before."""
-    return _store_lines(facts) if facts["kind"] == "store" else _run_lines(facts)
+    return _store_lines(metadata) if metadata["kind"] == "store" else _run_lines(metadata)
 
 
-def _store_lines(facts: dict[str, Any]) -> list[str]:
+def _store_lines(metadata: dict[str, Any]) -> list[str]:
     said = [
         f"  {name}: {entry['utterances']} utterances, {entry['seconds'] / 60:.1f} minutes"
-        for name, entry in facts["speakers"].items()
+        for name, entry in metadata["speakers"].items()
     ]
-    for name, column in facts["columns"].items():
+    for name, column in metadata["columns"].items():
         width = f" x {column['width']}" if column["width"] else ""
         unit = "" if column["unit"] == "1" else f", {column['unit']}"
         made = column["settings"]
@@ -114,32 +114,33 @@ def _store_lines(facts: dict[str, Any]) -> list[str]:
         elif name == "f0" and "method" in made:
             by = f", by {made['method']}, {made['f0_min']:g} to {made['f0_max']:g} Hz"
         said.append(f"  {name}: {column['dtype']}{width}{unit}, along {column['axis']} frames{by}")
-    if facts["incomplete"]:
-        said.append(f"  {facts['incomplete']} utterances are not complete; run svc extract again")
+    if metadata["incomplete"]:
+        said.append(f"  {metadata['incomplete']} utterances are not complete; run svc extract again")
     return said
 
 
-def _run_lines(facts: dict[str, Any]) -> list[str]:
-    settings, shape = facts["settings"], facts["shape"]
-    last, best = facts["last_validation"], facts["best_validation"]
+def _run_lines(metadata: dict[str, Any]) -> list[str]:
+    settings, shape = metadata["settings"], metadata["shape"]
+    last, best = metadata["last_validation"], metadata["best_validation"]
     width = shape["projected"] or shape["unit_dim"]
     said = [
-        f"Run {facts['path']}: "
+        f"Run {metadata['path']}: "
         + (f"step {last['step']} of {settings['steps']}, best at {best['step']}" if last else "not trained yet")
     ]
-    for speaker in facts["speakers"]:
+    for speaker in metadata["speakers"]:
         low, middle, high = (speaker[name] for name in ("f0_low", "f0_median", "f0_high"))
         heard = f"heard from {low:.0f} to {high:.0f} Hz, mostly around {middle:.0f}" if middle else "never voiced"
         said.append(f"  {speaker['name']}: {heard}")
     said += [
-        f"  units: {settings['units']}, {width} wide, of {facts['unit_column']}; codes of hidden/{facts['code_layer']}",
-        f"  encoder: {facts['encoder_origin']}",
+        f"  units: {settings['units']}, {width} wide, of {metadata['unit_column']}; "
+        f"codes of hidden/{metadata['code_layer']}",
+        f"  encoder: {metadata['encoder_origin']}",
         f"  model: {settings['objective']}, {shape['denoiser']}, {shape['layers']} layers of {shape['channels']}",
-        f"  stores: {', '.join(facts['stores'])}",
+        f"  stores: {', '.join(metadata['stores'])}",
     ]
     if best:
         judged = ", ".join(
             f"{name.replace('_', ' ')} {best[name]:.0%}" for name in ("words", "voice", "in_tune", "lively")
         )
         said.append(f"  the best converts held-out utterances: {judged} of what recordings get")
-    return [*said, f"  everything: svc inspect {facts['path']} --json"]
+    return [*said, f"  everything: svc inspect {metadata['path']} --json"]

@@ -41,7 +41,13 @@ def save_comparison(path: Path | IO[bytes], *panels: Panel, seconds: float | Non
         figure.savefig(path, dpi=100, format="png")
 
 
-def save_song(path: Path, source: tuple[str, Strip], result: tuple[str, Strip], asked: Strip, seconds: float) -> None:
+def save_song(
+    path: Path,
+    source: tuple[str, PooledFeatures],
+    result: tuple[str, PooledFeatures],
+    asked: PooledFeatures,
+    seconds: float,
+) -> None:
     """A song and what was sung of it, as a PNG: both mels with their f0, the asked and the sung f0, both loudnesses."""
     from matplotlib.figure import Figure
 
@@ -81,7 +87,7 @@ def _fonts() -> Iterator[None]:
         yield
 
 
-class Strip:
+class PooledFeatures:
     """Mel, f0 and loudness for a picture: neighbouring frames are pooled so that any song fits its width."""
 
     def __init__(self, count: int):

@@ -21,14 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
+from ..common.errors import UserError
+from ..common.files import write_whole
 from ..pipeline.diffusion.diffusion import Diffusion, Shape
 from ..pipeline.projection import Codebook, SoftHead, SoftProjection
-from ..store.files import write_whole
 from . import checkpoint
-from .errors import UserError
 
 VERSION = 2
 VOCODER, LAST_VOCODER = "vocoder.safetensors", "vocoder-last.safetensors"
@@ -39,7 +38,7 @@ class Run:
     """A run's folder and what its run.json says."""
 
     path: Path
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -47,8 +46,8 @@ class Run:
         if (path / "ledger").is_dir():
             raise UserError(f"{path} is a store, not a run; train a voice on it first: svc train --store {path}")
         try:
-            facts = json.loads((path / "run.json").read_text("utf-8"))
-            version = facts["version"]
+            metadata = json.loads((path / "run.json").read_text("utf-8"))
+            version = metadata["version"]
         except FileNotFoundError as error:
             raise UserError(f"{path} is no run: it has no run.json; `svc train` makes one") from error
         except (ValueError, KeyError, TypeError) as error:
@@ -57,10 +56,10 @@ class Run:
             raise UserError(
                 f"{path} was made by svc with run format {version}; this svc reads {VERSION}: train it anew"
             )
-        return cls(path, facts)
+        return cls(path, metadata)
 
     def save(self) -> None:
-        write_whole(self.path / "run.json", (json.dumps(self.facts, indent=1, ensure_ascii=False) + "\n").encode())
+        write_whole(self.path / "run.json", (json.dumps(self.metadata, indent=1, ensure_ascii=False) + "\n").encode())
 
     @property
     def name(self) -> str:
@@ -68,7 +67,7 @@ class Run:
 
     @property
     def speakers(self) -> list[str]:
-        return [speaker["name"] for speaker in self.facts["speakers"]]
+        return [speaker["name"] for speaker in self.metadata["speakers"]]
 
     @property
     def units(self) -> Path:
@@ -99,16 +98,16 @@ class Run:
         return self.path / "log.jsonl"
 
     def shape(self) -> Shape:
-        return Shape(**self.facts["shape"])
+        return Shape(**self.metadata["shape"])
 
     def new_model(self) -> Diffusion:
         """The acoustic model, untrained."""
-        settings = self.facts["settings"]
+        settings = self.metadata["settings"]
         return Diffusion(self.shape(), settings["objective"], settings["depth"])
 
     def begun_with(self, columns: dict[int, str]) -> dict[int, str]:
         """Of the store's columns that vary what training sees, by semitones: those that were there when it began."""
-        known = self.facts.get("augmented", columns.values())
+        known = self.metadata.get("augmented", columns.values())
         return {semitones: name for semitones, name in columns.items() if name in known}
 
     def load_units(self) -> tuple[Codebook, nn.Module]:
@@ -120,7 +119,7 @@ class Run:
             raise UserError(f"{self.path} has no units yet: its training stopped before; run `svc train` again")
         tensors, _ = checkpoint.load(self.units)
         codebook = Codebook(tensors["codebook.centroids"])
-        if self.facts["settings"]["units"] != "soft":
+        if self.metadata["settings"]["units"] != "soft":
             return codebook, nn.Identity()
         codes, unit_dim = tensors["projection.label_embedding.weight"].shape
         projection = SoftProjection(tensors["projection.proj.weight"].shape[1], unit_dim, codes)
@@ -129,7 +128,7 @@ class Run:
 
     def projection(self, head: SoftHead | None) -> nn.Module:
         """What makes units of the encoder's `unit_layer`: (..., hidden) -> (..., unit_dim). `head` is the encoder's."""
-        if self.facts["settings"]["units"] != "hubert-soft":
+        if self.metadata["settings"]["units"] != "hubert-soft":
             return self.load_units()[1]
         if head is None:
             raise UserError(f"{self.path} sings from the units of a HuBERT-soft, but its encoder has no soft head")
@@ -139,10 +138,10 @@ class Run:
         """The model to sing with, and the step it is from. Raises UserError when there is none."""
         if not self.best.exists():
             raise UserError(f"{self.path} has no trained model yet: its training stopped before the first checkpoint")
-        tensors, facts = checkpoint.load(self.best)
+        tensors, metadata = checkpoint.load(self.best)
         model = self.new_model()
         checkpoint.restore("ema", model, tensors)
-        return model.to(device).eval().requires_grad_(False), int(facts["step"])
+        return model.to(device).eval().requires_grad_(False), int(metadata["step"])
 
 
 WRITTEN = (
@@ -193,13 +192,3 @@ def newest_run(folder: Path = Path("runs")) -> Path:
             f"no run to sing with: {folder.absolute()} {why}; give one with -m RUN, or make one with svc train"
         )
     return max(trained, key=lambda path: (path / "best.safetensors").stat().st_mtime)
-
-
-def fork_generator(seed: int, *keys: int) -> torch.Generator:
-    """A torch generator of its own for every (seed, keys), on the CPU."""
-    generator = torch.Generator()
-    mixed = seed
-    for key in keys:
-        mixed = (mixed * 1_000_003 + key + 1) % 2**63
-    generator.manual_seed(mixed)
-    return generator

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from .progress import Bar, Progress
+from ..common.progress import Bar, Progress
 
 
 class Terminal(Progress):

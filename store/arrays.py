@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from .checksummed_json import read_checksummed, write_checksummed
 from .errors import DamagedError, MissingError
 from .layout import Layout
 from .schema import INNER_FRAMES, MEL, UNIT, Column, Pack, PackSize
-from .sealed import read_sealed, write_sealed
 
 
 def write_arrays(layout: Layout, columns: Iterable[Column], packs: list[Pack], size: PackSize) -> None:
@@ -25,14 +25,16 @@ def write_arrays(layout: Layout, columns: Iterable[Column], packs: list[Pack], s
     for name, data in files.items():
         if present.get(name) != data:
             layout.folder.write(name, data)
-    write_sealed(layout.folder, layout.arrays, {name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+    write_checksummed(
+        layout.folder, layout.arrays, {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    )
 
 
 def check_arrays(layout: Layout) -> list[str]:
     """A sentence for each of these files that is not as it was written."""
     findings = []
     try:
-        recorded = read_sealed(layout.folder, layout.arrays)
+        recorded = read_checksummed(layout.folder, layout.arrays)
     except (MissingError, DamagedError) as error:
         return [str(error)]
     for name, sha256 in sorted(recorded.items()):
@@ -47,7 +49,7 @@ def check_arrays(layout: Layout) -> list[str]:
 def recorded_columns(layout: Layout) -> list[str]:
     """The columns that there were when the arrays were last written; none where that is not known."""
     try:
-        names = read_sealed(layout.folder, layout.arrays)
+        names = read_checksummed(layout.folder, layout.arrays)
     except (MissingError, DamagedError):
         return []
     inside = [name.removesuffix("/zarr.json") for name in names if name.endswith("/zarr.json")]

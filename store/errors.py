@@ -1,11 +1,12 @@
 """What can be wrong with a store. Each message says what was expected, what was found, where, and what to do."""
 
+from __future__ import annotations
 
-class StoreError(Exception):
+from ..common.errors import SvcError
+
+
+class StoreError(SvcError):
     """Something is wrong with a store."""
-
-    def __str__(self) -> str:  # KeyError would quote the message
-        return str(self.args[0]) if self.args else ""
 
 
 class MissingError(StoreError, KeyError):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from .checksummed_json import read_checksummed, write_checksummed
 from .errors import DamagedError, MissingError, StoreError
 from .layout import Layout
 from .packs import read_packs
 from .schema import FORMAT, FORMAT_VERSION, Pack, PackSize, Utterance, check_fields
-from .sealed import read_sealed, write_sealed
 
 
 def read_description(layout: Layout) -> dict[str, Any]:
     """What a store says of itself. Raises StoreError when it is no store, or of another version."""
     try:
-        description = read_sealed(layout.folder, layout.description)
+        description = read_checksummed(layout.folder, layout.description)
     except MissingError as error:
         raise StoreError(f"{layout.root} is no unit store: it has no {layout.description}") from error
     if description.get("format") != FORMAT:
@@ -60,7 +60,7 @@ def read_table(layout: Layout) -> tuple[list[str | None], list[Utterance]]:
     """
     where = layout.folder.where(layout.utterances)
     try:
-        value = read_sealed(layout.folder, layout.utterances)
+        value = read_checksummed(layout.folder, layout.utterances)
     except MissingError as error:
         if any(layout.folder.files("ledger/receipts")):
             raise DamagedError(f"{where} is gone; run the same `svc extract` with --check to make it anew") from error
@@ -83,4 +83,4 @@ def write_corpus(layout: Layout, packs: list[Pack], utterances: list[Utterance])
     names = list(Utterance.__dataclass_fields__)
     table = {name: [getattr(u, name) for u in utterances] for name in names}
     digests = [pack.digest if pack.rows else None for pack in packs]
-    write_sealed(layout.folder, layout.utterances, {"packs": digests, "table": table})
+    write_checksummed(layout.folder, layout.utterances, {"packs": digests, "table": table})

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .checksummed_json import check_checksum, write_checksummed
 from .errors import DamagedError, StoreError
-from .files import unseal
 from .layout import Layout
 from .schema import Pack, PackSize, Row
-from .sealed import write_sealed
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def fill(pieces: Iterable[Piece], size: PackSize, first_number: int) -> list[Pac
 
 def write_packs(layout: Layout, packs: Iterable[Pack]) -> None:
     for pack in packs:
-        write_sealed(layout.folder, layout.pack(pack.number), pack.to_json())
+        write_checksummed(layout.folder, layout.pack(pack.number), pack.to_json())
 
 
 def read_packs(layout: Layout, digests: list[str | None]) -> list[Pack]:
@@ -86,7 +85,7 @@ def _pack(layout: Layout, number: int, data: bytes | None, digest: str | None) -
     where = layout.folder.where(layout.pack(number))
     if data is None:
         raise DamagedError(f"{where} is gone")
-    value = unseal(data, where)
+    value = check_checksum(data, where)
     try:
         pack = Pack.from_json(value)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

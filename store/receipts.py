@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
+from .checksummed_json import check_checksum, write_checksummed
 from .errors import DamagedError, MissingError
-from .files import unseal
 from .layout import Layout
 from .schema import Column, Pack, check_fields
-from .sealed import write_sealed
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Receipt:
 
 
 def write_receipt(layout: Layout, receipt: Receipt) -> None:
-    write_sealed(layout.folder, layout.receipt(receipt.column, receipt.pack), asdict(receipt))
+    write_checksummed(layout.folder, layout.receipt(receipt.column, receipt.pack), asdict(receipt))
 
 
 def read_receipt(layout: Layout, column: Column, pack: Pack) -> Receipt:
@@ -70,7 +69,7 @@ def _checked(layout: Layout, column: Column, pack: Pack, data: bytes, size: int 
     """A receipt, if it is of this cell and the shard has the size it says."""
     where = layout.folder.where(layout.receipt(column.name, pack.number))
     try:
-        receipt = check_fields(Receipt(**unseal(data, where)))
+        receipt = check_fields(Receipt(**check_checksum(data, where)))
         if not all(row.isascii() and row.isdigit() for row in receipt.refused):
             raise TypeError(f"rows {', '.join(receipt.refused)}")
     except TypeError as error:

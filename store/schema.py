@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .files import digest
+from ..common.canonical_json import digest
 
 FORMAT, FORMAT_VERSION = "svc unit store", 1
 INNER_FRAMES = 128  # frames of an inner chunk: what is checksummed, and read, at once
@@ -100,14 +100,14 @@ class Column:
             raise ValueError(f"column {self.name}: width {self.width!r} is not within 0 to {MAX_WIDTH}")
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Everything that decides its values, and how they are kept."""
         return {**self.settings, "axis": self.axis, "dtype": self.dtype, "width": self.width}
 
     @property
     def made_by(self) -> str:
         """Digest of the facts, as receipts carry it."""
-        return digest([self.name, self.facts])
+        return digest([self.name, self.metadata])
 
     @property
     def frame_shape(self) -> tuple[int, ...]:

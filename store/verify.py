@@ -11,9 +11,9 @@ from .arrays import check_arrays, recorded_columns
 from .errors import DamagedError, MissingError
 from .folder import Folder
 from .layout import Layout
-from .mend import find_harm
 from .reader import Store, open_store
 from .receipts import check_sha256, read_receipt
+from .repair import find_damage
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,13 @@ def verify_at(
     try:
         store = open_store(location)
     except DamagedError:
-        harms = find_harm(Layout(location))
-        if not harms:
+        damages = find_damage(Layout(location))
+        if not damages:
             raise
-        return [Finding("damaged", harm.column or "ledger", harm.pack, harm.utterances, harm.reason) for harm in harms]
+        return [
+            Finding("damaged", damage.column or "ledger", damage.pack, damage.utterances, damage.reason)
+            for damage in damages
+        ]
     return verify(store, progress)
 
 

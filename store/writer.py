@@ -11,6 +11,7 @@ from typing import Any
 
 from .arrays import write_arrays
 from .cells import missing_cells
+from .checksummed_json import write_checksummed
 from .columns import check_same, read_columns, write_column
 from .errors import DamagedError, StoreError
 from .folder import Folder
@@ -19,7 +20,6 @@ from .ledger import read_corpus, read_description, write_corpus
 from .packs import Piece, fill, write_packs
 from .receipts import Receipt, write_receipt
 from .schema import FORMAT, FORMAT_VERSION, Column, Pack, PackSize, Utterance
-from .sealed import write_sealed
 
 
 class Writer:
@@ -58,8 +58,8 @@ class Writer:
             if (known := self.columns.get(column.name)) and column.name not in replace:
                 check_same(
                     f"column {column.name} of {self.layout.root}",
-                    known.facts,
-                    column.facts,
+                    known.metadata,
+                    column.metadata,
                     "Ask for the settings of the store, or write to another one with --store.",
                 )
 
@@ -127,7 +127,7 @@ class Writer:
     def write_report(self, report: dict[str, Any]) -> None:
         """Keep what a run did, as JSON, in the ledger."""
         self._held()
-        write_sealed(self.layout.folder, self.layout.report, report)
+        write_checksummed(self.layout.folder, self.layout.report, report)
 
 
 def remove_cells(layout: Layout, columns: Iterable[Column], packs: Collection[int]) -> None:
@@ -168,7 +168,7 @@ def open_writer(
                 "size": asdict(size),
                 "identity": identity,
             }
-            write_sealed(folder, layout.description, made)
+            write_checksummed(folder, layout.description, made)
         description = read_description(layout)
         check_same(
             f"store {layout.root}",

@@ -71,8 +71,8 @@ def encoder(tmp_path_factory: pytest.TempPathFactory, save_encoder: Callable[...
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two synthetic voices, five phrases of 2 to 4 s each."""
+    from svc.data.singers.harmonic import VOICES, practice, sing
     from svc.pipeline import audio
-    from svc.pipeline.singers.plain import VOICES, practice, sing
 
     root = tmp_path_factory.mktemp("corpora") / "choir"
     for voice in VOICES:
@@ -88,7 +88,7 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short song by the first voice, with a silence in it, at 48 kHz."""
     import soundfile
     import soxr
-    from svc.pipeline.singers.plain import VOICES, ode_to_joy, sing
+    from svc.data.singers.harmonic import VOICES, ode_to_joy, sing
 
     path = tmp_path_factory.mktemp("songs") / "노래 song.flac"
     wav, _ = sing(ode_to_joy(62)[:24], VOICES[0], 5)

@@ -109,12 +109,13 @@ def audio() -> Attempt:
 
 
 def store() -> Attempt:
+    from svc.common.canonical_json import digest
     from svc.store import StoreError, open_store
     from svc.store.cells import write_cell
+    from svc.store.checksummed_json import add_checksum, check_checksum
     from svc.store.compact import compact
-    from svc.store.files import digest, seal, unseal
-    from svc.store.mend import mend
     from svc.store.packs import Piece
+    from svc.store.repair import repair
     from svc.store.schema import Column, PackSize, Utterance
     from svc.store.verify import verify_at
     from svc.store.writer import open_writer
@@ -144,7 +145,7 @@ def store() -> Attempt:
         file = rng.choice(files)
         data = file.read_bytes()
         try:
-            sealed = unseal(data, "")
+            sealed = check_checksum(data, "")
         except StoreError:
             sealed = None
         if sealed is None or rng.random() < 0.1:
@@ -154,25 +155,25 @@ def store() -> Attempt:
         if not isinstance(value, dict):
             file.write_bytes(json.dumps(value).encode())
             return
-        file.write_bytes(seal(value))
+        file.write_bytes(add_checksum(value))
         with suppress(StoreError, KeyError, IndexError, TypeError):  # which another change before may bring
             follow(path, file, value)
 
     def follow(path: Path, file: Path, value: dict[str, Any]) -> None:
         """Make the records that name a changed one name it again."""
         if file.parent.name == "packs" and file.stem.isdigit():
-            table = unseal((path / "ledger" / "utterances.json").read_bytes(), "")
+            table = check_checksum((path / "ledger" / "utterances.json").read_bytes(), "")
             table["packs"][int(file.stem)] = digest(value)
-            (path / "ledger" / "utterances.json").write_bytes(seal(table))
+            (path / "ledger" / "utterances.json").write_bytes(add_checksum(table))
             for receipt in (path / "ledger" / "receipts").rglob(file.name):
-                told = unseal(receipt.read_bytes(), "")
-                receipt.write_bytes(seal({**told, "pack_digest": digest(value)}))
+                told = check_checksum(receipt.read_bytes(), "")
+                receipt.write_bytes(add_checksum({**told, "pack_digest": digest(value)}))
         if "columns" in file.parts and isinstance(value.get("settings"), dict):
-            facts = {**value["settings"], **{key: value.get(key) for key in ("axis", "dtype", "width")}}
+            metadata = {**value["settings"], **{key: value.get(key) for key in ("axis", "dtype", "width")}}
             for receipt in (path / "ledger" / "receipts").rglob("*.json"):
-                told = unseal(receipt.read_bytes(), "")
+                told = check_checksum(receipt.read_bytes(), "")
                 if told["column"] == value.get("name"):
-                    receipt.write_bytes(seal({**told, "made_by": digest([told["column"], facts])}))
+                    receipt.write_bytes(add_checksum({**told, "made_by": digest([told["column"], metadata])}))
 
     def attempt(rng: random.Random, folder: Path) -> bool:
         good, path = folder / "good.zarr", folder / "s.zarr"
@@ -183,7 +184,12 @@ def store() -> Attempt:
         for _ in range(rng.choice([1, 1, 1, 2])):
             change(path, rng)
         used = True
-        looks: list[Callable[[Path], object]] = [_read_all, verify_at, compact, lambda p: mend(p, lambda mel: mel - 40)]
+        looks: list[Callable[[Path], object]] = [
+            _read_all,
+            verify_at,
+            compact,
+            lambda p: repair(p, lambda mel: mel - 40),
+        ]
         for look in looks:
             try:
                 look(path)
@@ -210,9 +216,9 @@ def store() -> Attempt:
 
 def checkpoint() -> Attempt:
     import torch
+    from svc.common.errors import UserError
     from svc.pipeline.encoder.checkpoint_files import read_checkpoint_file
     from svc.stages import checkpoint
-    from svc.stages.errors import UserError
 
     tensors = {"a.weight": torch.arange(60.0).reshape(6, 10), "b": torch.ones(3, dtype=torch.float16)}
 

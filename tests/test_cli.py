@@ -170,8 +170,8 @@ def test_mistakes_about_a_run(tmp_path: Path, run: Path, store: Path, song: Path
     one_message(svc("render", song, "-m", run, "-o", tmp_path / "no" / "a.wav"), "does not exist")
     old = tmp_path / "old"
     shutil.copytree(run, old)
-    facts = json.loads((old / "run.json").read_text())
-    (old / "run.json").write_text(json.dumps({**facts, "version": 99}))
+    metadata = json.loads((old / "run.json").read_text())
+    (old / "run.json").write_text(json.dumps({**metadata, "version": 99}))
     one_message(svc("render", song, "-m", old), "run format 99")
     (old / "run.json").write_text("{")
     one_message(svc("render", song, "-m", old), "damaged")
@@ -204,11 +204,11 @@ def test_every_option_of_render_at_once(tmp_path: Path, run: Path, song: Path) -
     assert "of real time  diffusion" in result.output
     assert "first sound after" in result.output
     assert "broken.wav" in page.read_text()
-    facts = json.loads(out.with_suffix(".json").read_text())
-    assert facts["settings"]["k_step"] == 100
+    metadata = json.loads(out.with_suffix(".json").read_text())
+    assert metadata["settings"]["k_step"] == 100
     again = svc("render", tmp_path / "songs", "-m", run, "-o", tmp_path / "out", *options)
     assert again.exit_code == 1
-    assert json.loads(out.with_suffix(".json").read_text())["result_sha256"] == facts["result_sha256"]
+    assert json.loads(out.with_suffix(".json").read_text())["result_sha256"] == metadata["result_sha256"]
 
 
 def test_a_vocoder_of_ones_own_is_trained_and_sings(tmp_path: Path, run: Path, store: Path, song: Path) -> None:
@@ -234,17 +234,17 @@ def test_inspect(tmp_path: Path, store: Path, run: Path) -> None:
     result = svc("inspect", store)
     assert "10 utterances of 2 speakers" in result.output
     assert "hidden/4: float16 x 256" in result.output
-    facts = json.loads(svc("inspect", store, "--json").stdout)
-    assert facts["speakers"]["alto"]["utterances"] == 5
+    metadata = json.loads(svc("inspect", store, "--json").stdout)
+    assert metadata["speakers"]["alto"]["utterances"] == 5
     clip = json.loads(svc("inspect", store, "--utterance", "alto/phrase_1", "--json").stdout)
     assert clip["shapes"]["mel"] == [clip["mel_frames"], 128]
     assert svc("inspect", store, "--plot", tmp_path / "p.png").exit_code == 0
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
-    facts = json.loads(svc("inspect", run, "--json").stdout)
-    assert facts["trained"] is True
-    assert facts["last_validation"]["step"] == 60
+    metadata = json.loads(svc("inspect", run, "--json").stdout)
+    assert metadata["trained"] is True
+    assert metadata["last_validation"]["step"] == 60
     told = svc("inspect", run).output
-    assert f"step 60 of 60, best at {facts['best_validation']['step']}" in told
+    assert f"step 60 of 60, best at {metadata['best_validation']['step']}" in told
     assert "units: soft, 256 wide, of hidden/4; codes of hidden/2" in told
     assert "alto: heard from" in told
     one_message(svc("inspect", store, "--utterance", "nobody"), "no utterance 'nobody'")

@@ -187,18 +187,18 @@ def test_the_wrong_encoder_for_a_store_and_for_a_run(
 
 def test_a_run_of_another_version_and_a_folder_that_is_none(tmp_path: Path, run: Path, song: Path) -> None:
     shutil.copytree(run, tmp_path / "old")
-    facts = json.loads((run / "run.json").read_text())
-    (tmp_path / "old" / "run.json").write_text(json.dumps({**facts, "version": 99}))
+    metadata = json.loads((run / "run.json").read_text())
+    (tmp_path / "old" / "run.json").write_text(json.dumps({**metadata, "version": 99}))
     told(svc("render", song, "-m", tmp_path / "old"), 2, "run format 99", "train it anew")
     told(svc("render", song, "-m", tmp_path), 2, "is no run", "svc train")
 
 
 def test_a_store_of_another_version(tmp_path: Path, store: Path, corpus: Path) -> None:
-    from svc.store.files import seal, unseal
+    from svc.store.checksummed_json import add_checksum, check_checksum
 
     shutil.copytree(store, tmp_path / "s.zarr")
     path = tmp_path / "s.zarr" / "ledger" / "store.json"
-    path.write_bytes(seal({**unseal(path.read_bytes(), ""), "version": 99}))
+    path.write_bytes(add_checksum({**check_checksum(path.read_bytes(), ""), "version": 99}))
     for command in (("verify",), ("inspect",), ("compact",), ("train", "--store"), ("extract", corpus, "--store")):
         told(svc(*command, tmp_path / "s.zarr"), 2, "version 99")
 

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from svc.common.errors import UserError
 from svc.pipeline import audio
 from svc.stages import checkpoint
-from svc.stages.errors import UserError
-from svc.stages.extraction.corpus import find
+from svc.stages.extraction.recordings import find_recordings
 from svc.store import StoreError, open_store
 
 pytestmark = pytest.mark.torture
@@ -83,7 +83,7 @@ def test_a_corpus_leads_to_no_endless_file(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.chdir(tmp_path / "alto")  # a socket's path must be short
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind("endless.wav")
-    found, refused = find([tmp_path])
+    found, refused = find_recordings([tmp_path])
     assert [item.path.name for item in found] == ["good.wav"]
     assert not refused
 

@@ -71,14 +71,14 @@ class Batch:
 
 
 @dataclass
-class Chance:
+class NoiseSample:
     """What chance decides in a step: `uniform` (B,) in 0..1, for the noise steps; `noise` normal (B, bins, M)."""
 
     uniform: Tensor
     noise: Tensor
 
     @classmethod
-    def of(cls, generator: torch.Generator, size: int, bins: int, frames: int) -> Chance:
+    def of(cls, generator: torch.Generator, size: int, bins: int, frames: int) -> NoiseSample:
         """`generator` lives on the CPU, so that every device draws alike."""
         noise = torch.randn((size, bins, frames), generator=generator)
         # Stratified over the batch: every step of training sees early and late noise steps.
@@ -120,7 +120,7 @@ class Condition(nn.Module):
         return whole + self.context(F.silu(whole))
 
 
-class Decoder(nn.Module):
+class AuxiliaryDecoder(nn.Module):
     """The auxiliary decoder: a first guess at the mel, by regression, for the diffusion to start from.
 
     ConvNeXt blocks (Liu et al., 2022, arXiv 2201.03545) over the condition, as in openvpi/DiffSinger:
@@ -171,7 +171,7 @@ class Diffusion(nn.Module):
             raise ValueError(f"objective {objective!r} is not known; choose {' or '.join(OBJECTIVES)}")
         self.shape, self.objective, self.depth = shape, objective, depth
         self.condition = Condition(shape)
-        self.decoder = Decoder(shape) if shape.decoder_layers else None
+        self.decoder = AuxiliaryDecoder(shape) if shape.decoder_layers else None
         self.denoiser = new_denoiser(
             shape.denoiser, shape.bins, shape.condition, shape.channels, shape.layers, shape.dilation_cycle
         )
@@ -199,7 +199,7 @@ class Diffusion(nn.Module):
         variance = time**2 + (1 - time) ** 2
         return (2 * time - 1) / variance * x + self.denoiser(x * variance.rsqrt(), step, projected) * variance.rsqrt()
 
-    def forward(self, batch: Batch, chance: Chance) -> Tensor:
+    def forward(self, batch: Batch, chance: NoiseSample) -> Tensor:
         """The squared error of the prediction, and with an auxiliary decoder its absolute error too, averaged over the
         bins of each frame: (B, M), 0 on padding.
         """
@@ -224,8 +224,8 @@ class Diffusion(nn.Module):
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """The mean of `forward` over the frames that are no padding: a scalar."""
-        chance = Chance.of(generator, len(batch.mask), self.shape.bins, batch.mask.shape[1])
-        chance = Chance(chance.uniform.to(batch.mask.device), chance.noise.to(batch.mask.device))
+        chance = NoiseSample.of(generator, len(batch.mask), self.shape.bins, batch.mask.shape[1])
+        chance = NoiseSample(chance.uniform.to(batch.mask.device), chance.noise.to(batch.mask.device))
         return self(batch, chance).sum() / batch.mask.sum()
 
 

@@ -27,7 +27,7 @@ CUDA_SHARE = 0.6  # of the memory that is free
 _lock = threading.Lock()  # for what every Content changes: its networks, and its count of clips redone
 
 
-class Content:
+class ContentEncoder:
     """A frozen HuBERT: waveforms in, hidden states out.
 
     `name` is how the user called it, `fingerprint` the sha256 of its weights whatever file they came from,
@@ -55,7 +55,7 @@ class Content:
         self.budget = self._budget()
 
     @classmethod
-    def load(cls, name: str, device: str | torch.device = "cpu", precision: str = "fp32") -> Content:
+    def load(cls, name: str, device: str | torch.device = "cpu", precision: str = "fp32") -> ContentEncoder:
         """The encoder of that short name, hub id or path, to run on `device` in `precision`: fp32, bf16 or fp16.
 
         Raises EncoderError as `load_encoder` does, and ValueError for another precision.

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ...common.errors import SvcError
 from ..frames import CONTENT_HOP
 from ..projection import SoftHead
 from .checkpoint_files import describe, read_checkpoint_file, reason
@@ -43,7 +44,7 @@ EXPECTED = (
 )
 
 
-class EncoderError(ValueError):
+class EncoderError(SvcError, ValueError):
     """An encoder cannot be loaded, or is not what was expected. The message says what to do."""
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ...common.errors import SvcError
 from .checkpoint_files import reason
 
 
-class ModelError(ValueError):
+class ModelError(SvcError, ValueError):
     """A model cannot be loaded, or is not what was expected. The message says what to do."""
 
 

@@ -59,14 +59,14 @@ def choose_key(f0: F0, voice: Range) -> int:
     middle = float(np.median(semitones(voiced)))
     costs = {}
     for key in range(-FARTHEST_KEY, FARTHEST_KEY + 1):
-        strain = np.abs(voice.beyond(transposed(voiced, key))).mean()
+        range_violation = np.abs(voice.beyond(transposed(voiced, key))).mean()
         away = abs(middle + key - float(semitones(voice.middle)))
-        costs[key] = 10 * strain + away + (0 if key % 12 == 0 else 6)
+        costs[key] = 10 * range_violation + away + (0 if key % 12 == 0 else 6)
     return min(costs, key=lambda key: (round(costs[key], 6), abs(key)))
 
 
 @dataclass(frozen=True)
-class Strain:
+class RangeViolation:
     """Notes that lie beyond a voice: their share of the voiced frames, the farthest in semitones, and where."""
 
     share: float
@@ -75,7 +75,7 @@ class Strain:
     spots: tuple[tuple[float, float], ...]  # seconds, the longest of them, in order
 
 
-def strain(f0: F0, voice: Range) -> Strain | None:
+def range_violation(f0: F0, voice: Range) -> RangeViolation | None:
     """What of f0 lies beyond the voice, or None: moments shorter than 0.1 s are not worth a word."""
     voiced = np.flatnonzero(f0 > 0)
     if len(voiced) == 0:
@@ -89,10 +89,10 @@ def strain(f0: F0, voice: Range) -> Strain | None:
         return None
     longest = sorted(sorted(long_enough, key=len, reverse=True)[:SPOTS], key=lambda run: int(run[0]))
     spots = tuple((mel_seconds(int(run[0])), mel_seconds(int(run[-1]) + 1)) for run in longest)
-    return Strain(len(far) / len(voiced), float(beyond.max()), float(beyond.min()), spots)
+    return RangeViolation(len(far) / len(voiced), float(beyond.max()), float(beyond.min()), spots)
 
 
-def mend_octaves(f0: F0) -> F0:
+def fix_octaves(f0: F0) -> F0:
     """Stretches of up to half a second that lie an octave from what surrounds them are brought back.
 
     Surroundings are the median pitch of the 2 s around. Only a jump at both ends of the stretch makes it a slip: an

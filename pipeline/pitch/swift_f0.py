@@ -16,6 +16,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from ...common.errors import SvcError
 from ..frames import CONTENT_RATE, MEL_RATE
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _lock = threading.Lock()
 _loaded: list[SwiftF0] = []
 
 
-class MissingLibraryError(ImportError):
+class MissingLibraryError(SvcError, ImportError):
     """An f0 method's library is not installed. The message is a sentence for the user."""
 
 

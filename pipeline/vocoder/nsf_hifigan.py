@@ -174,13 +174,13 @@ def _turned(begins: Any, rises: Any, n: Any, samples: int) -> Any:
 class NsfHifiGan(Vocoder):
     """A generator, made ready to sing by `nsf_hifigan_files.load`."""
 
-    def __init__(self, generator: Generator, facts: dict[str, Any], device: str = "cpu", bf16: bool = False):
+    def __init__(self, generator: Generator, metadata: dict[str, Any], device: str = "cpu", bf16: bool = False):
         self.generator = generator.to(device).eval().requires_grad_(False)
         if bf16:
             self.generator.to(torch.bfloat16).conv_post.float()  # what is heard is not rounded to 8 bits
         self.device, self.bf16 = device, bf16
         self.name = "pc-nsf-hifigan" if generator.shape.mini else "nsf-hifigan"
-        self.facts = {**facts, "precision": "bf16" if bf16 else "fp32"}
+        self.metadata = {**metadata, "precision": "bf16" if bf16 else "fp32"}
 
     def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
         excite = self._mini(f0) if self.generator.shape.mini else self._sines(f0)

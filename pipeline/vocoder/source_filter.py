@@ -159,11 +159,11 @@ class SourceFilter(Vocoder):
 
     name = "own"
 
-    def __init__(self, network: SourceFilterNet, facts: dict[str, Any], device: str = "cpu", bf16: bool = False):
+    def __init__(self, network: SourceFilterNet, metadata: dict[str, Any], device: str = "cpu", bf16: bool = False):
         self.network = network.to(device).eval().requires_grad_(False)
         self.network.filters.bf16 = bf16
         self.device = device
-        self.facts = {**facts, **asdict(network.filters.shape), "precision": "bf16" if bf16 else "fp32"}
+        self.metadata = {**metadata, **asdict(network.filters.shape), "precision": "bf16" if bf16 else "fp32"}
 
     def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
         excite = Excitation(f0)

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...common.errors import SvcError
 from ..frames import MEL_HOP
 
 Frames = NDArray[np.float32]
 
 
-class VocoderError(ValueError):
+class VocoderError(SvcError, ValueError):
     """A vocoder cannot be loaded, or does not fit. The message says what to do."""
 
 
@@ -26,7 +27,9 @@ class Vocoder(ABC):
     """
 
     name: str
-    facts: Mapping[str, Any] = MappingProxyType({})  # of one without weights nothing decides its sound but its version
+    metadata: Mapping[str, Any] = MappingProxyType(
+        {}
+    )  # of one without weights nothing decides its sound but its version
 
     @abstractmethod
     def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:

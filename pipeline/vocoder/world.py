@@ -28,7 +28,7 @@ FIRST = 430  # mel frames, 5 s, after which the first piece ends, for who waits 
 LONGEST = 2 * PIECE  # of singing without a breath, after which a piece ends in mid-note
 LEAD = 40  # mel frames in which the next piece's pulses fall into step, unheard
 WORLD_UNVOICED_HZ = 500.0  # at which WORLD's phase turns where nothing is voiced
-MOST_MENDED = 1.5  # nepers by which an envelope is mended after its sound was heard
+MAX_REFINEMENT = 1.5  # nepers by which an envelope is mended after its sound was heard
 STEADY = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16  # over the frames of a voiced sound
 BINS = N_FFT // 2 + 1
 
@@ -70,7 +70,7 @@ class World(Vocoder):
             return first
         # In the sound's own mel a voice's envelope was smoothed once more: how much is lost is heard, and put right.
         heard = _levels()(log_mel(torch.from_numpy(first)).numpy(), f0)
-        missing = np.where(voiced, np.clip(level - heard, -MOST_MENDED, MOST_MENDED), 0.0)
+        missing = np.where(voiced, np.clip(level - heard, -MAX_REFINEMENT, MAX_REFINEMENT), 0.0)
         return self._synthesised(level + missing, voiced, pitch)
 
     def _synthesised(self, level: NDArray[np.float64], voiced: NDArray[np.bool_], pitch: NDArray[np.float64]) -> Frames:

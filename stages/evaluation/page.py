@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...common.files import write_whole
 from ...pipeline.frames import MEL_RATE
-from ...store.files import write_whole
 from ..mp3 import encode
 from ..page import page, picture, player
 

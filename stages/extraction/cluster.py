@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ...common.errors import UserError
 from ...store.folder import open_folder
 from ...store.layout import Layout
-from ..errors import UserError
 from ..settings import ExtractSettings
 from .engines import Tell
-from .jobs import Bench, Job, Outcome, Recipe, compute
+from .jobs import Job, JobConfig, Outcome, WorkerContext, compute
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -74,7 +74,7 @@ class Cluster:
     def _whom(self, encodes: bool) -> dict[str, Any]:
         """Where dask may run a job."""
         workers = self._workers()
-        with_gpu = [address for address, facts in workers.items() if facts["resources"].get("GPU")]
+        with_gpu = [address for address, metadata in workers.items() if metadata["resources"].get("GPU")]
         if encodes and with_gpu:
             return {"resources": {"GPU": 1}}
         others = [address for address in workers if address not in with_gpu]
@@ -83,7 +83,7 @@ class Cluster:
     def _room(self, encodes: bool) -> int:
         """How many jobs may be out at once: dask would send all to the workers at once, and lose them all with one."""
         workers = self._workers()
-        with_gpu = sum(1 for facts in workers.values() if facts["resources"].get("GPU"))
+        with_gpu = sum(1 for metadata in workers.values() if metadata["resources"].get("GPU"))
         return (1 + AHEAD) * max(1, with_gpu if encodes and with_gpu else len(workers))
 
 
@@ -154,19 +154,23 @@ def _sees_recording(path: str) -> bool:
     return Path(path).exists()
 
 
-_benches: dict[Recipe, Bench] = {}  # of this worker process: the encoder is loaded once, by the first job that needs it
+_benches: dict[
+    JobConfig, WorkerContext
+] = {}  # of this worker process: the encoder is loaded once, by the first job that needs it
 
 
 def _compute(job: Job) -> Outcome:
     """A job, in a worker process."""
-    if job.recipe not in _benches:
+    if job.config not in _benches:
         torch.set_num_threads(1)
-        for bench in _benches.values():
-            bench.close()
+        for context in _benches.values():
+            context.close()
         _benches.clear()
-        device = job.recipe.device
-        _benches[job.recipe] = Bench(replace(job.recipe, device=_own_device() if device == "auto" else device), 1)
-    return compute(job, _benches[job.recipe])
+        device = job.config.device
+        _benches[job.config] = WorkerContext(
+            replace(job.config, device=_own_device() if device == "auto" else device), 1
+        )
+    return compute(job, _benches[job.config])
 
 
 def _own_device() -> str:

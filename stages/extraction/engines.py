@@ -15,7 +15,7 @@ from typing import Protocol
 
 import torch
 
-from .jobs import Bench, Job, Outcome, Started
+from .jobs import Job, Outcome, RunningJob, WorkerContext
 
 AHEAD = 2  # jobs of a kind under way at once: one computes while the one before is being written
 
@@ -31,8 +31,8 @@ class Engine(Protocol):
 class InProcess:
     """Threads of this process: decoding, f0, the encoder and writing, all at once."""
 
-    def __init__(self, bench: Bench):
-        self.bench = bench
+    def __init__(self, context: WorkerContext):
+        self.context = context
 
     def run(self, jobs: Iterable[Job], tell: Tell) -> Iterator[Outcome]:
         heard: queue.SimpleQueue[float] = queue.SimpleQueue()
@@ -40,7 +40,7 @@ class InProcess:
 
         def begin(lane: deque[Job]) -> None:
             if lane:
-                under_way[Started(lane.popleft(), self.bench, heard.put).outcome] = lane
+                under_way[RunningJob(lane.popleft(), self.context, heard.put).outcome] = lane
 
         # The encoder's jobs and the signal's go in lanes of their own, so that neither holds up the other.
         jobs = list(jobs)
@@ -58,13 +58,13 @@ class InProcess:
 
 
 @contextmanager
-def in_process(bench: Bench) -> Iterator[InProcess]:
+def in_process(context: WorkerContext) -> Iterator[InProcess]:
     """This process as an engine, for as long as the context lasts."""
     try:
         with one_thread_an_operation():
-            yield InProcess(bench)
+            yield InProcess(context)
     finally:
-        bench.close()
+        context.close()
 
 
 @contextmanager

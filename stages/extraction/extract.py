@@ -9,32 +9,32 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...common.errors import UserError
+from ...common.progress import Progress
 from ...pipeline import frames
-from ...pipeline.encoder.content import Content
+from ...pipeline.encoder.content import ContentEncoder
 from ...pipeline.encoder.encoders import SHIPPED
 from ...store import DamagedError, Store, StoreError, open_store
 from ...store.cells import missing_cells
 from ...store.layout import Layout
-from ...store.mend import mend
+from ...store.repair import repair
 from ...store.schema import Column, Pack, PackSize, Utterance
 from ...store.writer import Writer, check_ours, open_writer
 from ..devices import pick_device
-from ..errors import UserError
-from ..features import formants_of, identity, is_content
-from ..parallel import singers_of
-from ..progress import Progress
+from ..features import formant_shift_or_zero, identity, is_content
+from ..parallel_singers import singers_of
 from ..settings import ExtractSettings
 from .cluster import cluster
-from .corpus import Refused, find
+from .corpus_scan import CorpusScan, Source, scan_corpus
 from .engines import Engine, in_process
-from .jobs import Bench, Job, Recipe
+from .jobs import Job, JobConfig, WorkerContext
 from .plan import Changes, plan, unknown
-from .survey import Source, Survey, survey
-from .wanted import Wanted, wanted
+from .recordings import Refused, find_recordings
+from .target_columns import TargetColumns, target_columns
 
 
 @dataclass
-class Report:
+class ExtractReport:
     """What a run of extract did, or with `dry_run` would do: then nothing was written."""
 
     store: str
@@ -89,7 +89,7 @@ def extract(
     progress: Progress | None = None,
     dry_run: bool = False,
     check: bool = False,
-) -> Report:
+) -> ExtractReport:
     """Bring a store up to date with the given corpora: compute the cells that it lacks, and nothing else.
 
     Recordings that cannot be used are named in the report, and the rest goes on. Killed at any moment, the next run
@@ -103,27 +103,29 @@ def extract(
     """
     progress = progress or Progress()
     corpora = list(corpora)
-    found, refused = find(corpora)
+    found, refused = find_recordings(corpora)
     remote = settings.workers > 0 or settings.scheduler is not None
     device = settings.device if remote else pick_device(settings.device)
     check_ours(Layout(location))  # so that a place that cannot be used is told before an encoder is fetched
     if check and not dry_run:
         _mend(location, progress)
     store = _look(location)
-    want = wanted(settings, store, lambda name, precision: Content.load(name, "cpu" if remote else device, precision))
+    want = target_columns(
+        settings, store, lambda name, precision: ContentEncoder.load(name, "cpu" if remote else device, precision)
+    )
     _announce(want, found, str(location), device, settings, progress)
     if want.encoder in SHIPPED and not all(singers_of(corpus) for corpus in corpora):
         progress.warn(
             f"{want.encoder} is the small encoder of the demo and the tests: it knows the words of synthetic singers, "
             f"and of real voices little. For those take a real HuBERT: --encoder en, ko, ja, zh, contentvec, a folder"
         )
-    heard = survey(found, refused, progress)
+    heard = scan_corpus(found, refused, progress)
     heard.slice(unknown(store.packs if store else [], heard), want.slices, progress)
     if not heard.heard:
         raise UserError("none of the recordings can be used:\n" + "\n".join(map(str, heard.refused)))
     seconds = frames.mel_seconds(sum(piece.mel_frames for pieces in heard.pieces.values() for piece in pieces))
     size = PackSize.for_seconds(seconds)
-    report = Report(str(location), dry_run, refused=heard.refused, notes=heard.notes)
+    report = ExtractReport(str(location), dry_run, refused=heard.refused, notes=heard.notes)
     if dry_run:
         _foresee(store, size, heard, want, report, check)
         return report
@@ -148,7 +150,7 @@ def extract(
             want,
             heard,
             lacking,
-            Recipe(
+            JobConfig(
                 location=writer.layout.folder.location,
                 size=writer.size,
                 pitch=want.pitch,
@@ -179,19 +181,19 @@ def _mend(location: str | Path, progress: Progress) -> None:
     try:
         open_store(location)
     except DamagedError:
-        harms = mend(
+        damages = repair(
             location,
             lambda mel_frames: frames.unit_frames(frames.content_samples(mel_frames)),
             waiting=lambda: progress.say(f"waiting: another svc extract is writing {location}"),
         )
-        for harm in harms:
-            progress.warn(f"mended: {harm.reason}")
+        for damage in damages:
+            progress.warn(f"mended: {damage.reason}")
     except StoreError:
         return  # there is none yet, or opening it for writing will tell
 
 
 def _announce(
-    want: Wanted, found: list[Any], location: str, device: str, settings: ExtractSettings, progress: Progress
+    want: TargetColumns, found: list[Any], location: str, device: str, settings: ExtractSettings, progress: Progress
 ) -> None:
     speakers = len({item.speaker for item in found})
     where = f"{settings.workers} workers" if settings.workers else settings.scheduler or device
@@ -202,7 +204,9 @@ def _announce(
         progress.say("f0 was made with other settings and is made anew; the other columns stay")
 
 
-def _foresee(store: Store | None, size: PackSize, heard: Survey, want: Wanted, report: Report, check: bool) -> None:
+def _foresee(
+    store: Store | None, size: PackSize, heard: CorpusScan, want: TargetColumns, report: ExtractReport, check: bool
+) -> None:
     """What a run would do."""
     packs, before = (store.packs, store.table) if store else ([], [])
     if store is not None:
@@ -217,19 +221,19 @@ def _foresee(store: Store | None, size: PackSize, heard: Survey, want: Wanted, r
     _summarise(report, planned.utterances)
 
 
-def _summarise(report: Report, utterances: list[Utterance]) -> None:
+def _summarise(report: ExtractReport, utterances: list[Utterance]) -> None:
     report.utterances = len(utterances)
     report.seconds = frames.mel_seconds(sum(u.end - u.start for u in utterances))
 
 
 def _compute(
     writer: Writer,
-    want: Wanted,
-    heard: Survey,
+    want: TargetColumns,
+    heard: CorpusScan,
     lacking: dict[str, list[int]],
-    recipe: Recipe,
+    config: JobConfig,
     settings: ExtractSettings,
-    report: Report,
+    report: ExtractReport,
     progress: Progress,
 ) -> None:
     """Compute the cells that the store lacks."""
@@ -241,12 +245,12 @@ def _compute(
         progress.say(f"{report.cells_present} cells are there already, {missing} are missing")
     if not missing:
         return
-    jobs = list(_jobs(writer, want, heard, lacking, recipe))
+    jobs = list(_jobs(writer, want, heard, lacking, config))
     names = {(u.pack, u.row): u.id for u in writer.utterances}
     refused: dict[str, str] = {}
     with (
         progress.bar("extracting", round(sum(job.seconds for job in jobs)), "s") as bar,
-        _engine(recipe, settings, want, jobs) as engine,
+        _engine(config, settings, want, jobs) as engine,
     ):
         for outcome in engine.run(jobs, bar.advance):
             for receipt in outcome.receipts:
@@ -260,7 +264,7 @@ def _compute(
 
 
 def _without_strangers(
-    writer: Writer, heard: Survey, lacking: dict[str, list[int]], progress: Progress
+    writer: Writer, heard: CorpusScan, lacking: dict[str, list[int]], progress: Progress
 ) -> dict[str, list[int]]:
     """Leave packs that hold recordings of a corpus not given now to a run that is given it."""
     elsewhere = {u.pack for u in writer.utterances if u.audio not in heard.heard}
@@ -272,26 +276,28 @@ def _without_strangers(
     return {name: [number for number in numbers if number not in skipped] for name, numbers in lacking.items()}
 
 
-def _jobs(writer: Writer, want: Wanted, heard: Survey, lacking: dict[str, list[int]], recipe: Recipe) -> Iterator[Job]:
+def _jobs(
+    writer: Writer, want: TargetColumns, heard: CorpusScan, lacking: dict[str, list[int]], config: JobConfig
+) -> Iterator[Job]:
     """For each pack a job of the encoder, one a warp, and one of the signal, of the cells that are missing."""
     by_job: dict[tuple[int, bool, int], list[Column]] = defaultdict(list)
     for name, numbers in lacking.items():
         for number in numbers:
-            by_job[number, is_content(name), formants_of(name)].append(want.columns[name])
-    for number, encodes, warp in sorted(by_job):
+            by_job[number, is_content(name), formant_shift_or_zero(name)].append(want.columns[name])
+    for number, encodes, formant_shift in sorted(by_job):
         pack: Pack = writer.packs[number]
         sources: dict[str, Source] = {
             row.audio: heard.heard[row.audio].source for row in pack.rows if row.audio in heard.heard
         }
-        yield Job(recipe, pack, tuple(by_job[number, encodes, warp]), sources)
+        yield Job(config, pack, tuple(by_job[number, encodes, formant_shift]), sources)
 
 
 @contextmanager
-def _engine(recipe: Recipe, settings: ExtractSettings, want: Wanted, jobs: list[Job]) -> Iterator[Engine]:
+def _engine(config: JobConfig, settings: ExtractSettings, want: TargetColumns, jobs: list[Job]) -> Iterator[Engine]:
     if settings.workers or settings.scheduler:
         source = next(iter(jobs[0].sources.values()))
-        with cluster(settings, recipe.location, source.path) as engine:
+        with cluster(settings, config.location, source.path) as engine:
             yield engine
     else:
-        with in_process(Bench(recipe, content=want.content)) as engine:
+        with in_process(WorkerContext(config, content=want.content)) as engine:
             yield engine

@@ -14,25 +14,25 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
+from ...common.differences import differences
+from ...common.errors import UserError
 from ...pipeline import frames
 from ...pipeline.audio import AudioError, Reader, Recording
 from ...pipeline.encoder.batches import batches
-from ...pipeline.encoder.content import Content
+from ...pipeline.encoder.content import ContentEncoder
 from ...pipeline.pitch.pitch import PitchSettings
 from ...store.cells import write_cell
-from ...store.columns import differences
 from ...store.folder import open_folder
 from ...store.receipts import Receipt
 from ...store.schema import Column, Pack, PackSize, Row
-from ..errors import UserError
-from ..features import SIGNAL, SOFT, Waveform, formants_of, is_content, of_content, shift_of
-from .survey import Source, cores
+from ..features import SIGNAL, SOFT, Waveform, formant_shift_or_zero, is_content, of_content, pitch_shift_of
+from .corpus_scan import Source, cores
 
 Values = dict[str, NDArray[Any]]  # one utterance's, by column name
 
 
 @dataclass(frozen=True)
-class Recipe:
+class JobConfig:
     """What jobs of one run have in common: where the store is, and what computes its columns."""
 
     location: str
@@ -50,7 +50,7 @@ class Job:
     `sources` are its recordings by sha256.
     """
 
-    recipe: Recipe
+    config: JobConfig
     pack: Pack
     columns: tuple[Column, ...]
     sources: Mapping[str, Source]
@@ -60,9 +60,9 @@ class Job:
         return is_content(self.columns[0].name)
 
     @property
-    def warp(self) -> int:
+    def formant_shift(self) -> int:
         """Semitones that formants are moved by before the encoder hears them."""
-        return formants_of(self.columns[0].name)
+        return formant_shift_or_zero(self.columns[0].name)
 
     @property
     def names(self) -> set[str]:
@@ -83,14 +83,14 @@ class Outcome:
     redone: int = 0  # clips that overflowed in low precision and were encoded again in fp32
 
 
-class Bench:
+class WorkerContext:
     """What one process computes with: its threads, its open recordings, and the encoder once a job needs it."""
 
-    def __init__(self, recipe: Recipe, threads: int | None = None, content: Content | None = None):
-        self.recipe = recipe
-        self.folder = open_folder(recipe.location)
+    def __init__(self, config: JobConfig, threads: int | None = None, content: ContentEncoder | None = None):
+        self.config = config
+        self.folder = open_folder(config.location)
         threads = threads or cores()
-        on_cpu = recipe.device == "cpu"
+        on_cpu = config.device == "cpu"
         self.signal = _threads(threads, "signal")
         # The encoder's audio must not queue behind f0, nor its GPU wait for either; on a CPU all share the cores.
         self.decode = self.signal if on_cpu else _threads(min(4, threads), "decode")
@@ -107,8 +107,8 @@ class Bench:
             pool.shutdown(wait=True, cancel_futures=True)
 
     @cached_property
-    def content(self) -> Content:
-        return Content.load(self.recipe.encoder, self.recipe.device, self.recipe.precision)
+    def content(self) -> ContentEncoder:
+        return ContentEncoder.load(self.config.encoder, self.config.device, self.config.precision)
 
     def recording(self, source: Source) -> Recording:
         """A recording, scanned by whoever asks first and kept for the next. Raises AudioError."""
@@ -141,14 +141,14 @@ def _threads(count: int, name: str) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, name, initializer=torch.set_num_threads, initargs=(1,))
 
 
-class Started:
+class RunningJob:
     """A job whose rows are being computed on a bench's threads, and then written: `outcome` promises that.
 
     `tell` is called, from any thread, with the seconds of audio of each row that is done.
     """
 
-    def __init__(self, job: Job, bench: Bench, tell: Callable[[float], None]):
-        self.job, self.bench, self._tell = job, bench, tell
+    def __init__(self, job: Job, context: WorkerContext, tell: Callable[[float], None]):
+        self.job, self.context, self._tell = job, context, tell
         self.outcome: Future[Outcome] = Future()
         self._results: dict[int, Future[Values]] = {}
         self._left = len(job.pack.rows)
@@ -156,11 +156,11 @@ class Started:
         self._rate = frames.CONTENT_RATE if job.encodes else frames.MEL_RATE
         waves = self._decode_all()
         if job.encodes:
-            _check_encoder(job, bench.content)
+            _check_encoder(job, context.content)
             self._encode_all(waves)
         else:
             for number, wave in waves.items():
-                self._results[number] = bench.signal.submit(self._analyse, wave)
+                self._results[number] = context.signal.submit(self._analyse, wave)
         for number, result in self._results.items():
             result.add_done_callback(partial(self._done, number))
 
@@ -170,7 +170,7 @@ class Started:
             self._left -= 1
             last = self._left == 0
         if last:
-            self.bench.writing.submit(self._write)
+            self.context.writing.submit(self._write)
 
     def _write(self) -> None:
         try:
@@ -190,15 +190,17 @@ class Started:
         receipts = []
         for column in job.columns:
             mine = {number: value.pop(column.name) for number, value in values.items()}
-            receipts.append(write_cell(self.bench.folder, job.recipe.size, column, job.pack, mine, refused, versions()))
-        return Outcome(job.pack.number, receipts, refused, self.bench.redone() if job.encodes else 0)
+            receipts.append(
+                write_cell(self.context.folder, job.config.size, column, job.pack, mine, refused, versions())
+            )
+        return Outcome(job.pack.number, receipts, refused, self.context.redone() if job.encodes else 0)
 
     def _decode_all(self) -> dict[int, Future[Waveform]]:
         """A waveform for each row, promised; each recording is read in order by one thread."""
         waves: dict[int, Future[Waveform]] = {number: Future() for number in range(len(self.job.pack.rows))}
         for audio_hash, numbers in groupby(waves, lambda number: self.job.pack.rows[number].audio):
             rows = [(number, self.job.pack.rows[number]) for number in numbers]
-            self.bench.decode.submit(self._decode, self.job.sources.get(audio_hash), rows, waves)
+            self.context.decode.submit(self._decode, self.job.sources.get(audio_hash), rows, waves)
         return waves
 
     def _decode(
@@ -208,13 +210,13 @@ class Started:
         try:
             if source is None:
                 raise AudioError("is no longer in the corpus")
-            recording = self.bench.recording(source)
+            recording = self.context.recording(source)
             with Reader(recording) as reader:
                 for number, row in rows:
                     wave = Waveform(
                         reader.read(row.start, row.end), recording.sample_rate, row.mel_frames, [self._rate]
                     )
-                    waves[number].set_result(wave.warp(self.job.warp))
+                    waves[number].set_result(wave.shift_formants(self.job.formant_shift))
                     del waiting[number]
         except BaseException as error:
             for number in waiting:
@@ -224,17 +226,17 @@ class Started:
         wave, names = promised.result(), self.job.names
         values: Values = wave.signal() if names & set(SIGNAL) else {}
         for name in names:
-            if semitones := shift_of(name):
+            if semitones := pitch_shift_of(name):
                 values[name] = wave.shifted(semitones)
         if "f0" in names:
-            values["f0"] = wave.f0(self.job.recipe.pitch)
+            values["f0"] = wave.f0(self.job.config.pitch)
         return values
 
     def _encode_all(self, waves: Mapping[int, Future[Waveform]]) -> None:
         self._results = {number: Future() for number in waves}
         lengths = [frames.content_samples(row.mel_frames) for row in self.job.pack.rows]
-        for numbers in batches(lengths, self.bench.content.budget):
-            self.bench.encode.submit(self._encode, {number: waves[number] for number in numbers})
+        for numbers in batches(lengths, self.context.content.budget):
+            self.context.encode.submit(self._encode, {number: waves[number] for number in numbers})
 
     def _encode(self, promised: Mapping[int, Future[Waveform]]) -> None:
         """Encode a batch. What goes wrong with one clip is its own affair, unless it is all the same to the encoder."""
@@ -245,12 +247,12 @@ class Started:
                     self._results[number].set_exception(error)
                 else:
                     waves[number] = wave.result()
-            content, names = self.bench.content, self.job.names
+            content, names = self.context.content, self.job.names
             layers = _layers(self.job.columns, content.layers)
             wavs = [torch.from_numpy(wave.at(frames.CONTENT_RATE)) for wave in waves.values()]
             for number, states in zip(waves, content.encode_batch(wavs, layers), strict=True):
                 try:
-                    self._results[number].set_result(of_content(content, states, names, self.job.warp))
+                    self._results[number].set_result(of_content(content, states, names, self.job.formant_shift))
                 except ArithmeticError as error:
                     self._results[number].set_exception(error)
         except BaseException as error:
@@ -259,9 +261,9 @@ class Started:
                     self._results[number].set_exception(error)
 
 
-def compute(job: Job, bench: Bench) -> Outcome:
+def compute(job: Job, context: WorkerContext) -> Outcome:
     """Do a job, and wait for it."""
-    return Started(job, bench, lambda seconds: None).outcome.result()
+    return RunningJob(job, context, lambda seconds: None).outcome.result()
 
 
 def _layers(columns: Iterable[Column], last: int) -> list[int]:
@@ -269,7 +271,7 @@ def _layers(columns: Iterable[Column], last: int) -> list[int]:
     return sorted({last if column.name == SOFT else int(column.name.split("/")[1]) for column in columns})
 
 
-def _check_encoder(job: Job, content: Content) -> None:
+def _check_encoder(job: Job, content: ContentEncoder) -> None:
     """Raises UserError when the encoder found here is not the one that the columns name."""
     for column in job.columns:
         if changed := differences(column.settings["encoder"], content.describe(), "in the store", "found"):

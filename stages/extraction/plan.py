@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
+from ...common.errors import UserError
 from ...store.packs import Piece, fill
 from ...store.schema import Pack, PackSize, Utterance
-from ..errors import UserError
-from .survey import Survey
+from .corpus_scan import CorpusScan
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Plan:
     changes: Changes
 
 
-def unknown(packs: list[Pack], survey: Survey) -> list[str]:
+def unknown(packs: list[Pack], scan: CorpusScan) -> list[str]:
     """The recordings that no pack holds yet."""
     known = {row.audio for pack in packs for row in pack.rows}
-    return [digest for digest in survey.heard if digest not in known]
+    return [digest for digest in scan.heard if digest not in known]
 
 
-def plan(packs: list[Pack], before: list[Utterance], survey: Survey, size: PackSize) -> Plan:
+def plan(packs: list[Pack], before: list[Utterance], scan: CorpusScan, size: PackSize) -> Plan:
     """What a store becomes with the corpora as surveyed, every unknown recording of which is sliced.
 
     Corpora that were not given stay as they are. A recording that moved keeps its place.
@@ -49,14 +49,14 @@ def plan(packs: list[Pack], before: list[Utterance], survey: Survey, size: PackS
     Raises:
         UserError: nothing is left, or two corpora have a recording of one name.
     """
-    pieces = [piece for digest in unknown(packs, survey) for piece in survey.pieces[digest]]
+    pieces = [piece for digest in unknown(packs, scan) for piece in scan.pieces[digest]]
     new = fill(pieces, size, first_number=len(packs))
     places: dict[str, list[tuple[Pack, int]]] = defaultdict(list)
     for pack in [*packs, *new]:
         for number, row in enumerate(pack.rows):
             places[row.audio].append((pack, number))
-    utterances = [u for u in before if u.corpus not in survey.roots and u.audio not in survey.heard]
-    for digest, heard in survey.heard.items():
+    utterances = [u for u in before if u.corpus not in scan.roots and u.audio not in scan.heard]
+    for digest, heard in scan.heard.items():
         found, spoken = heard.found, places[digest]
         for number, (pack, row_number) in enumerate(spoken, 1):
             row = pack.rows[row_number]
@@ -75,7 +75,7 @@ def plan(packs: list[Pack], before: list[Utterance], survey: Survey, size: PackS
                 )
             )
     if not utterances:
-        raise UserError("none of the recordings can be used:\n" + "\n".join(map(str, survey.refused)))
+        raise UserError("none of the recordings can be used:\n" + "\n".join(map(str, scan.refused)))
     twice = [name for name, count in Counter(u.id for u in utterances).items() if count > 1]
     if twice:
         raise UserError(
@@ -83,19 +83,19 @@ def plan(packs: list[Pack], before: list[Utterance], survey: Survey, size: PackS
             f"another --store"
         )
     utterances.sort(key=lambda u: (u.speaker, u.id))
-    return Plan(pieces, new, utterances, _changes(before, survey))
+    return Plan(pieces, new, utterances, _changes(before, scan))
 
 
-def _changes(before: list[Utterance], survey: Survey) -> Changes:
+def _changes(before: list[Utterance], scan: CorpusScan) -> Changes:
     """Recordings are told apart by content: at the same path with another content one has changed."""
-    paths = {u.audio: (u.corpus, u.source) for u in before if u.corpus in survey.roots}
+    paths = {u.audio: (u.corpus, u.source) for u in before if u.corpus in scan.roots}
     contents = {place: audio for audio, place in paths.items()}
-    now = {digest: (str(heard.found.root), heard.found.source) for digest, heard in survey.heard.items()}
+    now = {digest: (str(heard.found.root), heard.found.source) for digest, heard in scan.heard.items()}
     taken = set(now.values())
     new = [digest for digest in now if digest not in paths]
     return Changes(
-        added=tuple(survey.heard[digest].found.name for digest in new if now[digest] not in contents),
-        changed=tuple(survey.heard[digest].found.name for digest in new if now[digest] in contents),
-        renamed=tuple(survey.heard[d].found.name for d in now if d in paths and now[d] != paths[d]),
+        added=tuple(scan.heard[digest].found.name for digest in new if now[digest] not in contents),
+        changed=tuple(scan.heard[digest].found.name for digest in new if now[digest] in contents),
+        renamed=tuple(scan.heard[d].found.name for d in now if d in paths and now[d] != paths[d]),
         removed=tuple(place[1] for audio, place in paths.items() if audio not in now and place not in taken),
     )

@@ -15,37 +15,37 @@ import torch
 from numpy.typing import NDArray
 
 from ... import __version__
+from ...common.differences import differences
+from ...common.errors import UserError
+from ...common.files import write_whole
+from ...common.progress import Bar, Progress
 from ...pipeline import audio, frames, mel
 from ...pipeline.audio import AudioError
 from ...pipeline.diffusion.sampling import enough_steps, methods
-from ...pipeline.encoder.content import Content
-from ...pipeline.formants import shift_formants
+from ...pipeline.encoder.content import ContentEncoder
+from ...pipeline.formant_shift import shift_formants
 from ...pipeline.pitch import melody, pitch
 from ...pipeline.pitch.melody import Range
 from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.slicing import SliceSettings
-from ...store.columns import differences
-from ...store.files import write_whole
 from ..devices import pick_device, pick_precision
-from ..errors import UserError
-from ..picture import Strip, save_song
-from ..progress import Bar, Progress
+from ..picture import PooledFeatures, save_song
 from ..run import Run
 from ..settings import RenderSettings
-from .acoustic import Acoustic, joined
 from .dynamics import volume
-from .mixture import Mixture
+from .mel_predictor import MelPredictor, joined
+from .output import MADE_BY, Mixer, OutputBuffer, check_writable, choose_format, write_output
 from .retrieval import Retrieval
 from .separation import Stems, separated
-from .song import Song, Window
-from .sound import MADE_BY, Mixer, Take, choose_format, claim, deliver
+from .source_audio import Segment, SourceAudio
+from .speaker_mix import SpeakerMix
 from .stopwatch import Stopwatch
 from .vocoders import load_vocoder
 
-__all__ = ["AudioError", "RenderReport", "Singer"]
+__all__ = ["AudioError", "Converter", "RenderReport"]
 
 Samples = NDArray[np.float32]
-Listener = Callable[[float, Samples], None]
+OnAudio = Callable[[float, Samples], None]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class RenderReport:
         return self.wav.with_suffix(".png")
 
 
-class Singer:
+class Converter:
     """A run, loaded to sing: its encoder, projection, acoustic model and vocoder.
 
     Raises:
@@ -82,9 +82,9 @@ class Singer:
     def __init__(self, run: Run, settings: RenderSettings):
         self.run, self.settings = run, settings
         self.device = pick_device(settings.device)
-        self.mixture = Mixture.parse(settings.speaker or run.speakers[0], run.speakers)
-        facts = run.facts
-        known = methods(facts["settings"]["objective"])
+        self.speaker_mix = SpeakerMix.parse(settings.speaker or run.speakers[0], run.speakers)
+        metadata = run.metadata
+        known = methods(metadata["settings"]["objective"])
         method = settings.method or known[0]
         if method not in known:
             raise UserError(f"method {method!r} does not suit this run; choose {' or '.join(known)}")
@@ -100,17 +100,19 @@ class Singer:
         self.content = _load_encoder(run, settings, self.device, bf16)
         projection = run.projection(self.content.head).to(self.device)
         self.vocoder = load_vocoder(settings.vocoder, run, self.device, bf16)
-        self.slices = SliceSettings(**facts["identity"]["slices"])
-        self.pitch = settings.pitch(PitchSettings(*(facts["pitch"][name] for name in ("method", "f0_min", "f0_max"))))
-        self.range = self.mixture.range([_range(speaker) for speaker in facts["speakers"]])
-        layer = facts["unit_layer"]
+        self.slices = SliceSettings(**metadata["identity"]["slices"])
+        self.pitch = settings.pitch(
+            PitchSettings(*(metadata["pitch"][name] for name in ("method", "f0_min", "f0_max")))
+        )
+        self.range = self.speaker_mix.range([_range(speaker) for speaker in metadata["speakers"]])
+        layer = metadata["unit_layer"]
         retrievals, self.amount, self.notes = self._retrievals(projection)
-        self.acoustic = Acoustic(
+        self.acoustic = MelPredictor(
             self.content,
             layer,
             projection,
             model,
-            self.mixture,
+            self.speaker_mix,
             retrievals,
             self.amount,
             settings.steps or enough_steps(model.objective, model.depth),
@@ -123,13 +125,13 @@ class Singer:
 
     def _retrievals(self, projection: torch.nn.Module) -> tuple[dict[int, Retrieval], float, list[str]]:
         """What each voice that sings has said, how much of it to sing, and a word where that is not as it could be."""
-        facts, amount = self.run.facts, self.settings.retrieve
+        metadata, amount = self.run.metadata, self.settings.retrieve
         if amount == 0:
             return {}, 0.0, []
-        sing = np.flatnonzero(self.mixture.whole()).tolist()
+        sing = np.flatnonzero(self.speaker_mix.whole()).tolist()
         try:
             said = {
-                number: Retrieval(facts["stores"], [self.run.speakers[number]], facts["unit_column"], projection)
+                number: Retrieval(metadata["stores"], [self.run.speakers[number]], metadata["unit_column"], projection)
                 for number in sing
             }
         except UserError as error:
@@ -141,10 +143,10 @@ class Singer:
     @property
     def speaker(self) -> str:
         """As it was asked for: a name, or a mixture."""
-        return self.mixture.name
+        return self.speaker_mix.name
 
     def render(
-        self, song: Path, out: Path, progress: Progress | None = None, listener: Listener | None = None
+        self, song: Path, out: Path, progress: Progress | None = None, listener: OnAudio | None = None
     ) -> RenderReport:
         """Sing one song. Writes `out`, and beside it a .png and a .json of the same name.
 
@@ -160,31 +162,31 @@ class Singer:
             UserError: `out` cannot be written, or is a file that svc did not make.
         """
         progress, watch = progress or Progress(), Stopwatch()
-        claim(out, song)
+        check_writable(out, song)
         original = audio.scan(song)
         choose_format(out, self.settings.depth, self.settings.rate or original.sample_rate)
         with separated(song, out.parent, self.device, progress) if self.settings.separate else nullcontext() as stems:
             voice = stems.voice if stems else song
             with watch("decoding and slicing"):
-                opened = Song.open(voice, self.slices)
+                opened = SourceAudio.open(voice, self.slices)
             total = frames.resampled_length(original.samples, original.sample_rate, frames.MEL_RATE)
-            take = Take(out, total)
+            take = OutputBuffer(out, total)
             try:
                 with progress.bar(song.name, round(1.1 * opened.seconds_sung, 1), "s") as bar:
                     with watch("f0"):
                         opened.track(self.pitch, _Tenth(bar))
                     sung = self._sing(opened, take, watch, bar, listener)
                 with watch("writing"):
-                    gain = self._deliver(take, out, sung, opened, stems, original)
+                    gain = self._write_output(take, out, sung, opened, stems, original)
             finally:
                 take.discard()
-        notes = [*original.notes, *self.notes, *self._strained(sung.asked)]
+        notes = [*original.notes, *self.notes, *self._range_warnings(sung.asked)]
         if gain < 1:
             notes.append(f"turned down by {-20 * np.log10(gain):.1f} dB to fit")
         if sung.key_note:
             notes.insert(0, sung.key_note)
         with watch("picture"):
-            asked = Strip(opened.recording.frames)
+            asked = PooledFeatures(opened.recording.frames)
             asked.put(0, None, sung.asked)
             title = f"{out.name} ({self.speaker}, {sung.key:+g} semitones)"
             save_song(out.with_suffix(".png"), (song.name, sung.source), (title, sung.result), asked, original.seconds)
@@ -196,8 +198,8 @@ class Singer:
     def ask(self, f0: Samples) -> tuple[Samples, float, str | None]:
         """The song's f0 -> the f0 to sing, the key, and a word about how the key was chosen."""
         asked = pitch.repair(f0)
-        if self.settings.mend_octaves:
-            asked = melody.mend_octaves(asked)
+        if self.settings.fix_octaves:
+            asked = melody.fix_octaves(asked)
         asked = melody.smoothed(asked, self.settings.smooth_ms)
         if self.settings.key != "auto":
             key, note = float(self.settings.key), None
@@ -211,9 +213,11 @@ class Singer:
             )
         return melody.transposed(asked, key), key, note
 
-    def _sing(self, song: Song, take: Take, watch: Stopwatch, bar: Bar, listener: Listener | None) -> Sung:
+    def _sing(
+        self, song: SourceAudio, take: OutputBuffer, watch: Stopwatch, bar: Bar, listener: OnAudio | None
+    ) -> ConversionState:
         asked, key, note = self.ask(song.f0)
-        sung = Sung(asked, key, note, song.recording.frames)
+        sung = ConversionState(asked, key, note, song.recording.frames)
         drawn = self.acoustic.draw(song, asked, watch)
         for region in song.regions():
             start, end = region[0].span.start, region[-1].span.end
@@ -236,7 +240,9 @@ class Singer:
                 bar.advance(frames.mel_seconds(count))
         return sung
 
-    def _mels(self, region: list[Window], drawn: Iterator[Any], song: Song, sung: Sung) -> Iterator[Samples]:
+    def _mels(
+        self, region: list[Segment], drawn: Iterator[Any], song: SourceAudio, sung: ConversionState
+    ) -> Iterator[Samples]:
         """The region's mel, piece by piece, with its formants where they are wanted; the source is noted on the way."""
 
         def noted() -> Iterator[Any]:
@@ -252,7 +258,7 @@ class Singer:
             yield shift_formants(piece, sung.asked[at : at + len(piece)], self.settings.formants)
             at += len(piece)
 
-    def _measure(self, sung: Sung, start: int, wav: Samples) -> None:
+    def _measure(self, sung: ConversionState, start: int, wav: Samples) -> None:
         """What came out: its mel, and its f0 against the asked one."""
         if len(wav) < mel.N_FFT:
             return
@@ -262,18 +268,24 @@ class Singer:
         sung.result.put(start, mel.log_mel(signal).numpy(), measured, mel.loudness(signal).numpy())
         sung.cents.append(pitch.cents_off(measured, sung.asked[start:]))
 
-    def _deliver(
-        self, take: Take, out: Path, sung: Sung, song: Song, stems: Stems | None, original: audio.Recording
+    def _write_output(
+        self,
+        take: OutputBuffer,
+        out: Path,
+        sung: ConversionState,
+        song: SourceAudio,
+        stems: Stems | None,
+        original: audio.Recording,
     ) -> float:
         loud = volume(sung.source_db[: len(take.power)], take.power, self.settings)
         if stems is not None:  # as loud in the mix as it was there
             loud = loud / np.float32(song.recording.mixdown.gain)
         mixer = Mixer(take, loud, stems.backing if stems else None)
-        return deliver(mixer, out, self.settings, original.samples, original.sample_rate)
+        return write_output(mixer, out, self.settings, original.samples, original.sample_rate)
 
-    def _strained(self, asked: Samples) -> list[str]:
+    def _range_warnings(self, asked: Samples) -> list[str]:
         """A warning where notes lie beyond the voice."""
-        if self.range is None or (found := melody.strain(asked, self.range)) is None:
+        if self.range is None or (found := melody.range_violation(asked, self.range)) is None:
             return []
         sides = [f"{found.highest:.0f} semitones above"] if found.highest > 0 else []
         sides += [f"{-found.lowest:.0f} below"] if found.lowest < 0 else []
@@ -286,7 +298,7 @@ class Singer:
         ]
 
     def _report(
-        self, song: Path, out: Path, sung: Sung, seconds: float, notes: list[str], watch: Stopwatch
+        self, song: Path, out: Path, sung: ConversionState, seconds: float, notes: list[str], watch: Stopwatch
     ) -> RenderReport:
         off = np.concatenate(sung.cents) if sung.cents else np.zeros(0)
         known = len(off) > 0
@@ -305,7 +317,7 @@ class Singer:
             first_sound=watch.first_sound and round(watch.first_sound, 2),
         )
 
-    def _facts(self, report: RenderReport, sung: Sung) -> dict[str, Any]:
+    def _facts(self, report: RenderReport, sung: ConversionState) -> dict[str, Any]:
         return {
             "svc": __version__,
             "made": MADE_BY,
@@ -325,7 +337,7 @@ class Singer:
             },
             "key": report.key,
             "encoder_sha256": self.content.fingerprint,
-            "vocoder": {"name": self.vocoder.name, **self.vocoder.facts},
+            "vocoder": {"name": self.vocoder.name, **self.vocoder.metadata},
             "precision": "bf16" if self.acoustic.bf16 else "fp32",
             "encoder_precision": self.content.precision,
             "device": self.device,
@@ -344,12 +356,12 @@ class Singer:
         }
 
 
-class Sung:
+class ConversionState:
     """What is known of a song while it is sung: the f0 asked for, and what pictures and figures are made of."""
 
     def __init__(self, asked: Samples, key: float, key_note: str | None, count: int):
         self.asked, self.key, self.key_note = asked, key, key_note
-        self.source, self.result = Strip(count), Strip(count)
+        self.source, self.result = PooledFeatures(count), PooledFeatures(count)
         self.source_db = np.full(count, mel.LOUDNESS_FLOOR_DB, np.float32)
         self.cents: list[NDArray[np.float64]] = []
 
@@ -377,13 +389,13 @@ def _range(speaker: dict[str, Any]) -> Range | None:
     return Range(low, middle, high) if low and middle and high else None
 
 
-def _load_encoder(run: Run, settings: RenderSettings, device: str, bf16: bool) -> Content:
+def _load_encoder(run: Run, settings: RenderSettings, device: str, bf16: bool) -> ContentEncoder:
     """The encoder that the run's store was made with, or an equal one. Raises UserError for another."""
-    name, precision = settings.encoder or run.facts["encoder_origin"], run.facts.get("encoder_precision", "fp32")
+    name, precision = settings.encoder or run.metadata["encoder_origin"], run.metadata.get("encoder_precision", "fp32")
     if bf16 and precision == "fp32":  # half the cost, and nobody hears the difference (docs/render.md)
         precision = "bf16"
-    content = Content.load(name, device, precision)
-    if changed := differences(run.facts["encoder"], content.describe(), "in the run", "found"):
+    content = ContentEncoder.load(name, device, precision)
+    if changed := differences(run.metadata["encoder"], content.describe(), "in the run", "found"):
         raise UserError(
             f"the encoder {content.name} is not the one that {run.path} was trained on:\n{changed}\n"
             f"Give the right one with --encoder, or extract and train anew with this one"

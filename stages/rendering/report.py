@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from ...store.files import write_whole
-from ..errors import UserError
+from ...common.errors import UserError
+from ...common.files import write_whole
 from ..mp3 import encode_file
 from ..page import page, picture, player
 from .render import RenderReport
@@ -15,7 +15,7 @@ from .render import RenderReport
 MARK = "<!-- made by svc render -->"
 
 
-def claim_page(path: Path) -> None:
+def check_page_writable(path: Path) -> None:
     """Raises UserError where a page would be written over what svc did not make, or nowhere."""
     if not path.parent.is_dir():
         raise UserError(f"{path.parent} does not exist; make it, or give another place with --report")

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...common.errors import UserError
 from ...store import Clip, StoreError, open_store
-from ..errors import UserError
 from ..features import SOFT
 
 NEIGHBOURS = 4

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from ...common.differences import differences
 from ...pipeline import mel
 from ...pipeline.vocoder import nsf_hifigan_files
-from ...pipeline.vocoder.plain import Plain
+from ...pipeline.vocoder.pulse_noise import PulseNoise
 from ...pipeline.vocoder.source_filter import Shape, SourceFilter, SourceFilterNet
 from ...pipeline.vocoder.vocoder import Vocoder, VocoderError
 from ...pipeline.vocoder.world import World
-from ...store.columns import differences
 from .. import checkpoint
 from ..run import VOCODER, Run
 
@@ -31,12 +31,12 @@ def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) ->
     """
     own = run.vocoder
     if name == "plain" or (name is None and not own.exists()):
-        return Plain()
+        return PulseNoise()
     if name == "world":
         return World()
     if name in (None, "own"):
         if not own.exists():
-            stores = " ".join(f"--store {store}" for store in run.facts["stores"])
+            stores = " ".join(f"--store {store}" for store in run.metadata["stores"])
             raise VocoderError(
                 f"{run.path} has no vocoder of its own yet; train one with "
                 f"`svc train --only vocoder {stores} --out {run.path}`, or sing with --vocoder plain"
@@ -57,13 +57,13 @@ def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) ->
 
 def load_own(path: Path, device: str, bf16: bool = False) -> SourceFilter:
     """What `svc train --only vocoder` wrote. Raises UserError or VocoderError where it is not that."""
-    tensors, facts = checkpoint.load(path)
-    if facts.get("kind") != "svc own vocoder":
+    tensors, metadata = checkpoint.load(path)
+    if metadata.get("kind") != "svc own vocoder":
         raise VocoderError(f"{path} is no vocoder of svc: `svc train --only vocoder` makes one in a run")
-    if changed := differences(facts["mel"], mel.SETTINGS, "there", "here"):
+    if changed := differences(metadata["mel"], mel.SETTINGS, "there", "here"):
         raise VocoderError(f"{path} was trained on another mel than is made here:\n{changed}\nTrain it anew")
-    settings = facts["settings"]
+    settings = metadata["settings"]
     network = SourceFilterNet(Shape(settings["channels"], settings["layers"]))
     checkpoint.restore("ema", network, tensors)
     told = {"path": str(path.absolute()), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    return SourceFilter(network, {**told, "step": facts["step"]}, device, bf16)
+    return SourceFilter(network, {**told, "step": metadata["step"]}, device, bf16)

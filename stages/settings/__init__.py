@@ -2,11 +2,11 @@
 
 from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.slicing import SliceSettings
-from .chosen import chosen_training, chosen_vocoder
+from .choice import chosen_training, chosen_vocoder
 from .extract import ExtractSettings
 from .render import RenderSettings
 from .train import PRESETS, TrainSettings
-from .vocoder import VOCODER_PRESETS, VocoderSettings
+from .train_vocoder import VOCODER_PRESETS, VocoderSettings
 
 __all__ = [
     "PRESETS",

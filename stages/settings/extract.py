@@ -36,8 +36,8 @@ class ExtractSettings:
     f0: str | None = None
     f0_min: float | None = None
     f0_max: float | None = None
-    shifts: tuple[int, ...] = ()
-    warps: tuple[int, ...] = ()
+    pitch_shifts: tuple[int, ...] = ()
+    formant_shifts: tuple[int, ...] = ()
     precision: str | None = None
     device: str = "auto"
     workers: int = 0
@@ -46,7 +46,7 @@ class ExtractSettings:
     def __post_init__(self) -> None:
         self.slices(SliceSettings())
         self.pitch(PitchSettings())
-        for name in ("shifts", "warps"):
+        for name in ("pitch_shifts", "formant_shifts"):
             if wrong := [shift for shift in getattr(self, name) if shift == 0 or abs(shift) > 12]:
                 raise ValueError(f"{name} are by 1 to 12 semitones up or down, not by {wrong[0]}")
         if self.precision not in (None, *PRECISIONS):

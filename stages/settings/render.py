@@ -13,7 +13,7 @@ class RenderSettings:
     """How `svc render` sings.
 
     Attributes:
-        speaker: whose voice: a name, or a mixture (stages.rendering.mixture); None takes the run's first.
+        speaker: whose voice: a name, or a mixture (stages.rendering.speaker_mix); None takes the run's first.
         key: semitones up, or `auto`: the key in which the voice reaches the song's notes (pipeline.melody.choose_key).
         steps, method: the sampler's; None is what suits the model (pipeline.diffusion.sampling).
         k_step: how far into noise to go, of 1000; None is as far as the model was trained to.
@@ -49,7 +49,7 @@ class RenderSettings:
     f0_min: float | None = None
     f0_max: float | None = None
     smooth_ms: float = 0.0
-    mend_octaves: bool = False
+    fix_octaves: bool = False
     formants: float = 0.0
     loudness: float = 0.0
     threshold: float | None = None

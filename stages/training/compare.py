@@ -17,23 +17,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...common.errors import UserError
+from ...common.files import write_whole
+from ...common.progress import Progress
+from ...common.random import fork_generator
 from ...pipeline.diffusion.diffusion import Diffusion
 from ...pipeline.diffusion.sampling import sample
-from ...pipeline.judging.cepstra import distance_db
-from ...pipeline.judging.tellers import purity, told
+from ...pipeline.metrics.cepstra import distance_db
+from ...pipeline.metrics.probes import probe_accuracy, purity
 from ...pipeline.projection import SoftProjection
 from ...store import Clip, open_store
-from ...store.files import write_whole
 from .. import checkpoint
-from ..errors import UserError
-from ..progress import Progress
-from ..run import Run, fork_generator
+from ..run import Run
 from ..settings import TrainSettings
 from ..settings.train import UNITS
+from .conversion_probe import JUDGED_DB
 from .dataset import Corpus, Crops, gather_corpus, to_batch
+from .distributed import DistributedContext
 from .labels import labels_of
-from .probe import JUDGED_DB
-from .team import Team
 from .train import train
 from .units import frames
 
@@ -111,10 +112,10 @@ def compare(
         progress.say(f"\nunits: {name_of(changed)}")
         report = train(stores, out / kind, changed, device, None if pairs else "units", progress)
         run = Run.open(out / kind)
-        line = measure(run, corpus, Team(device).device)
+        line = measure(run, corpus, DistributedContext(device).device)
         if pairs:
-            model, _ = run.load_best(Team(device).device)
-            off, way = convert(model, run, corpus, pairs, Team(device).device, progress)
+            model, _ = run.load_best(DistributedContext(device).device)
+            off, way = convert(model, run, corpus, pairs, DistributedContext(device).device, progress)
             line = dataclasses.replace(line, mel_error=report.mel_error, distance_db=off, way=way)
         lines.append(line)
         write_whole(out / "compare.json", json.dumps([asdict(line) for line in lines], indent=1).encode())
@@ -125,23 +126,23 @@ def compare(
 def measure(run: Run, corpus: Corpus, device: str) -> Line:
     """What is in a run's units."""
     _, projection = run.load_units()
-    _, facts = checkpoint.load(run.units)
-    settings = TrainSettings(**run.facts["settings"])
-    column = run.facts["unit_column"]
+    _, metadata = checkpoint.load(run.units)
+    settings = TrainSettings(**run.metadata["settings"])
+    column = run.metadata["unit_column"]
     taught, asked = corpus.train[:: max(1, len(corpus.train) // TAUGHT_CLIPS)], corpus.held_out
-    line = Line(name_of(settings), facts["accuracy"], facts["loss"])
+    line = Line(name_of(settings), metadata["accuracy"], metadata["loss"])
     if len(corpus.speakers) > 1:
         voices = {name: number for number, name in enumerate(corpus.speakers)}
         parts = [
             _labelled(clips, column, projection, _voice_labels(clips, voices), device) for clips in (taught, asked)
         ]
-        line = dataclasses.replace(line, speakers=told(parts[0], parts[1], len(voices)))
+        line = dataclasses.replace(line, speakers=probe_accuracy(parts[0], parts[1], len(voices)))
     known = [[clip for clip in clips if labels_of(clip) is not None] for clips in (taught, asked)]
     if all(known):
         names = sorted({phone for clips in known for clip in clips for phone in labels_of(clip) or []})
         numbers = {name: number for number, name in enumerate(names)}
         parts = [_labelled(c, column, projection, _phone_labels(c, numbers), device) for c in known]
-        line = dataclasses.replace(line, phones=told(parts[0], parts[1], len(names)))
+        line = dataclasses.replace(line, phones=probe_accuracy(parts[0], parts[1], len(names)))
         if isinstance(projection, SoftProjection):
             codes = projection.to(device).logits(parts[1][0]).argmax(-1)
             line = dataclasses.replace(line, purity=purity(codes, parts[1][1]))
@@ -157,7 +158,7 @@ def convert(
     before: list[float] = []
     with progress.bar("converting", len(pairs), "song") as bar:
         for number, (source, reference) in enumerate(pairs):
-            crops = Crops([source], corpus.speakers, run.facts["unit_column"], source.row.mel_frames, 1, 0)
+            crops = Crops([source], corpus.speakers, run.metadata["unit_column"], source.row.mel_frames, 1, 0)
             batch = to_batch(crops.whole(source, source.row.mel_frames), projection, device)
             batch.speaker = torch.tensor([corpus.speakers.index(reference.speaker)], device=device)
             drawn = sample(model, batch, fork_generator(0, 11, number), SAMPLE_STEPS)[0].cpu().numpy()

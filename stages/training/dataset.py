@@ -15,15 +15,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...pipeline.diffusion.diffusion import Batch, Chance
+from ...common.errors import UserError
+from ...common.progress import Progress
+from ...pipeline.diffusion.diffusion import Batch, NoiseSample
 from ...pipeline.frames import MEL_FRAME_RATE, UNIT_RATE
 from ...pipeline.mel import FLOOR
 from ...pipeline.pitch import pitch
 from ...store import Clip, Store
-from ...store.draw import Draw
-from ..errors import UserError
-from ..features import hidden_name, shift_of, warp_of
-from ..progress import Progress
+from ..features import formant_shift_of, hidden_column, pitch_shift_of
+from .crop_sampler import CropSampler
 
 HELD_OUT = 0.05  # of each speaker's utterances, at least one
 Arrays = dict[str, NDArray[Any]]
@@ -52,14 +52,16 @@ class Corpus:
         return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
     @property
-    def shifts(self) -> dict[int, str]:
+    def pitch_shifts(self) -> dict[int, str]:
         """The columns that hold the mel moved by so many semitones."""
-        return {shift: name for name in self.train[0].store.columns if (shift := shift_of(name))}
+        return {shift: name for name in self.train[0].store.columns if (shift := pitch_shift_of(name))}
 
-    def warps(self, column: str) -> dict[int, str]:
+    def formant_shifts(self, column: str) -> dict[int, str]:
         """The columns that hold `column`, a hidden layer, as heard of another throat: formants moved by semitones."""
-        found = {name: warp for name in self.train[0].store.columns if (warp := warp_of(name))}
-        return {semitones: name for name, (semitones, layer) in found.items() if column == hidden_name(layer)}
+        found = {
+            name: formant_shift for name in self.train[0].store.columns if (formant_shift := formant_shift_of(name))
+        }
+        return {semitones: name for name, (semitones, layer) in found.items() if column == hidden_column(layer)}
 
 
 def gather_corpus(stores: list[Store], progress: Progress) -> Corpus:
@@ -108,7 +110,7 @@ def gather_corpus(stores: list[Store], progress: Progress) -> Corpus:
     return Corpus(train, held_out, sorted(by_speaker))
 
 
-def random(seed: int, *keys: int) -> np.random.Generator:
+def numpy_generator(seed: int, *keys: int) -> np.random.Generator:
     """A generator of its own for every (seed, keys)."""
     return np.random.default_rng([seed, *keys])
 
@@ -124,13 +126,13 @@ class Augmentation:
             their units from one of them, and their mel stays what it is.
     """
 
-    shifts: dict[int, str]
+    pitch_shifts: dict[int, str]
     volume_db: float
-    warps: dict[int, str] = field(default_factory=dict)
+    formant_shifts: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Cut:
+class CropSpec:
     """One row of a batch: frames [start, stop) of a clip, its mel moved by `shift` semitones, `gain_db` louder, its
     units heard with formants moved by `warp` semitones.
     """
@@ -140,7 +142,7 @@ class Cut:
     stop: int
     shift: int = 0
     gain_db: float = 0.0
-    warp: int = 0
+    formant_shift: int = 0
 
 
 class Crops:
@@ -168,31 +170,37 @@ class Crops:
         self.speaker_ids = {name: number for number, name in enumerate(speakers)}
         lengths = [clip.row.mel_frames for clip in clips]
         self.frames = min(frames, max(lengths))
-        self.draw = Draw(lengths, self.frames, size, seed, stream)
+        self.draw = CropSampler(lengths, self.frames, size, seed, stream)
 
-    def cuts(self, step: int) -> list[Cut]:
+    def cuts(self, step: int) -> list[CropSpec]:
         """The rows of step `step`'s batch."""
-        shifts, chances = sorted(self.augmentation.shifts), random(self.seed, 1, step).random((self.size, 4))
+        pitch_shifts, chances = (
+            sorted(self.augmentation.pitch_shifts),
+            numpy_generator(self.seed, 1, step).random((self.size, 4)),
+        )
         return [
-            Cut(
+            CropSpec(
                 self.clips[crop.clip],
                 crop.start,
                 crop.stop,
-                shifts[int(which * len(shifts))] if shifts and shifted < 0.5 else 0,
+                pitch_shifts[int(which * len(pitch_shifts))] if pitch_shifts and shifted < 0.5 else 0,
                 (2 * gain - 1) * self.augmentation.volume_db if louder < 0.5 else 0.0,
-                warp,
+                formant_shift,
             )
-            for crop, (shifted, louder, which, gain), warp in zip(
-                self.draw.step(step), chances, self._warps(step), strict=True
+            for crop, (shifted, louder, which, gain), formant_shift in zip(
+                self.draw.step(step), chances, self._formant_shifts(step), strict=True
             )
         ]
 
-    def _warps(self, step: int) -> list[int]:
+    def _formant_shifts(self, step: int) -> list[int]:
         """One a row; 0 for half of them."""
-        if not (warps := sorted(self.augmentation.warps)):
+        if not (formant_shifts := sorted(self.augmentation.formant_shifts)):
             return [0] * self.size
-        drawn = random(self.seed, 3, step).random((self.size, 2))
-        return [warps[int(which * len(warps))] if warped < 0.5 else 0 for warped, which in drawn]
+        drawn = numpy_generator(self.seed, 3, step).random((self.size, 2))
+        return [
+            formant_shifts[int(which * len(formant_shifts))] if formant_shifted < 0.5 else 0
+            for formant_shifted, which in drawn
+        ]
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> Arrays:
         """What process `part` of `parts` sees in step `step`; `to_batch` makes tensors of it.
@@ -207,9 +215,9 @@ class Crops:
     def whole(self, clip: Clip, limit: int) -> Arrays:
         """A clip from its start, at most `limit` mel frames, as a batch of one."""
         frames = min(limit, clip.row.mel_frames)
-        return collate([self.read(Cut(clip, 0, frames))], frames)
+        return collate([self.read(CropSpec(clip, 0, frames))], frames)
 
-    def read(self, cut: Cut) -> Arrays:
+    def read(self, cut: CropSpec) -> Arrays:
         """One row, not padded."""
         clip, span = cut.clip, slice(cut.start, cut.stop)
         mel2ph = clip.read("mel2ph", cut.start, cut.stop).astype(np.int64)
@@ -217,13 +225,15 @@ class Crops:
         # f0 is bridged over the whole clip, so that a crop's edges know their neighbours.
         f0 = clip.f0
         loudness = clip.read("loudness", cut.start, cut.stop)
-        mel = clip.read(self.augmentation.shifts.get(cut.shift, "mel"), cut.start, cut.stop).astype(np.float32)
+        mel = clip.read(self.augmentation.pitch_shifts.get(cut.shift, "mel"), cut.start, cut.stop).astype(np.float32)
         if cut.gain_db:
             gain = min(cut.gain_db, max(0.0, -3.0 - float(loudness.max())))
             loudness = loudness + np.float32(gain)
             mel = np.maximum(mel + np.float32(gain * np.log(10) / 20), np.float32(np.log(FLOOR)))
         return {
-            "hidden": clip.read(self.augmentation.warps.get(cut.warp, self.units), first, last).astype(np.float32),
+            "hidden": clip.read(
+                self.augmentation.formant_shifts.get(cut.formant_shift, self.units), first, last
+            ).astype(np.float32),
             "mel2ph": mel2ph - first,
             "f0": pitch.continuous(f0)[span] * np.float32(2 ** (cut.shift / 12)),
             "voiced": (f0[span] > 0).astype(np.float32),
@@ -255,10 +265,10 @@ def collate(crops: list[Arrays], frames: int) -> Arrays:
     return out
 
 
-def add_chance(arrays: Arrays, generator: torch.Generator, bins: int, part: int = 0, parts: int = 1) -> Arrays:
+def add_noise(arrays: Arrays, generator: torch.Generator, bins: int, part: int = 0, parts: int = 1) -> Arrays:
     """Put this part's rows of the whole batch's Chance beside its crops."""
     rows, frames = arrays["mask"].shape
-    chance = Chance.of(generator, rows * parts, bins, frames)
+    chance = NoiseSample.of(generator, rows * parts, bins, frames)
     return {**arrays, "uniform": chance.uniform[part::parts].numpy(), "noise": chance.noise[part::parts].numpy()}
 
 
@@ -271,9 +281,9 @@ def to_batch(arrays: Arrays, projection: torch.nn.Module, device: str) -> Batch:
     return Batch(units=units, **tensors)
 
 
-def to_chance(arrays: Arrays, device: str) -> Chance:
+def to_noise(arrays: Arrays, device: str) -> NoiseSample:
     """The Chance that `add_chance` put there."""
-    return Chance(_to(arrays["uniform"], device), _to(arrays["noise"], device))
+    return NoiseSample(_to(arrays["uniform"], device), _to(arrays["noise"], device))
 
 
 def _to(value: NDArray[Any], device: str) -> torch.Tensor:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ...common.errors import UserError
 from ...pipeline.frames import mel_seconds, unit_centres
 from ...store import Clip
-from ..errors import UserError
 
 
 def labels_of(clip: Clip) -> list[str] | None:

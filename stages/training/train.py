@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from ...common.differences import differences
+from ...common.errors import UserError
+from ...common.progress import Progress
 from ...pipeline.diffusion.diffusion import Shape
 from ...store import Store, open_store
-from ...store.columns import differences
 from .. import checkpoint
 from ..devices import pick_precision
-from ..errors import UserError
 from ..features import SOFT
-from ..progress import Progress
 from ..run import VERSION, Run, at_work
 from ..settings import TrainSettings
-from .base import check_base, take_units
 from .dataset import Corpus, gather_corpus
-from .team import Team
+from .distributed import DistributedContext
+from .pretrained import check_pretrained, copy_units
 from .trainer import Trainer
 from .units import Layers, train_units
 
@@ -80,42 +80,44 @@ def train(
         UserError: the stores cannot be trained on, or the run is of other settings or other data, or in use.
         StoreError: a store cannot be opened.
     """
-    team = Team(device)
-    progress = progress if progress and team.leads else Progress()
+    distributed = DistributedContext(device)
+    progress = progress if progress and distributed.leads else Progress()
     begun = time.monotonic()
     opened = [open_store(path) for path in stores]
     corpus = gather_corpus(opened, progress)
-    if settings.batch % team.size:
-        raise UserError(f"a batch of {settings.batch} does not split over {team.size} processes; give another --batch")
+    if settings.batch % distributed.size:
+        raise UserError(
+            f"a batch of {settings.batch} does not split over {distributed.size} processes; give another --batch"
+        )
     accuracy: float | None = None
-    with at_work(out) if team.leads else nullcontext():
-        if team.leads:
-            run = _open_run(out, opened, corpus, settings, team.device, base, progress)
+    with at_work(out) if distributed.leads else nullcontext():
+        if distributed.leads:
+            run = _open_run(out, opened, corpus, settings, distributed.device, base, progress)
             minutes = sum(clip.seconds for clip in corpus.train) / 60
             progress.say(
                 f"{len(corpus.train)} utterances of {', '.join(corpus.speakers)} ({minutes:.1f} minutes), "
                 f"{len(corpus.held_out)} held out -> {out}"
             )
-            accuracy = _units(run, corpus, settings, team.device, only, progress)
-        team.wait()
+            accuracy = _units(run, corpus, settings, distributed.device, only, progress)
+        distributed.wait()
         if only == "units":
-            return TrainReport(out, code_accuracy=accuracy, seconds=time.monotonic() - begun, leads=team.leads)
+            return TrainReport(out, code_accuracy=accuracy, seconds=time.monotonic() - begun, leads=distributed.leads)
         run = Run.open(out)
         accuracy = checkpoint.load(run.units)[1]["accuracy"]
-        trainer = Trainer(run, corpus, settings, team)
+        trainer = Trainer(run, corpus, settings, distributed)
         trainer.fit(progress)
-        team.wait()
+        distributed.wait()
         return TrainReport(
             out,
             trainer.step,
             trainer.best.step,
             trainer.best.loss,
-            trainer.listen() if team.leads else float("nan"),
+            trainer.listen() if distributed.leads else float("nan"),
             accuracy,
             trainer.verdict(),
             trainer.waited,
             time.monotonic() - begun,
-            team.leads,
+            distributed.leads,
         )
 
 
@@ -159,7 +161,7 @@ def _open_run(
     column = stores[0].columns[layers.units]
     made = column.settings
     speakers = [{"name": name, **_pitch_of(corpus, name)} for name in corpus.speakers]
-    facts: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "format": "svc run",
         "version": VERSION,
         "settings": asdict(settings),
@@ -176,36 +178,36 @@ def _open_run(
         "encoder_origin": column.origin,
         "encoder_precision": made["precision"],
         "pitch": stores[0].columns["f0"].settings,
-        "augmented": [*corpus.shifts.values(), *corpus.warps(layers.units).values()],
+        "augmented": [*corpus.pitch_shifts.values(), *corpus.formant_shifts(layers.units).values()],
         "base": None,
         "shape": asdict(_shape(settings, column.width, len(speakers))),
     }
     if not (out / "run.json").exists():
-        run = Run(out, facts)
+        run = Run(out, metadata)
         if base is not None:
             before = Run.open(base)
-            check_base(before, facts)
-            facts["base"] = str(base.absolute())
+            check_pretrained(before, metadata)
+            metadata["base"] = str(base.absolute())
             progress.say(f"it begins with the units and weights of {base}")
-            take_units(run, before)
+            copy_units(run, before)
         run.save()
         return run
     run = Run.open(out)
-    if run.facts["data"] != corpus.digest:
+    if run.metadata["data"] != corpus.digest:
         raise UserError(
             f"{out} was trained on other data: the store has changed since it began. "
             f"Train a new run with --out ANOTHER, or restore the store"
         )
-    if base is not None and run.facts["base"] != str(base.absolute()):
+    if base is not None and run.metadata["base"] != str(base.absolute()):
         raise UserError(f"{out} did not begin from {base}; leave --base out to go on with it, or give another --out")
-    old, new = ({**f["settings"], "precision": f["precision"], "steps": 0} for f in (run.facts, facts))
+    old, new = ({**f["settings"], "precision": f["precision"], "steps": 0} for f in (run.metadata, metadata))
     if settings.precision == "auto":  # a run keeps the precision that it began with
         new["precision"] = old["precision"]
     if changed := differences(old, new, "in the run", "asked for"):
         raise UserError(f"{out} was begun with other settings:\n{changed}\nGive the same ones, or another --out")
-    if run.facts["settings"]["steps"] != settings.steps:
-        progress.say(f"the run's length was {run.facts['settings']['steps']} steps and is now {settings.steps}")
-        run.facts["settings"]["steps"] = settings.steps
+    if run.metadata["settings"]["steps"] != settings.steps:
+        progress.say(f"the run's length was {run.metadata['settings']['steps']} steps and is now {settings.steps}")
+        run.metadata["settings"]["steps"] = settings.steps
         run.save()
     return run
 
@@ -234,7 +236,7 @@ def _units(
         return checkpoint.load(run.units)[1]["accuracy"]
     if only == "diffusion":
         raise UserError(f"{run.path} has no units yet; train them first: svc train --only units")
-    layers = Layers(run.facts["code_layer"], run.facts["unit_column"])
+    layers = Layers(run.metadata["code_layer"], run.metadata["unit_column"])
     if layers.same and settings.units == "soft":
         progress.warn("only one layer is stored: codes and units come from the same one, which makes units less useful")
     codebook, projection, report = train_units(corpus, layers, settings, device, progress)

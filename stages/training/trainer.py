@@ -15,22 +15,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...common.errors import UserError
+from ...common.progress import Progress
+from ...common.random import fork_generator
 from ...pipeline.diffusion.diffusion import Diffusion
 from ...pipeline.diffusion.sampling import sample
 from ...pipeline.frames import seconds_to_mel_frames
 from .. import checkpoint
-from ..errors import UserError
 from ..picture import save_comparison
-from ..progress import Progress
-from ..run import Run, fork_generator
+from ..run import Run
 from ..settings import TrainSettings
-from .base import take_weights
-from .board import Board
-from .dataset import Arrays, Augmentation, Corpus, Crops, add_chance, to_batch, to_chance
+from .conversion_probe import ConversionProbe
+from .dataset import Arrays, Augmentation, Corpus, Crops, add_noise, to_batch, to_noise
+from .distributed import DistributedContext
 from .loader import Loader
-from .probe import Probe
+from .pretrained import copy_weights
 from .schedule import learning_rate
-from .team import Team
+from .tensorboard import TensorBoard
 from .units import unit_statistics
 from .verdict import verdict
 
@@ -50,33 +51,35 @@ class Best:
 class Trainer:
     """The acoustic model's training: what a step does depends on the step and what was before, on nothing else."""
 
-    def __init__(self, run: Run, corpus: Corpus, settings: TrainSettings, team: Team):
-        self.run, self.corpus, self.settings, self.team = run, corpus, settings, team
-        self.device = team.device
+    def __init__(self, run: Run, corpus: Corpus, settings: TrainSettings, distributed: DistributedContext):
+        self.run, self.corpus, self.settings, self.distributed = run, corpus, settings, distributed
+        self.device = distributed.device
         codebook, projection = run.load_units()
-        column, frames = run.facts["unit_column"], seconds_to_mel_frames(settings.crop_seconds)
-        shifts, warps = (run.begun_with(columns) for columns in (corpus.shifts, corpus.warps(column)))
-        augmentation = Augmentation(shifts, settings.volume_db, warps)
+        column, frames = run.metadata["unit_column"], seconds_to_mel_frames(settings.crop_seconds)
+        pitch_shifts, formant_shifts = (
+            run.begun_with(columns) for columns in (corpus.pitch_shifts, corpus.formant_shifts(column))
+        )
+        augmentation = Augmentation(pitch_shifts, settings.volume_db, formant_shifts)
         speakers, size, seed = corpus.speakers, settings.batch, settings.seed
         self.crops = Crops(corpus.train, speakers, column, frames, size, seed, augmentation)
         self.held_out = Crops(corpus.held_out, speakers, column, frames, size, seed, stream=1)
         torch.manual_seed(seed)
         self.model = run.new_model()
-        if run.facts["base"]:
-            take_weights(self.model, Run.open(Path(run.facts["base"])), speakers)
+        if run.metadata["base"]:
+            copy_weights(self.model, Run.open(Path(run.metadata["base"])), speakers)
         else:
             _measure(self.model, corpus, column, projection)
         self.projection = projection.to(self.device)
         self.model.to(self.device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.shared = team.share(self.model)
+        self.shared = distributed.share(self.model)
         # Fused: one pass over the weights for all of AdamW's arithmetic.
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=1e-2, fused=True
         )
-        self.bf16 = run.facts["precision"] == "bf16"
+        self.bf16 = run.metadata["precision"] == "bf16"
         self.step, self.best, self.waited = 0, Best(), 0.0
-        self.probe = Probe(run, corpus, codebook, self.model, self.held_out, team)
+        self.probe = ConversionProbe(run, corpus, codebook, self.model, self.held_out, distributed)
 
     def fit(self, progress: Progress) -> None:
         """Train to the last step asked for."""
@@ -91,7 +94,7 @@ class Trainer:
         loader = Loader(self._read, self.step, settings.steps)
         with (
             progress.bar("training", settings.steps, "step", done=self.step) as bar,
-            Board(self.run, self.team) as board,
+            TensorBoard(self.run, self.distributed) as tensorboard,
         ):
             losses: list[Tensor] = []
             begun, working, first = time.perf_counter(), 0.0, self.step
@@ -107,8 +110,8 @@ class Trainer:
                 if self.step % settings.validate_every == 0 or self.step == settings.steps:
                     working += time.perf_counter() - begun
                     self.waited = loader.waited / working
-                    line = {"loss": self.team.mean(torch.stack(losses).mean()), **self._validate(board)}
-                    board.scalars(
+                    line = {"loss": self.distributed.mean(torch.stack(losses).mean()), **self._validate(tensorboard)}
+                    tensorboard.scalars(
                         self.step, {**line, "waited": self.waited, "steps_per_s": (self.step - first) / working}
                     )
                     self._keep(line)
@@ -133,21 +136,21 @@ class Trainer:
 
     def _read(self, step: int) -> Arrays:
         """What this process sees in a step, and what chance decides in it."""
-        part, parts = self.team.rank, self.team.size
+        part, parts = self.distributed.rank, self.distributed.size
         arrays = self.crops.batch(step, part, parts)
         bins = self.model.shape.bins
-        return add_chance(arrays, fork_generator(self.settings.seed, 3, step), bins, part, parts)
+        return add_noise(arrays, fork_generator(self.settings.seed, 3, step), bins, part, parts)
 
     def _train_step(self, arrays: Arrays) -> Tensor:
         """One step; returns this process's share of the loss, times the number of processes."""
         settings = self.settings
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(settings, self.step)
-        batch, chance = to_batch(arrays, self.projection, self.device), to_chance(arrays, self.device)
+        batch, chance = to_batch(arrays, self.projection, self.device), to_noise(arrays, self.device)
         with self._precision():
             errors = self.shared(batch, chance)
         # Processes' gradients are averaged, and the mean is over all of their frames.
-        loss = errors.sum() * (self.team.size / float(arrays["total_frames"]))
+        loss = errors.sum() * (self.distributed.size / float(arrays["total_frames"]))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -159,7 +162,7 @@ class Trainer:
         return loss.detach()
 
     @torch.no_grad()
-    def _validate(self, board: Board) -> dict[str, float]:
+    def _validate(self, tensorboard: TensorBoard) -> dict[str, float]:
         """How the averaged model does: its loss on held-out crops, the same every time, and how it converts."""
         total = 0.0
         for number in range(VALIDATION_BATCHES):
@@ -172,18 +175,18 @@ class Trainer:
                 f"training came apart before step {self.step}: the loss is {loss}. What was saved is untouched in "
                 f"{self.run.path}; train anew with a lower --learning-rate, or another --seed"
             )
-        heard = self.probe(self.average, self.projection, board, self.step)
+        heard = self.probe(self.average, self.projection, tensorboard, self.step)
         return {"held_out": loss, **heard}
 
     def _keep(self, line: dict[str, float]) -> None:
         """Both checkpoints, and the log."""
-        facts = asdict(self.best)
+        metadata = asdict(self.best)
         if line["score"] > self.best.score:
             self.best = Best(self.step, line["score"], line["held_out"])
-            facts = asdict(self.best)
-            if self.team.leads:
-                checkpoint.save(self.run.best, checkpoint.prefixed("ema", self.average), facts)
-        if not self.team.leads:
+            metadata = asdict(self.best)
+            if self.distributed.leads:
+                checkpoint.save(self.run.best, checkpoint.prefixed("ema", self.average), metadata)
+        if not self.distributed.leads:
             return
         # Last of all: from here a killed run goes on, and finds the best one there already.
         tensors: dict[str, Tensor] = {
@@ -195,15 +198,15 @@ class Trainer:
             file.write(
                 json.dumps({"step": self.step, **{name: round(value, 5) for name, value in line.items()}}) + "\n"
             )
-        checkpoint.save(self.run.last, tensors, {"step": self.step, "best": facts})
+        checkpoint.save(self.run.last, tensors, {"step": self.step, "best": metadata})
 
     def _resume(self) -> None:
-        tensors, facts = checkpoint.load(self.run.last)
+        tensors, metadata = checkpoint.load(self.run.last)
         checkpoint.restore("model", self.model, tensors)
         checkpoint.restore("ema", self.average, tensors)
         checkpoint.restore_optimizer(self.optimizer, tensors)
-        self.step, self.best = facts["step"], Best(**facts["best"])
-        if self.team.leads:
+        self.step, self.best = metadata["step"], Best(**metadata["best"])
+        if self.distributed.leads:
             _trim_log(self.run.log, self.step)
 
     def _precision(self) -> Any:

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...common.progress import Progress
 from ...pipeline.clusters import epoch, plus_plus
 from ...pipeline.projection import Codebook, SoftProjection, soft_loss
 from ...store import Clip
-from ..progress import Progress
 from ..settings import TrainSettings
-from .dataset import Corpus, random
+from .dataset import Corpus, numpy_generator
 
 SAMPLE_FRAMES = 20_000  # that k-means begins with: k-means++ and some epochs
 SAMPLE_EPOCHS = 10
@@ -106,15 +106,15 @@ def train_projection(
 
     Where the store has warped voices, half of the steps hear one of them: the sound to be told is the same.
     """
-    warped = [name for _, name in sorted(corpus.warps(layers.units).items())]
+    formant_shifted = [name for _, name in sorted(corpus.formant_shifts(layers.units).items())]
     torch.manual_seed(settings.seed)
     projection = SoftProjection(_width(corpus, layers), unit_dim, len(codebook.centroids)).to(device)
     optimizer = torch.optim.AdamW(projection.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=1e-2)
     with progress.bar(f"soft projection, {unit_dim} wide", settings.unit_steps, "step") as bar:
         for step in range(settings.unit_steps):
-            generator = random(settings.seed, 2, step)
+            generator = numpy_generator(settings.seed, 2, step)
             clips = [corpus.train[number] for number in generator.choice(len(corpus.train), BATCH_CLIPS)]
-            heard = str(generator.choice(warped)) if warped and step % 2 else layers.units
+            heard = str(generator.choice(formant_shifted)) if formant_shifted and step % 2 else layers.units
             target, hidden = (frames(clips, column, device) for column in (f"hidden/{layers.codes}", heard))
             loss = soft_loss(projection, hidden, codebook(target))
             optimizer.zero_grad()
@@ -159,7 +159,7 @@ def _stream(clips: list[Clip], column: str, seed: int, number: int, most: int, d
     """A column's frames of whole clips in an order of its own for every `number`, in pieces, until `most` were seen."""
     waiting: list[Clip] = []
     seen = held = 0
-    for index in random(seed, 0, number).permutation(len(clips)):
+    for index in numpy_generator(seed, 0, number).permutation(len(clips)):
         waiting.append(clips[index])
         held += clips[index].row.unit_frames
         seen += clips[index].row.unit_frames

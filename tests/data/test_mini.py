@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import svc.data
-from svc.data.make_mini import FIRST_PROBE_SEED, Clip, cluster, hear, hidden_spans, mfcc, sing_clip
+from svc.data.make_mini import FIRST_PROBE_SEED, Clip, augment, cluster, hidden_spans, mfcc, sing_clip
 from svc.data.probe_mini import features_of, phones, random_like
-from svc.pipeline.encoder.content import Content
+from svc.pipeline.encoder.content import ContentEncoder
 
 FOLDER = Path(svc.data.__file__).parent / "mini"
 
 
 @pytest.fixture(scope="module")
-def content() -> Content:
-    return Content.load("mini")
+def content() -> ContentEncoder:
+    return ContentEncoder.load("mini")
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +25,11 @@ def clips() -> list[Clip]:
 
 
 def test_it_is_small_and_loads_from_any_folder(
-    content: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: ContentEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 15e6
     monkeypatch.chdir(tmp_path)
-    again = Content.load("mini")
+    again = ContentEncoder.load("mini")
     assert again.fingerprint == content.fingerprint
     assert again.origin == "mini"
     assert (content.hidden_size, content.layers, content.normalize) == (256, 6, True)
@@ -38,7 +38,7 @@ def test_it_is_small_and_loads_from_any_folder(
 
 
 def test_it_tells_phones_of_unseen_singers_better_than_mfccs_and_a_random_network_does_not(
-    content: Content, clips: list[Clip]
+    content: ContentEncoder, clips: list[Clip]
 ) -> None:
     wavs = [clip.wav.astype(np.float32) / 32767 for clip in clips]
 
@@ -57,13 +57,13 @@ def test_it_tells_phones_of_unseen_singers_better_than_mfccs_and_a_random_networ
 def test_what_is_heard_is_as_loud_as_ever_and_has_its_labels() -> None:
     clip = sing_clip(3, 6.0)
     for seed in range(4):
-        wav, labels = hear(clip, np.random.default_rng(seed))
+        wav, labels = augment(clip, np.random.default_rng(seed))
         assert wav.shape == (64_000,)
         assert labels.shape == (200,)
         assert wav.std() == pytest.approx(1, abs=1e-3)
         assert set(labels) <= set(clip.labels) | {0}
-    again, _ = hear(clip, np.random.default_rng(0))
-    np.testing.assert_array_equal(again, hear(clip, np.random.default_rng(0))[0])
+    again, _ = augment(clip, np.random.default_rng(0))
+    np.testing.assert_array_equal(again, augment(clip, np.random.default_rng(0))[0])
 
 
 def test_hidden_spans_are_spans_of_about_the_share_asked() -> None:

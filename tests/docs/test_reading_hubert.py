@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from svc.pipeline.encoder.content import Content
+from svc.pipeline.encoder.content import ContentEncoder
 from svc.pipeline.encoder.encoders import Encoder, load_encoder
 from svc.pipeline.frames import CONTENT_PAD, unit_frames
 from torch import Tensor
@@ -88,7 +88,7 @@ def test_an_attention_mask_mends_a_batch_of_large_models_alone(kind: str, mended
     for given, exact in ((None, False), (mask, mended)):
         together = model(batch, attention_mask=given).last_hidden_state[0, : len(alone)]
         assert (apart(together, alone) < 1e-5) is exact
-    content = Content(Encoder(model, normalize=True, name="small", origin="small"))
+    content = ContentEncoder(Encoder(model, normalize=True, name="small", origin="small"))
     ours = content.encode_batch(clips, [4])[0][4]
     assert apart(ours, content.encode(clips[0], [4])[4]) < 1e-6
 

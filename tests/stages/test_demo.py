@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import soundfile
+from svc.common.errors import UserError
 from svc.stages import demo as stage
 from svc.stages.demo import demo
-from svc.stages.errors import UserError
-from svc.stages.parallel import Singers
+from svc.stages.parallel_singers import ParallelSingers
 
 
 def test_the_demo_runs_whole_and_uses_again_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "SINGERS", Singers(phrases=3, seconds=3.0, songs=("sakura",)))
+    monkeypatch.setattr(stage, "SINGERS", ParallelSingers(phrases=3, seconds=3.0, songs=("sakura",)))
     monkeypatch.setitem(stage.PRESETS, "tiny", dataclasses.replace(stage.PRESETS["tiny"], unit_steps=20, codes=20))
     out = tmp_path / "demo"
     said = demo(out, 5)
@@ -22,9 +22,9 @@ def test_the_demo_runs_whole_and_uses_again_what_is_there(tmp_path: Path, monkey
     page = (out / "run" / "evaluation" / "evaluation.html").read_text("utf-8")
     assert page.count("<audio") == 7
     assert "://" not in page
-    facts = json.loads((out / "run" / "evaluation" / "evaluation.json").read_text("utf-8"))
-    assert facts["rows"]["copy of the source"]["cr"] == 0
-    assert not facts["gates"]["G1"]["passed"]  # after five steps
+    metadata = json.loads((out / "run" / "evaluation" / "evaluation.json").read_text("utf-8"))
+    assert metadata["rows"]["copy of the source"]["cr"] == 0
+    assert not metadata["gates"]["G1"]["passed"]  # after five steps
     assert any("not passed" in line for line in said)
     assert "synthetic" in said[-1]
     before = {p: p.stat().st_mtime_ns for p in (out / "corpus").rglob("*.wav")}

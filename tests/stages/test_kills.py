@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from svc.common.errors import UserError
 from svc.pipeline.slicing import SliceSettings
 from svc.stages import checkpoint
-from svc.stages.errors import UserError
 from svc.stages.extraction.extract import extract
 from svc.stages.features import identity
 from svc.stages.settings import ExtractSettings, TrainSettings
@@ -149,8 +149,8 @@ def test_train_killed_at_random_moments(
             torn, now = 0, 0
             for file in path.glob("[a-z]*.safetensors"):
                 try:
-                    facts = checkpoint.load(file)[1]
-                    now = max(now, facts["step"]) if file.stem == "last" else now
+                    metadata = checkpoint.load(file)[1]
+                    now = max(now, metadata["step"]) if file.stem == "last" else now
                 except UserError:
                     torn += 1
             tally("kill -9 of train", tries=1, lost=int(now < step), torn=torn)

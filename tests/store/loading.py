@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 import numpy as np
+from svc.stages.training.crop_sampler import CropSampler
 from svc.store import Store
-from svc.store.draw import Draw
 
 
 class Steps:
@@ -14,7 +14,7 @@ class Steps:
 
     def __init__(self, store: Store, steps: int, rank: int = 0, world: int = 1):
         self.store, self.steps, self.rank, self.world = store, steps, rank, world
-        self.draw = Draw([clip.row.mel_frames for clip in store], 40, 6, seed=9)
+        self.draw = CropSampler([clip.row.mel_frames for clip in store], 40, 6, seed=9)
 
     def __len__(self) -> int:
         return self.steps

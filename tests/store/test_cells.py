@@ -125,11 +125,11 @@ def test_missing_cells_of_no_store_are_all_and_make_no_folder(sample: Sample, tm
 
 
 def test_report_is_kept(copy: Sample) -> None:
-    from svc.store.sealed import read_sealed
+    from svc.store.checksummed_json import read_checksummed
 
     with open_writer(copy.root, copy.size, IDENTITY) as writer:
         writer.write_report({"utterances": 20})
-    assert read_sealed(open_folder(copy.root), "ledger/report.json") == {"utterances": 20}
+    assert read_checksummed(open_folder(copy.root), "ledger/report.json") == {"utterances": 20}
 
 
 # Replacing a column.

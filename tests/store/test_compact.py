@@ -134,9 +134,9 @@ def test_pack_of_which_nothing_is_left_is_removed(copy: Sample) -> None:
     assert orphans(copy.root) == set()
 
 
-@pytest.mark.parametrize("harm", ["missing", "damaged", "stale", "exchanged"])
-def test_cells_that_are_not_whole_stay_missing_and_are_never_copied(copy: Sample, harm: str, extract: Run) -> None:
-    match harm:
+@pytest.mark.parametrize("damage", ["missing", "damaged", "stale", "exchanged"])
+def test_cells_that_are_not_whole_stay_missing_and_are_never_copied(copy: Sample, damage: str, extract: Run) -> None:
+    match damage:
         case "missing":
             copy.at.receipt("f0", 1).unlink()
         case "damaged":

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from svc.store import DamagedError, StoreError, open_store
 from svc.store.layout import Layout
-from svc.store.mend import find_harm, mend
+from svc.store.repair import find_damage, repair
 from svc.store.verify import Finding, verify_at
 
 if TYPE_CHECKING:
@@ -110,15 +110,17 @@ def test_random_flipped_bits(sample: Sample, mine: Path, cells: Cells, tally: Ta
     assert verify_at(mine) == []
 
 
-@pytest.mark.parametrize("harm", ["deleted", "emptied", "cut in half"])
-def test_each_shard_and_receipt_in_turn(sample: Sample, mine: Path, cells: Cells, tally: Tally, harm: str) -> None:
+@pytest.mark.parametrize("damage", ["deleted", "emptied", "cut in half"])
+def test_each_shard_and_receipt_in_turn(sample: Sample, mine: Path, cells: Cells, tally: Tally, damage: str) -> None:
     for kind in ("shard", "receipt"):
         for path in kinds(mine)[kind]:
             data = path.read_bytes()
-            path.unlink() if harm == "deleted" else path.write_bytes(data[: 0 if harm == "emptied" else len(data) // 2])
+            path.unlink() if damage == "deleted" else path.write_bytes(
+                data[: 0 if damage == "emptied" else len(data) // 2]
+            )
             found = names_it(verify_at(mine), mine, path, cells)
             torn = not never_false(mine, sample)
-            tally(f"each {kind} {harm}", tries=1, torn=int(torn), found=int(found))
+            tally(f"each {kind} {damage}", tries=1, torn=int(torn), found=int(found))
             assert found, path
             assert not torn, path
             path.write_bytes(data)
@@ -129,9 +131,9 @@ def units(sample: Sample, mel_frames: int) -> int:
     return max(1, round(mel_frames * 0.58))
 
 
-@pytest.mark.parametrize("harm", ["flipped", "deleted"])
+@pytest.mark.parametrize("damage", ["flipped", "deleted"])
 def test_each_record_of_the_ledger_is_mended_from_the_others(
-    sample: Sample, mine: Path, extract: Run, tree: Tree, tally: Tally, harm: str
+    sample: Sample, mine: Path, extract: Run, tree: Tree, tally: Tally, damage: str
 ) -> None:
     """Every pack, the utterance table, every column; no cell is computed for it."""
     rng = np.random.default_rng(5)
@@ -139,20 +141,20 @@ def test_each_record_of_the_ledger_is_mended_from_the_others(
     whole = tree(mine)
     records = [p for p in (mine / "ledger").rglob("*.json") if "receipts" not in p.parts]
     for path in sorted(records):
-        if path.name in ("store.json", "arrays.json", "zarr.json") or (harm == "deleted" and "columns" in path.parts):
+        if path.name in ("store.json", "arrays.json", "zarr.json") or (damage == "deleted" and "columns" in path.parts):
             continue
         data = bytearray(path.read_bytes())
         data[int(rng.integers(len(data)))] ^= 8
-        path.unlink() if harm == "deleted" else path.write_bytes(data)
+        path.unlink() if damage == "deleted" else path.write_bytes(data)
         with pytest.raises(DamagedError):
             open_store(mine)
-        found = [found.name for found in find_harm(Layout(mine))]
+        found = [found.name for found in find_damage(Layout(mine))]
         assert found == [path.relative_to(mine).as_posix()]
-        mend(mine, lambda mel: units(sample, mel))
+        repair(mine, lambda mel: units(sample, mel))
         open_store(mine)
         extract(mine)
         same = tree(mine) == whole
-        tally(f"a record of the ledger {harm}", tries=1, found=1, repaired=int(same))
+        tally(f"a record of the ledger {damage}", tries=1, found=1, repaired=int(same))
         assert same, path
 
 
@@ -162,14 +164,14 @@ def test_what_cannot_be_mended_says_so_and_is_left_alone(sample: Sample, mine: P
     (mine / "ledger" / "utterances.json").unlink()
     before = tree(mine)
     with pytest.raises(StoreError, match="another --store"):
-        mend(mine, lambda mel: units(sample, mel))
+        repair(mine, lambda mel: units(sample, mel))
     assert tree(mine) == before
     (mine / "ledger" / "store.json").write_bytes(b"{}")
     with pytest.raises(DamagedError, match=r"store\.json"):
-        mend(mine, lambda mel: units(sample, mel))
+        repair(mine, lambda mel: units(sample, mel))
 
 
 def test_mending_a_whole_store_changes_nothing(sample: Sample, mine: Path, tree: Tree) -> None:
     before = tree(mine)
-    assert mend(mine, lambda mel: units(sample, mel)) == []
+    assert repair(mine, lambda mel: units(sample, mel)) == []
     assert tree(mine) == before

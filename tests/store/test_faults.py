@@ -299,8 +299,8 @@ def _apply(names: dict[str, Any], change: Any) -> None:
 def _kept(file: File, rng: random.Random) -> bytes:
     if file.synced == file.data:
         return file.data
-    harm = rng.choice(["lost", "halved", "zeroed"])
-    return {"lost": b"", "halved": file.data[: len(file.data) // 2], "zeroed": bytes(len(file.data))}[harm]
+    damage = rng.choice(["lost", "halved", "zeroed"])
+    return {"lost": b"", "halved": file.data[: len(file.data) // 2], "zeroed": bytes(len(file.data))}[damage]
 
 
 def watched(root: Path, small: dict[str, Any], extract: Run) -> Disk:

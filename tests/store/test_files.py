@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from svc.store import DamagedError, MissingError, sealed
-from svc.store.files import canonical, digest, write_whole
+from svc.common.canonical_json import canonical, digest
+from svc.common.files import write_whole
+from svc.store import DamagedError, MissingError, checksummed_json
 from svc.store.local import LocalFolder
 
 VALUE: dict[str, Any] = {
@@ -27,11 +28,11 @@ VALUE: dict[str, Any] = {
 
 
 def write_sealed(path: Path, value: dict[str, Any]) -> None:
-    sealed.write_sealed(LocalFolder(path.parent), path.name, value)
+    checksummed_json.write_checksummed(LocalFolder(path.parent), path.name, value)
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
-    return sealed.read_sealed(LocalFolder(path.parent), path.name)
+    return checksummed_json.read_checksummed(LocalFolder(path.parent), path.name)
 
 
 @contextmanager
@@ -133,7 +134,7 @@ def test_folders_that_are_made_are_synced_too(tmp_path: Path, monkeypatch: pytes
 def test_failing_to_sync_the_folder_is_told_and_the_file_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("svc.store.files.sync_folder", failing(OSError(errno.EIO, "input/output error")))
+    monkeypatch.setattr("svc.common.files.sync_folder", failing(OSError(errno.EIO, "input/output error")))
     write = pytest.raises(OSError, match="input/output")
     with write:
         write_whole(tmp_path / "file", b"new")

@@ -194,14 +194,15 @@ def test_what_is_fetched_again_is_verified_again(sample: Sample, monkeypatch: py
 
 def test_columns_and_packs_with_hostile_names_are_refused(copy: Sample) -> None:
     """Sealed well, and all digests right: they still lead nowhere else."""
-    from svc.store.files import digest, seal, unseal
+    from svc.common.canonical_json import digest
+    from svc.store.checksummed_json import add_checksum, check_checksum
 
     name = "../../../../etc/x"
-    pack = unseal(copy.at.pack(1).read_bytes(), "")
+    pack = check_checksum(copy.at.pack(1).read_bytes(), "")
     pack["number"] = name
-    copy.at.pack(1).write_bytes(seal(pack))
-    table = unseal(copy.at.utterances.read_bytes(), "")
+    copy.at.pack(1).write_bytes(add_checksum(pack))
+    table = check_checksum(copy.at.utterances.read_bytes(), "")
     table["packs"][1] = digest(pack)
-    copy.at.utterances.write_bytes(seal(table))
+    copy.at.utterances.write_bytes(add_checksum(table))
     with pytest.raises(DamagedError):
         copy.open()

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from svc.store import DamagedError, MissingError, Store, StoreError, open_store
+from svc.store.checksummed_json import add_checksum
 from svc.store.columns import write_column
-from svc.store.files import seal
 from svc.store.packs import Piece
 from svc.store.receipts import write_receipt
 from svc.store.writer import open_writer
@@ -284,12 +284,12 @@ def test_each_lost_file_raises_for_its_cell_and_no_other(copy: Sample, what: str
                         assert np.array_equal(clip.read(column.name), copy.truth(column, clip.row))
 
 
-@pytest.mark.parametrize("harm", ["empty", "half", "minus one", "plus one", "zeros", "folder"])
-def test_shards_that_are_not_whole_raise(copy: Sample, harm: str) -> None:
+@pytest.mark.parametrize("damage", ["empty", "half", "minus one", "plus one", "zeros", "folder"])
+def test_shards_that_are_not_whole_raise(copy: Sample, damage: str) -> None:
     for column, pack in copy.cells():
         path = copy.at.shard(column, pack)
         data = path.read_bytes()
-        if harm == "folder":
+        if damage == "folder":
             path.unlink()
             path.mkdir()
         else:
@@ -300,7 +300,7 @@ def test_shards_that_are_not_whole_raise(copy: Sample, harm: str) -> None:
                     "minus one": data[:-1],
                     "plus one": data + b"\0",
                     "zeros": bytes(len(data)),
-                }[harm]
+                }[damage]
             )
     for clip in copy.open():
         for column in copy.columns:
@@ -429,7 +429,7 @@ def test_reading_changes_no_file(copy: Sample, tree: Callable[[Path], dict[str, 
 
 def test_column_that_names_a_path_outside_is_refused(copy: Sample) -> None:
     for name in ("../../../etc/passwd", "/etc/passwd", "hidden/../f0"):
-        (copy.at.columns / "evil.json").write_bytes(seal({**copy.columns[3].__dict__, "name": name}))
+        (copy.at.columns / "evil.json").write_bytes(add_checksum({**copy.columns[3].__dict__, "name": name}))
         with pytest.raises(DamagedError, match="evil"):
             copy.open()
 
@@ -439,7 +439,7 @@ def test_lengths_that_a_shard_does_not_have_are_refused_without_allocating(copy:
     store = copy.open()
     pack = store.packs[0]
     rows = (replace(pack.rows[0], mel_frames=2**50), *pack.rows[1:])
-    copy.at.pack(0).write_bytes(seal(replace(pack, rows=rows).to_json()))
+    copy.at.pack(0).write_bytes(add_checksum(replace(pack, rows=rows).to_json()))
     receipt = replace(store.receipt("f0", 0), pack_digest=replace(pack, rows=rows).digest)
     write_receipt(copy.layout, receipt)
     with pytest.raises(DamagedError):
@@ -463,7 +463,7 @@ def test_lengths_that_a_shard_does_not_have_are_refused_without_allocating(copy:
 )
 def test_a_description_of_something_else_is_refused(copy: Sample, change: dict[str, Any]) -> None:
     described = copy.open().description
-    copy.at.description.write_bytes(seal({**described, **change}))
+    copy.at.description.write_bytes(add_checksum({**described, **change}))
     with pytest.raises(StoreError, match=r"no unit store|version 2|no description that this version understands"):
         copy.open()
 
@@ -473,6 +473,6 @@ def test_a_description_of_something_else_is_refused(copy: Sample, change: dict[s
 )
 def test_column_of_a_kind_that_svc_never_writes_is_refused(copy: Sample, change: dict[str, Any]) -> None:
     """Eight bytes of a stranger's choosing, say, must not become a Python object."""
-    copy.at.column("f0").write_bytes(seal({**copy.columns[3].__dict__, **change}))
+    copy.at.column("f0").write_bytes(add_checksum({**copy.columns[3].__dict__, **change}))
     with pytest.raises(DamagedError, match="f0"):
         copy.open()

@@ -54,20 +54,20 @@ def test_one_flipped_bit_in_any_shard_is_found(copy: Sample, flip: Run) -> None:
     assert verify(copy.open()) == []
 
 
-@pytest.mark.parametrize("harm", ["deleted", "half", "minus one", "empty", "plus one", "folder"])
-def test_any_shard_that_is_not_whole_is_found(copy: Sample, harm: str) -> None:
+@pytest.mark.parametrize("damage", ["deleted", "half", "minus one", "empty", "plus one", "folder"])
+def test_any_shard_that_is_not_whole_is_found(copy: Sample, damage: str) -> None:
     for column, pack in copy.cells():
         path = copy.at.shard(column, pack)
         data = path.read_bytes()
         cut = {"half": data[: len(data) // 2], "minus one": data[:-1], "empty": b"", "plus one": data + b"\0"}
-        if harm in cut:
-            path.write_bytes(cut[harm])
+        if damage in cut:
+            path.write_bytes(cut[damage])
         else:
             path.unlink()
-        if harm == "folder":
+        if damage == "folder":
             path.mkdir()
         assert told(verify(copy.open())) == [("damaged", column.name, pack, ids_in(copy, pack))]
-        if harm == "folder":
+        if damage == "folder":
             path.rmdir()
         path.write_bytes(data)
     assert verify(copy.open()) == []

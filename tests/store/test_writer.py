@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from svc.store import DamagedError, MissingError, SettingsError, StoreError, open_store
 from svc.store.cells import write_cell
+from svc.store.checksummed_json import add_checksum, check_checksum
 from svc.store.columns import read_columns
-from svc.store.files import seal, unseal
 from svc.store.packs import Piece
 from svc.store.schema import MEL, Column, PackSize
 from svc.store.verify import verify
@@ -67,11 +67,11 @@ def test_packs_that_hold_nothing_of_the_corpus_are_not_missing(sample: Sample, t
         assert writer.missing(sample.columns[0]) == []
 
 
-@pytest.mark.parametrize("harm", ["no shard", "short shard", "empty shard", "no receipt", "bad receipt"])
-def test_cell_that_is_not_whole_is_missing(copy: Sample, harm: str, flip: Run) -> None:
+@pytest.mark.parametrize("damage", ["no shard", "short shard", "empty shard", "no receipt", "bad receipt"])
+def test_cell_that_is_not_whole_is_missing(copy: Sample, damage: str, flip: Run) -> None:
     column = copy.columns[0]
     shard, receipt = copy.at.shard(column, 1), copy.at.receipt(column.name, 1)
-    match harm:
+    match damage:
         case "no shard":
             shard.unlink()
         case "short shard":
@@ -339,8 +339,8 @@ def test_old_store_keeps_its_pack_size(copy: Sample) -> None:
 
 
 def test_store_of_another_version_is_refused(copy: Sample) -> None:
-    description = unseal(copy.at.description.read_bytes(), "")
-    copy.at.description.write_bytes(seal({**description, "version": 999}))
+    description = check_checksum(copy.at.description.read_bytes(), "")
+    copy.at.description.write_bytes(add_checksum({**description, "version": 999}))
     with pytest.raises(StoreError, match="999"):
         open_writer(copy.root, SIZE, IDENTITY).__enter__()
     with pytest.raises(StoreError, match="999"):

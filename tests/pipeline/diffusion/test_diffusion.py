@@ -215,8 +215,8 @@ def test_a_flow_without_a_network_is_the_best_linear_guess(milliseconds: int) ->
     """Least squares of noise - mel on their mixture, over many draws of variance 1, against an untrained model."""
     generator = torch.Generator().manual_seed(2)
     mel, noise = torch.randn(2, 1, SMALL.bins, 40_000, generator=generator, dtype=torch.float64)
-    mixture = torch.lerp(mel, noise, milliseconds / 1000)
-    slope = float((mixture * (noise - mel)).sum() / mixture.square().sum())
+    speaker_mix = torch.lerp(mel, noise, milliseconds / 1000)
+    slope = float((speaker_mix * (noise - mel)).sum() / speaker_mix.square().sum())
     model = untrained("flow").double()
     x = torch.ones(1, SMALL.bins, 5, dtype=torch.float64)
     projected = model.denoiser.project(torch.zeros(1, SMALL.condition, 5, dtype=torch.float64))
@@ -239,8 +239,8 @@ def test_the_flows_network_hears_variance_one(milliseconds: int) -> None:
             return torch.zeros_like(x)
 
     model.denoiser = Spy()
-    mixture = torch.lerp(mel, noise, time)
-    linear = model.predict(mixture, torch.tensor([float(milliseconds)]), ())
+    speaker_mix = torch.lerp(mel, noise, time)
+    linear = model.predict(speaker_mix, torch.tensor([float(milliseconds)]), ())
     assert rms(heard[0]) == pytest.approx(1, abs=0.02)
     weight = (time**2 + (1 - time) ** 2) ** -0.5
     assert rms((noise - mel - linear) / weight) == pytest.approx(1, abs=0.02)

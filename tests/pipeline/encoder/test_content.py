@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from svc.pipeline.encoder import encoders as encoders_module
 from svc.pipeline.encoder.batches import batches
-from svc.pipeline.encoder.content import PRECISIONS, Content, weights_hash
+from svc.pipeline.encoder.content import PRECISIONS, ContentEncoder, weights_hash
 from svc.pipeline.encoder.encoders import HUB_NAMES, Encoder, EncoderError, looks_like_path
 from svc.pipeline.encoder.hubert import Hubert, full_precision
 from torch import Tensor
@@ -67,8 +67,8 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def content(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Content:
-    return Content.load(save(build(request.param), tmp_path_factory.mktemp(request.param)))
+def content(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ContentEncoder:
+    return ContentEncoder.load(save(build(request.param), tmp_path_factory.mktemp(request.param)))
 
 
 def clips(*seconds: float) -> list[Tensor]:
@@ -90,7 +90,7 @@ def apart(got: Tensor, truth: Tensor) -> float:
     return float((got - truth).norm() / truth.norm())
 
 
-def test_a_clip_in_a_batch_has_the_features_it_has_alone(content: Content) -> None:
+def test_a_clip_in_a_batch_has_the_features_it_has_alone(content: ContentEncoder) -> None:
     wavs = clips(0.1, 6.0, 0.37, 2.5, 1.0 + 1 / 16_000)
     together = content.hidden(*batch(wavs), LAYERS)
     for row, wav in enumerate(wavs):
@@ -113,7 +113,7 @@ def test_a_batch_without_masks_would_not_do() -> None:
 def test_features_are_those_of_transformers_on_the_padded_clip(tmp_path: Path, kind: str, normalize: bool) -> None:
     model, (wav,) = build(kind), clips(1.3)
     wav = 0.05 * wav + 0.01
-    got = Content.load(save(model, tmp_path, normalize)).encode(wav, LAYERS)
+    got = ContentEncoder.load(save(model, tmp_path, normalize)).encode(wav, LAYERS)
     extractor = Wav2Vec2FeatureExtractor(do_normalize=normalize)
     heard = torch.from_numpy(np.asarray(extractor(wav.numpy(), sampling_rate=16_000).input_values[0]))
     with torch.inference_mode():
@@ -124,7 +124,7 @@ def test_features_are_those_of_transformers_on_the_padded_clip(tmp_path: Path, k
 
 
 @pytest.mark.parametrize("samples", [320, 639, 640, 1600, 16_000, 16_001, 47_999])
-def test_frames_are_one_every_320_samples(content: Content, samples: int) -> None:
+def test_frames_are_one_every_320_samples(content: ContentEncoder, samples: int) -> None:
     hidden = content.encode(torch.randn(samples, generator=torch.Generator().manual_seed(1)), [0, 3])
     assert {h.shape for h in hidden.values()} == {(samples // 320, 96)}
 
@@ -145,20 +145,20 @@ def test_frame_i_hears_what_sounds_around_its_20_milliseconds() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_do_normalize_is_read_from_the_preprocessor(tmp_path: Path, kind: str) -> None:
     model = build(kind)
-    assert Content.load(save(model, tmp_path / "yes", True)).normalize
-    assert not Content.load(save(model, tmp_path / "no", False)).normalize
-    assert Content.load(save(model, tmp_path / "unsaid")).normalize
+    assert ContentEncoder.load(save(model, tmp_path / "yes", True)).normalize
+    assert not ContentEncoder.load(save(model, tmp_path / "no", False)).normalize
+    assert ContentEncoder.load(save(model, tmp_path / "unsaid")).normalize
 
 
 def test_normalised_features_do_not_hear_gain_or_offset(tmp_path: Path) -> None:
     model, (wav,) = build("layer"), clips(1.0)
-    normed, plain = (Content.load(save(model, tmp_path / str(on), on)) for on in (True, False))
+    normed, plain = (ContentEncoder.load(save(model, tmp_path / str(on), on)) for on in (True, False))
     changed = 0.3 * wav + 0.1
     assert apart(normed.encode(changed, [3])[3], normed.encode(wav, [3])[3]) < 1e-3
     assert apart(plain.encode(changed, [3])[3], plain.encode(wav, [3])[3]) > 1e-3
 
 
-def test_padding_of_a_row_is_never_heard(content: Content) -> None:
+def test_padding_of_a_row_is_never_heard(content: ContentEncoder) -> None:
     """Garbage beyond a clip's length, where zeros are asked for, is masked away all the same."""
     wavs, lengths = batch(clips(0.5, 1.5))
     dirty = wavs.clone()
@@ -167,7 +167,7 @@ def test_padding_of_a_row_is_never_heard(content: Content) -> None:
         assert apart(states[0, :25], content.hidden(wavs, lengths, [layer])[layer][0, :25]) < 1e-5
 
 
-def test_what_it_says_of_itself(content: Content) -> None:
+def test_what_it_says_of_itself(content: ContentEncoder) -> None:
     assert (content.hidden_size, content.layers) == (96, 3)
     assert content.describe()["sha256"] == content.fingerprint
     assert Path(content.origin).is_absolute()
@@ -194,7 +194,7 @@ def test_clips_of_one_length_fill_batches() -> None:
     assert batches([], 100) == []
 
 
-def test_clips_encoded_together_are_those_of_transformers(content: Content) -> None:
+def test_clips_encoded_together_are_those_of_transformers(content: ContentEncoder) -> None:
     """0.1 s to 30 s in one batch, against the plain model on each clip alone."""
     wavs = clips(0.1, 30.0, 0.63, 7.7)
     for wav, states in zip(wavs, content.encode_batch(wavs, LAYERS), strict=True):
@@ -204,12 +204,12 @@ def test_clips_encoded_together_are_those_of_transformers(content: Content) -> N
             assert apart(states[layer], truth[layer]) < 1e-5
 
 
-def test_nothing_to_encode_is_nothing(content: Content) -> None:
+def test_nothing_to_encode_is_nothing(content: ContentEncoder) -> None:
     assert content.encode_batch([], LAYERS) == []
     assert content.encode_batch(clips(0.5), []) == [{}]
 
 
-def plain(content: Content, wav: Tensor) -> list[Tensor]:
+def plain(content: ContentEncoder, wav: Tensor) -> list[Tensor]:
     """Every hidden state of a clip, as transformers computes it."""
     if content.normalize:
         wav = (wav - wav.mean()) / torch.sqrt(wav.var(correction=0) + 1e-7)
@@ -222,15 +222,17 @@ def plain(content: Content, wav: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize("gain", [1e-4, 1.0])
 def test_quiet_and_offset_clips_are_those_of_transformers(gain: float, offset: float) -> None:
     """Where the group norm's eps counts, and where a mean would swallow what it hides."""
-    content = Content(Encoder(build("group"), False, "test", "test"))
+    content = ContentEncoder(Encoder(build("group"), False, "test", "test"))
     (wav,) = clips(1.0)
-    truth = plain(Content(Encoder(content.model.double(), False, "test", "test")), (gain * wav + offset).double())
-    content = Content(Encoder(build("group"), False, "test", "test"))
+    truth = plain(
+        ContentEncoder(Encoder(content.model.double(), False, "test", "test")), (gain * wav + offset).double()
+    )
+    content = ContentEncoder(Encoder(build("group"), False, "test", "test"))
     for layer, state in content.encode(gain * wav + offset, LAYERS).items():
         assert apart(state, truth[layer].float()) < (1e-4 if offset > 100 * gain else 1e-5)
 
 
-def test_layers_beyond_the_deepest_asked_for_are_not_computed(content: Content) -> None:
+def test_layers_beyond_the_deepest_asked_for_are_not_computed(content: ContentEncoder) -> None:
     called: list[int] = []
     hooks = [
         layer.register_forward_hook(lambda *_, number=number: called.append(number))
@@ -264,7 +266,7 @@ class SmallDevice:
 
 
 def test_a_batch_that_does_not_fit_is_halved_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    content, exact = (Content(Encoder(build("group"), True, "test", "test"), "cpu", p) for p in ("bf16", "fp32"))
+    content, exact = (ContentEncoder(Encoder(build("group"), True, "test", "test"), "cpu", p) for p in ("bf16", "fp32"))
     wavs = clips(1.0, 0.9, 0.8, 0.7, 3.0, 0.6, 0.5)
     truth = [exact.encode(wav, [3])[3] for wav in wavs]
     device = SmallDevice(monkeypatch, 40_000)
@@ -280,7 +282,7 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(monkeypatch: pytest.M
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-5), ("bf16", 3e-2), ("fp16", 4e-3)])
 def test_a_precision_costs_so_much(kind: str, precision: str, bound: float) -> None:
-    content = Content(Encoder(build(kind), True, "test", "test"), "cpu", precision)
+    content = ContentEncoder(Encoder(build(kind), True, "test", "test"), "cpu", precision)
     wavs = clips(0.1, 2.0, 0.7)
     for wav, states in zip(wavs, content.encode_batch(wavs, LAYERS), strict=True):
         truth = plain(content, wav)
@@ -295,14 +297,14 @@ def test_a_precision_costs_so_much(kind: str, precision: str, bound: float) -> N
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_a_group_norm_counts_in_full_precision(precision: str) -> None:
     """A thousand times quieter, beside an offset: sums in 16 bits would see no signal at all."""
-    content = Content(Encoder(build("group"), False, "test", "test"), "cpu", precision)
+    content = ContentEncoder(Encoder(build("group"), False, "test", "test"), "cpu", precision)
     (wav,) = clips(4.0)
     wav = 1e-2 * wav + 0.2
     assert apart(content.encode(wav, [0])[0], plain(content, wav)[0]) < 3e-2
 
 
 def test_a_clip_beyond_the_precision_is_done_again_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    content, exact = (Content(Encoder(build("group"), True, "test", "test"), "cpu", p) for p in ("fp16", "fp32"))
+    content, exact = (ContentEncoder(Encoder(build("group"), True, "test", "test"), "cpu", p) for p in ("fp16", "fp32"))
     wavs = clips(0.5, 1.0, 0.7, 0.9)
     fine, truth = content.encode_batch(wavs, LAYERS), exact.encode_batch(wavs, LAYERS)
     real = Hubert.__call__
@@ -329,7 +331,7 @@ def test_a_model_too_loud_for_fp16_is_encoded_all_the_same() -> None:
     model = build("group")
     with torch.no_grad():
         model.encoder.layers[1].feed_forward.output_dense.bias[5] = 1e5
-    content, wavs = Content(Encoder(model, True, "test", "test"), "cpu", "fp16"), clips(0.5, 0.6)
+    content, wavs = ContentEncoder(Encoder(model, True, "test", "test"), "cpu", "fp16"), clips(0.5, 0.6)
     found = content.encode_batch(wavs, LAYERS)
     assert content.redone == 2
     for wav, states in zip(wavs, found, strict=True):
@@ -337,7 +339,7 @@ def test_a_model_too_loud_for_fp16_is_encoded_all_the_same() -> None:
         assert all(apart(states[layer], truth[layer]) < 1e-5 for layer in LAYERS)
 
 
-def test_float32_is_exact_whatever_the_process_is_set_to(content: Content) -> None:
+def test_float32_is_exact_whatever_the_process_is_set_to(content: ContentEncoder) -> None:
     """Where the CPU multiplies bfloat16, PyTorch may do so for float32 if asked to; elsewhere this says nothing."""
     (wav,) = clips(2.0)
     truth = plain(content, wav)
@@ -367,21 +369,21 @@ def test_full_precision_lasts_until_the_last_pass_ends() -> None:
 
 
 def test_precision_is_not_who_it_is() -> None:
-    described = [Content(Encoder(build("group"), True, "a", "a"), "cpu", p).describe() for p in PRECISIONS]
+    described = [ContentEncoder(Encoder(build("group"), True, "a", "a"), "cpu", p).describe() for p in PRECISIONS]
     assert described[0] == described[1] == described[2]
     with pytest.raises(ValueError, match="no precision 'fp8': expected one of fp32, bf16, fp16"):
-        Content(Encoder(build("group"), True, "a", "a"), "cpu", "fp8")
+        ContentEncoder(Encoder(build("group"), True, "a", "a"), "cpu", "fp8")
 
 
 # Threads and copies
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_threads_may_encode_at_the_same_time(content: Content, precision: str) -> None:
-    content = Content(Encoder(content.model, True, "test", "test"), "cpu", precision)
+def test_threads_may_encode_at_the_same_time(content: ContentEncoder, precision: str) -> None:
+    content = ContentEncoder(Encoder(content.model, True, "test", "test"), "cpu", precision)
     wavs = clips(*(0.1 + 0.13 * number for number in range(12)))
     batched = [wavs[start : start + 3] for start in range(0, 12, 3)]
-    serial = Content(Encoder(content.model, True, "test", "test"), "cpu", precision)
+    serial = ContentEncoder(Encoder(content.model, True, "test", "test"), "cpu", precision)
     truth = [serial.encode_batch(some, LAYERS) for some in batched]
     with ThreadPoolExecutor(4, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         found = list(pool.map(lambda some: content.encode_batch(some, LAYERS), batched * 3))
@@ -390,7 +392,7 @@ def test_threads_may_encode_at_the_same_time(content: Content, precision: str) -
             assert all(apart(one[layer], other[layer]) < 1e-6 for layer in LAYERS)
 
 
-def test_copies_encode_the_same(content: Content) -> None:
+def test_copies_encode_the_same(content: ContentEncoder) -> None:
     (wav,) = clips(0.6)
     truth = content.encode(wav, LAYERS)
     for twin in (copy.deepcopy(content), pickle.loads(pickle.dumps(content))):
@@ -402,7 +404,7 @@ def test_copies_encode_the_same(content: Content) -> None:
 
 
 @pytest.mark.parametrize("layer", [-1, 4])
-def test_a_layer_that_is_not_there_is_refused(content: Content, layer: int) -> None:
+def test_a_layer_that_is_not_there_is_refused(content: ContentEncoder, layer: int) -> None:
     with pytest.raises(EncoderError, match=f"no layer {layer}: it has layers 0 to 3"):
         content.encode(torch.zeros(16_000), [0, layer])
 
@@ -410,14 +412,14 @@ def test_a_layer_that_is_not_there_is_refused(content: Content, layer: int) -> N
 def test_a_folder_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path / "none", tmp_path):
         with pytest.raises(EncoderError, match=r"expected a folder with config\.json and model\.safetensors"):
-            Content.load(str(folder))
+            ContentEncoder.load(str(folder))
 
 
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
     save(build("group"), tmp_path)
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(EncoderError, match="cannot be loaded"):
-        Content.load(str(tmp_path))
+        ContentEncoder.load(str(tmp_path))
 
 
 def test_cut_off_weights_are_refused(tmp_path: Path) -> None:
@@ -425,7 +427,7 @@ def test_cut_off_weights_are_refused(tmp_path: Path) -> None:
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
     with pytest.raises(EncoderError, match="cannot be loaded"):
-        Content.load(str(tmp_path))
+        ContentEncoder.load(str(tmp_path))
 
 
 def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
@@ -433,7 +435,7 @@ def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "wav2vec2"}))
     with pytest.raises(EncoderError, match="is a 'wav2vec2' model; a 'hubert' model is needed"):
-        Content.load(str(tmp_path))
+        ContentEncoder.load(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -445,7 +447,7 @@ def test_weights_that_lack_a_tensor_are_refused(tmp_path: Path, lost: str) -> No
     del weights[lost]
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(EncoderError, match=f"lack 1 tensors, {lost}"):
-        Content.load(str(tmp_path))
+        ContentEncoder.load(str(tmp_path))
 
 
 def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
@@ -454,19 +456,19 @@ def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
     weights["encoder.layer_norm.bias"] = torch.zeros(7)
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(EncoderError, match="cannot be loaded"):
-        Content.load(str(tmp_path))
+        ContentEncoder.load(str(tmp_path))
 
 
 def test_an_encoder_with_another_hop_is_refused(tmp_path: Path) -> None:
     save(build("group", conv_stride=[5, 2, 2, 2, 2, 2, 1]), tmp_path)
     with pytest.raises(EncoderError, match="a frame every 160 samples; 320 are expected"):
-        Content.load(str(tmp_path))
+        ContentEncoder.load(str(tmp_path))
 
 
 def test_a_hub_name_without_a_network_says_how_to_fetch_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoders_module, "hub_is_reachable", lambda: False)
     with pytest.raises(EncoderError, match="hf download nobody/no-such-hubert"):
-        Content.load("nobody/no-such-hubert")
+        ContentEncoder.load("nobody/no-such-hubert")
 
 
 def test_paths_and_hub_ids_are_told_apart() -> None:
@@ -499,7 +501,7 @@ def test_the_fingerprint_is_that_of_the_weights_in_every_form_of_file(tmp_path: 
     model.config.save_pretrained(pickled)
     torch.save(old_names(model), pickled / "pytorch_model.bin")
     for folder in (whole, shards, pickled):
-        assert Content.load(str(folder)).fingerprint == truth
+        assert ContentEncoder.load(str(folder)).fingerprint == truth
     assert weights_hash(build("group")) == truth
 
 
@@ -515,9 +517,9 @@ def test_the_fingerprint_tells_one_changed_weight() -> None:
 
 def test_saving_a_loaded_encoder_is_refused_nothing(tmp_path: Path) -> None:
     """Encoding leaves the model as it was: saved again it is the same encoder."""
-    first = Content.load(save(build("group"), tmp_path / "first", False))
+    first = ContentEncoder.load(save(build("group"), tmp_path / "first", False))
     first.encode(clips(0.6)[0], [2])
-    second = Content.load(save(first.model, tmp_path / "second", False))
+    second = ContentEncoder.load(save(first.model, tmp_path / "second", False))
     (wav,) = clips(0.6)
     assert second.fingerprint == first.fingerprint
     assert torch.equal(second.encode(wav, [2])[2], first.encode(wav, [2])[2])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from svc.pipeline.pitch.melody import Range, choose_key, mend_octaves, semitones, smoothed, strain, transposed
+from svc.pipeline.pitch.melody import Range, choose_key, fix_octaves, range_violation, semitones, smoothed, transposed
 
 FRAMES = 44_100 / 512
 
@@ -49,7 +49,7 @@ def test_transposing_moves_by_semitones_and_leaves_silence() -> None:
 
 
 def test_strain_names_where_and_how_far() -> None:
-    found = strain(notes(60, 60, 75, 60, 45), voice(55, 60, 65))
+    found = range_violation(notes(60, 60, 75, 60, 45), voice(55, 60, 65))
     assert found is not None
     assert found.share == pytest.approx(2 / 5, abs=0.01)
     assert found.highest == pytest.approx(8, abs=0.01)
@@ -58,8 +58,8 @@ def test_strain_names_where_and_how_far() -> None:
     assert high == pytest.approx(2 * 94 / FRAMES, abs=0.02)
     assert high_end - high == pytest.approx(1, abs=0.03)
     assert low == pytest.approx(4 * 94 / FRAMES, abs=0.02)
-    assert strain(notes(60, 64), voice(55, 60, 65)) is None
-    assert strain(notes(75, seconds=0.05), voice(55, 60, 65)) is None
+    assert range_violation(notes(60, 64), voice(55, 60, 65)) is None
+    assert range_violation(notes(75, seconds=0.05), voice(55, 60, 65)) is None
 
 
 @pytest.mark.parametrize("factor", [2.0, 0.5])
@@ -68,14 +68,14 @@ def test_an_octave_slip_is_mended(factor: float) -> None:
     slipped = f0.copy()
     slipped[60:80] *= factor
     slipped[120:123] *= factor
-    np.testing.assert_allclose(mend_octaves(slipped), f0, rtol=1e-5)
+    np.testing.assert_allclose(fix_octaves(slipped), f0, rtol=1e-5)
 
 
 def test_a_sung_octave_stays() -> None:
     f0 = notes(60, 72, 60, seconds=1.0)
-    np.testing.assert_array_equal(mend_octaves(f0), f0)
+    np.testing.assert_array_equal(fix_octaves(f0), f0)
     glide = (220 * 2 ** np.clip(np.arange(200) / 60 - 1, 0, 1)).astype(np.float32)
-    np.testing.assert_array_equal(mend_octaves(glide), glide)
+    np.testing.assert_array_equal(fix_octaves(glide), glide)
 
 
 def test_smoothing_flattens_what_is_fast_and_leaves_notes() -> None:

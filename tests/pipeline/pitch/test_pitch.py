@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.signal import lfilter
+from svc.data.singers.harmonic import Voice, practice, sing
 from svc.pipeline.pitch import swift_f0
 from svc.pipeline.pitch.pitch import METHODS, PitchSettings, at_centres, cents_off, coarse, continuous, repair, track
-from svc.pipeline.singers.plain import Voice, practice, sing
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 RATE, HOP = 44_100, 512

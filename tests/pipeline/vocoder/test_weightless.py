@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from svc.pipeline.judging import metrics
+from svc.data.singers import draw_score, draw_voice, sing
 from svc.pipeline.mel import log_mel
+from svc.pipeline.metrics import conversion
 from svc.pipeline.quiet_pyworld import pyworld
-from svc.pipeline.singers import draw_score, draw_voice, sing
 from svc.pipeline.vocoder import world as module
-from svc.pipeline.vocoder.plain import Plain
+from svc.pipeline.vocoder.pulse_noise import PulseNoise
 from svc.pipeline.vocoder.vocoder import Vocoder
 from svc.pipeline.vocoder.world import World
 
@@ -20,7 +20,7 @@ RATE, HOP = 44_100, 512
 Array = NDArray[np.float64]
 
 
-@pytest.fixture(scope="module", params=[Plain, World])
+@pytest.fixture(scope="module", params=[PulseNoise, World])
 def vocoder(request: pytest.FixtureRequest) -> Vocoder:
     made: Vocoder = request.param()
     return made
@@ -160,22 +160,22 @@ def test_what_smoothing_blurs_is_mended() -> None:
     """A sung phrase comes back nearer to what it was than when it is sung once, and better in tune than by WORLD."""
     score = draw_score("ko", 5.0, 3, midi=48)
     wav = sing(score, draw_voice(2, False))
-    f0, judged = score.mel_f0(), metrics.audible(wav, score.mel_frames)
+    f0, judged = score.mel_f0(), conversion.audible(wav, score.mel_frames)
 
     def off(vocoder: Vocoder) -> float:
-        heard = metrics.cepstra(metrics.envelopes(vocoder(log_mel(torch.from_numpy(wav)).numpy(), f0), f0))
-        return float(metrics.distances(heard, metrics.cepstra(metrics.envelopes(wav, f0)))[judged].mean())
+        heard = conversion.cepstra(conversion.envelopes(vocoder(log_mel(torch.from_numpy(wav)).numpy(), f0), f0))
+        return float(conversion.distances(heard, conversion.cepstra(conversion.envelopes(wav, f0)))[judged].mean())
 
     def bent(vocoder: Vocoder) -> float:
         got = measured(vocoder(log_mel(torch.from_numpy(wav)).numpy(), f0))
         both = (got > 0) & (f0 > 0)
         return float(np.median(np.abs(cents(got[both], f0[both]))))
 
-    assert bent(Plain()) < 1.5
-    assert bent(Plain()) < bent(World())
+    assert bent(PulseNoise()) < 1.5
+    assert bent(PulseNoise()) < bent(World())
     assert off(World()) < 1.7
-    assert off(Plain()) < 0.85 * off(World())
-    assert off(Plain()) < 0.8 * off(Plain(mends=0))
+    assert off(PulseNoise()) < 0.85 * off(World())
+    assert off(PulseNoise()) < 0.8 * off(PulseNoise(mends=0))
 
 
 @pytest.mark.parametrize("cuts", [[], [1, 2, 900], [860], [1300, 1301]])
@@ -185,9 +185,9 @@ def test_pieces_are_sung_as_at_once(cuts: list[int], monkeypatch: pytest.MonkeyP
     f0 = (200 * 2 ** (np.sin(np.arange(frames) / 90) / 3)).astype(np.float32)
     f0[np.arange(frames) % 200 > 150] = 0
     mel = np.random.default_rng(0).normal(-4, 0.5, (frames, 128)).astype(np.float32)
-    pieces = np.concatenate(list(Plain().stream(iter(np.split(mel, cuts)), f0)))
+    pieces = np.concatenate(list(PulseNoise().stream(iter(np.split(mel, cuts)), f0)))
     monkeypatch.setattr("svc.pipeline.vocoder.vocoder.PIECE", frames)
-    whole = Plain()(mel, f0)
+    whole = PulseNoise()(mel, f0)
     np.testing.assert_allclose(pieces, whole, atol=1e-4 * np.abs(whole).max())
 
 

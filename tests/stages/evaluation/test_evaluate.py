@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from svc.pipeline.judging.consistency import KindListener
-from svc.pipeline.judging.sound import Sound
-from svc.pipeline.singers import draw_score, draw_voice, sing
-from svc.pipeline.vocoder.plain import Plain
-from svc.stages.errors import UserError
-from svc.stages.evaluation.songs import evaluate_songs, judge_own, judge_phones
-from svc.stages.evaluation.truth import evaluate_truth
-from svc.stages.parallel import Singers
+from svc.common.errors import UserError
+from svc.data.singers import draw_score, draw_voice, sing
+from svc.pipeline.metrics.audio_features import AudioFeatures
+from svc.pipeline.metrics.phone_agreement import PhoneGroupClassifier
+from svc.pipeline.vocoder.pulse_noise import PulseNoise
+from svc.stages.evaluation.parallel import evaluate_truth
+from svc.stages.evaluation.without_reference import evaluate_songs, judge_phones, score_against_source
+from svc.stages.parallel_singers import ParallelSingers
 
 VOICES = {"a": draw_voice(1, True), "b": draw_voice(2, False)}
 
@@ -23,14 +23,16 @@ VOICES = {"a": draw_voice(1, True), "b": draw_voice(2, False)}
 def own() -> dict[str, list[np.ndarray]]:
     """Both voices' utterances as log mels."""
     scores = [draw_score("ko", 6.0, seed, midi=57) for seed in range(6)]
-    return {name: [Sound(sing(score, voice)).mel for score in scores] for name, voice in VOICES.items()}
+    return {name: [AudioFeatures(sing(score, voice)).mel for score in scores] for name, voice in VOICES.items()}
 
 
 def test_the_true_conversion_is_told_from_a_copy(own: dict[str, list[np.ndarray]]) -> None:
     """Of a stranger's song: its true conversion into b is b, and does not leak; a copy leaks, and is no nearer."""
     score = draw_score("ko", 8.0, 77, midi=57)
     song, truth = sing(score, draw_voice(9, True)), sing(score, VOICES["b"])
-    right, copy = (judge_own(Sound(song), Sound(result), 0.0, "b", own) for result in (truth, song))
+    right, copy = (
+        score_against_source(AudioFeatures(song), AudioFeatures(result), 0.0, "b", own) for result in (truth, song)
+    )
     assert right.as_target > 0.9 > 0.1 > right.as_source
     assert copy.as_source > 0.8
     assert copy.as_target < 0.1
@@ -44,11 +46,13 @@ def test_the_true_conversion_is_told_from_a_copy(own: dict[str, list[np.ndarray]
 
 def test_words_are_in_the_true_conversion_and_in_a_copy_and_not_in_another_song() -> None:
     """At another key, too, and beside what the vocoder alone lets through."""
-    listener, vocoder = KindListener.load(), Plain()
+    listener, vocoder = PhoneGroupClassifier.load(), PulseNoise()
     score, other = (draw_score("ja", 6.0, seed, midi=57) for seed in (77, 78))
     song = sing(score, draw_voice(9, True))
     results = (song, sing(score.transposed(-5), VOICES["b"]), sing(other, VOICES["b"]))
-    copy, right, wrong = (judge_phones(listener, Sound(song), Sound(result), vocoder) for result in results)
+    copy, right, wrong = (
+        judge_phones(listener, AudioFeatures(song), AudioFeatures(result), vocoder) for result in results
+    )
     assert copy.phones == 1
     assert right.phones > 0.65 > 0.3 > wrong.phones
     assert copy.phones_copied == right.phones_copied > 0.8
@@ -59,18 +63,18 @@ def test_words_are_in_the_true_conversion_and_in_a_copy_and_not_in_another_song(
 def test_a_key_is_what_was_asked(own: dict[str, list[np.ndarray]]) -> None:
     score = draw_score("ko", 6.0, 77, midi=60)
     song, lower = sing(score, draw_voice(9, True)), sing(score.transposed(-7), VOICES["b"])
-    assert judge_own(Sound(song), Sound(lower), -7.0, "b", own).cents < 10
-    assert judge_own(Sound(song), Sound(lower), 0.0, "b", own).gpe50 > 0.9
+    assert score_against_source(AudioFeatures(song), AudioFeatures(lower), -7.0, "b", own).cents < 10
+    assert score_against_source(AudioFeatures(song), AudioFeatures(lower), 0.0, "b", own).gpe50 > 0.9
 
 
 def test_over_smoothing_is_under_one(own: dict[str, list[np.ndarray]]) -> None:
     score = draw_score("ko", 6.0, 78, midi=57)
     song = sing(score, draw_voice(9, True))
-    mel = Sound(sing(score, VOICES["b"])).mel
+    mel = AudioFeatures(sing(score, VOICES["b"])).mel
     whole, smooth = (
-        judge_own(
-            Sound(song),
-            Sound(Plain()(np.float32(part * mel + (1 - part) * mel.mean(0)), score.mel_f0())),
+        score_against_source(
+            AudioFeatures(song),
+            AudioFeatures(PulseNoise()(np.float32(part * mel + (1 - part) * mel.mean(0)), score.mel_f0())),
             0.0,
             "b",
             own,
@@ -83,12 +87,12 @@ def test_over_smoothing_is_under_one(own: dict[str, list[np.ndarray]]) -> None:
 
 def test_a_run_is_evaluated_on_any_song(run: Path, song: Path, tmp_path: Path) -> None:
     found = evaluate_songs(run, [song], tmp_path / "out", "bass", -12)
-    facts = json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8"))
-    assert facts == found.facts
-    assert set(facts["songs"]) == {song.name}
-    assert facts["songs"][song.name]["vuv_f1"] > 0.5
-    assert 0.6 < facts["songs"][song.name]["phones_copied"] <= 1
-    assert 0 <= facts["songs"][song.name]["phones"] <= 1
+    metadata = json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8"))
+    assert metadata == found.metadata
+    assert set(metadata["songs"]) == {song.name}
+    assert metadata["songs"][song.name]["vuv_f1"] > 0.5
+    assert 0.6 < metadata["songs"][song.name]["phones_copied"] <= 1
+    assert 0 <= metadata["songs"][song.name]["phones"] <= 1
     assert (tmp_path / "out" / "evaluation.html").read_text("utf-8").count("<audio") == 2
     assert found.lines[0].startswith("| song |")
     assert "| phones | phones copied | phones by chance |" in found.lines[0]
@@ -101,9 +105,9 @@ def test_songs_that_cannot_be_used_are_named_and_the_rest_goes_on(run: Path, son
     songs = [song, tmp_path / "no.wav", tmp_path / song.with_suffix(".wav").name]
     found = evaluate_songs(run, songs, tmp_path / "out", "bass", "auto")
     assert list(found.refused) == [tmp_path / "no.wav"]
-    assert set(found.facts["songs"]) == {song.name, songs[2].name}
+    assert set(found.metadata["songs"]) == {song.name, songs[2].name}
     assert len(list((tmp_path / "out").glob("*.bass.wav"))) == 2
-    assert found.facts["songs"][song.name]["key"] == -12
+    assert found.metadata["songs"][song.name]["key"] == -12
     with pytest.raises(UserError, match=r"no song can be used:\n.*no\.wav"):
         evaluate_songs(run, songs[1:2], tmp_path / "out", "bass")
 
@@ -114,6 +118,6 @@ def test_a_mixture_has_nobody_to_be_compared_with(run: Path, song: Path, tmp_pat
 
 
 def test_singers_that_a_run_never_heard_are_refused(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Singers, "voices", (draw_voice(1), draw_voice(2)))
+    monkeypatch.setattr(ParallelSingers, "voices", (draw_voice(1), draw_voice(2)))
     with pytest.raises(UserError, match="not trained on these singers"):
-        evaluate_truth(run, Singers(), tmp_path)
+        evaluate_truth(run, ParallelSingers(), tmp_path)

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from numpy.typing import NDArray
 from svc.stages.extraction import extract as module
-from svc.stages.extraction.extract import Report, extract
+from svc.stages.extraction.extract import ExtractReport, extract
 from svc.stages.extraction.jobs import Job, Outcome
 from svc.stages.settings import ExtractSettings
 from svc.store import StoreError, open_store
@@ -119,7 +119,7 @@ class Change(RuleBasedStateMachine):
             yield Outcome(
                 job.pack.number,
                 [
-                    write_cell(self.folder, job.recipe.size, column, job.pack, value, {}, {})
+                    write_cell(self.folder, job.config.size, column, job.pack, value, {}, {})
                     for column, value in zip(job.columns, values, strict=True)
                 ],
             )
@@ -156,7 +156,7 @@ class Change(RuleBasedStateMachine):
             first.setdefault(content, f"{speaker}/{name}")
         return {name: SHA[content] for content, name in first.items()}
 
-    def _extract(self, folder: LocalFolder, check: bool = False) -> Report:
+    def _extract(self, folder: LocalFolder, check: bool = False) -> ExtractReport:
         self.folder = folder
         # The default layers are not asked for by name; another one is, until a run that was asked ended well.
         chosen = ExtractSettings("made up", layers=tuple(self.layers - {2, 4}) or None, f0=self.f0, device="cpu")

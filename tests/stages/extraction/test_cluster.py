@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from svc.stages.errors import UserError
+from svc.common.errors import UserError
 from svc.stages.extraction import cluster as cluster_module
 from svc.stages.extraction.cluster import Cluster, cluster, own_environment
 from svc.stages.extraction.extract import extract

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from svc.common.errors import UserError
 from svc.pipeline import audio, frames
-from svc.pipeline.encoder.content import Content
-from svc.stages.errors import UserError
+from svc.pipeline.encoder.content import ContentEncoder
 from svc.stages.extraction.extract import extract
-from svc.stages.extraction.wanted import default_layers
+from svc.stages.extraction.target_columns import default_layers
 from svc.stages.settings import ExtractSettings
 from svc.store import SettingsError, open_store
 from svc.store.verify import verify
@@ -36,7 +36,7 @@ def test_hidden_states_are_those_of_the_clip_alone(store: Path, corpus: Path, en
     recording = audio.scan(corpus / "alto" / "phrase_0.wav")
     part = (part - np.float32(recording.mixdown.offset)) * np.float32(recording.mixdown.gain)
     part16 = audio.resample(part, rate, 16_000, frames.content_samples(row.end - row.start))
-    content = Content.load(str(encoder))
+    content = ContentEncoder.load(str(encoder))
     expected = content.encode(torch.from_numpy(part16), [2, 4])
     for layer in (2, 4):
         found = clip.hidden(layer).astype(np.float32)
@@ -46,7 +46,7 @@ def test_hidden_states_are_those_of_the_clip_alone(store: Path, corpus: Path, en
 
 
 def test_f0_is_the_singer_s_at_the_mel_centres(tmp_path: Path, encoder: Path) -> None:
-    from svc.pipeline.singers.plain import VOICES, Note, sing
+    from svc.data.singers.harmonic import VOICES, Note, sing
 
     score = [Note(57 + i % 5, 0.6, "", "a") for i in range(6)]
     wav, truth = sing(score, VOICES[0], 0)
@@ -126,10 +126,10 @@ def test_a_clip_that_fails_costs_only_itself(
     tmp_path: Path, corpus: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The encoder overflows on one clip: it is refused by name, the rest is whole, and the next run tries it again."""
-    real = Content.encode_batch
+    real = ContentEncoder.encode_batch
     longest = []
 
-    def failing(self: Content, wavs: list[torch.Tensor], layers: list[int]) -> list[dict[int, torch.Tensor]]:
+    def failing(self: ContentEncoder, wavs: list[torch.Tensor], layers: list[int]) -> list[dict[int, torch.Tensor]]:
         batch = real(self, wavs, layers)
         if not longest:
             longest.append(len(wavs[0]))
@@ -137,13 +137,13 @@ def test_a_clip_that_fails_costs_only_itself(
         return batch
 
     settings = ExtractSettings(encoder=str(encoder))
-    monkeypatch.setattr(Content, "encode_batch", failing)
+    monkeypatch.setattr(ContentEncoder, "encode_batch", failing)
     report = extract([corpus], tmp_path / "s.zarr", settings)
     assert len(report.refused) == 1
     assert "not finite" in report.refused[0].reason
     incomplete = [clip for clip in open_store(tmp_path / "s.zarr") if clip.missing()]
     assert [clip.id for clip in incomplete] == [report.refused[0].path]
-    monkeypatch.setattr(Content, "encode_batch", real)
+    monkeypatch.setattr(ContentEncoder, "encode_batch", real)
     extract([corpus], tmp_path / "s.zarr", settings)
     assert all(not clip.missing() for clip in open_store(tmp_path / "s.zarr"))
 
@@ -336,7 +336,7 @@ def test_another_layer_is_one_more_column(tmp_path: Path, store: Path, corpus: P
     report = extract([corpus], copy, ExtractSettings(layers=(3,)))
     assert counted(report) == {"hidden/3": 1}
     assert all(tree(copy)[name] == data for name, data in before.items() if "/c/" in name or "receipts" in name)
-    content = Content.load(open_store(copy).columns["hidden/4"].origin)
+    content = ContentEncoder.load(open_store(copy).columns["hidden/4"].origin)
     clip = open_store(copy)[0]
     assert clip.hidden(3).shape == (clip.row.unit_frames, content.hidden_size)
     again = extract([corpus], copy, ExtractSettings())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from svc.pipeline.pitch.pitch import PitchSettings
-from svc.stages.extraction.jobs import Bench, Recipe
+from svc.stages.extraction.jobs import JobConfig, WorkerContext
 from svc.store.schema import PackSize
 
 
@@ -19,11 +19,13 @@ def test_every_operation_of_a_bench_keeps_to_one_core_from_the_first(tmp_path: P
     maps = Path("/proc/self/maps").read_text().split()  # others, such as scikit-learn, bring an OpenMP of their own
     openmp = ctypes.CDLL(next(name for name in maps if "/torch/lib/" in name and ("gomp" in name or "iomp" in name)))
     before = torch.get_num_threads()
-    bench = Bench(Recipe(str(tmp_path / "s.zarr"), PackSize.for_seconds(1), PitchSettings(), "", "fp32", "cpu"), 4)
+    context = WorkerContext(
+        JobConfig(str(tmp_path / "s.zarr"), PackSize.for_seconds(1), PitchSettings(), "", "fp32", "cpu"), 4
+    )
     try:
         torch.set_num_threads(2)
-        for pool in (bench.signal, bench.decode, bench.encode, bench.writing):
+        for pool in (context.signal, context.decode, context.encode, context.writing):
             assert pool.submit(openmp.omp_get_max_threads).result() == 1
     finally:
-        bench.close()
+        context.close()
         torch.set_num_threads(before)

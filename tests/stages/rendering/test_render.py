@@ -10,48 +10,48 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from svc.common.errors import UserError
 from svc.pipeline import audio, frames, mel
 from svc.pipeline.encoder.encoders import EncoderError
 from svc.pipeline.pitch import pitch
 from svc.pipeline.slicing import Span, slice_at_silence
-from svc.pipeline.vocoder.plain import Plain
+from svc.pipeline.vocoder.pulse_noise import PulseNoise
 from svc.pipeline.vocoder.source_filter import Shape, SourceFilter, SourceFilterNet
 from svc.pipeline.vocoder.vocoder import Vocoder
 from svc.pipeline.vocoder.world import World
 from svc.stages.devices import pick_precision
-from svc.stages.errors import UserError
-from svc.stages.picture import Strip
-from svc.stages.rendering.acoustic import Acoustic
-from svc.stages.rendering.render import Singer
-from svc.stages.rendering.song import CONTEXT, Song, Window
-from svc.stages.rendering.sound import claim, place
+from svc.stages.picture import PooledFeatures
+from svc.stages.rendering.mel_predictor import MelPredictor
+from svc.stages.rendering.output import check_writable, output_path
+from svc.stages.rendering.render import Converter
+from svc.stages.rendering.source_audio import SHARED_FRAMES, Segment, SourceAudio
 from svc.stages.rendering.stopwatch import Stopwatch
 from svc.stages.run import Run, newest_run
 from svc.stages.settings import RenderSettings
 
 
 @pytest.fixture(scope="module")
-def singer(run: Path) -> Singer:
-    return Singer(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=4))
+def singer(run: Path) -> Converter:
+    return Converter(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=4))
 
 
-def test_the_result_lasts_as_long_as_the_song_and_is_in_tune(singer: Singer, song: Path, tmp_path: Path) -> None:
+def test_the_result_lasts_as_long_as_the_song_and_is_in_tune(singer: Converter, song: Path, tmp_path: Path) -> None:
     report = singer.render(song, tmp_path / "a.wav")
     source, result = soundfile.info(song), soundfile.info(tmp_path / "a.wav")
     assert result.frames == frames.resampled_length(source.frames, source.samplerate, 44_100)
     assert (result.samplerate, result.channels, result.subtype) == (44_100, 1, "PCM_16")
     assert report.within_50_cents > 0.95
-    facts = json.loads((tmp_path / "a.json").read_text("utf-8"))
-    assert facts["settings"] == {
+    metadata = json.loads((tmp_path / "a.json").read_text("utf-8"))
+    assert metadata["settings"] == {
         **dataclasses.asdict(RenderSettings(speaker="bass", key=-12, steps=4)),
         "method": "euler",
         "retrieve": 1.0,
     }
     for path, told in ((song, "song_sha256"), (tmp_path / "a.wav", "result_sha256")):
-        assert facts[told] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert sum(facts["timings"].values()) == pytest.approx(facts["took_seconds"], abs=0.3)
-    assert 0 < facts["first_sound_seconds"] < facts["took_seconds"]
-    asked = np.array(facts["f0"]["asked_hz"].split(), float)
+        assert metadata[told] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert sum(metadata["timings"].values()) == pytest.approx(metadata["took_seconds"], abs=0.3)
+    assert 0 < metadata["first_sound_seconds"] < metadata["took_seconds"]
+    asked = np.array(metadata["f0"]["asked_hz"].split(), float)
     sung, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
     measured = pitch.track(sung, pitch.PitchSettings())[: len(asked)]
     both = (measured > 0) & (asked[: len(measured)] > 0)
@@ -62,17 +62,17 @@ def test_the_result_lasts_as_long_as_the_song_and_is_in_tune(singer: Singer, son
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
-    singer: Singer, song: Path, tmp_path: Path, run: Path
+    singer: Converter, song: Path, tmp_path: Path, run: Path
 ) -> None:
     for name in "ab":
         singer.render(song, tmp_path / f"{name}.wav")
-    other = Singer(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=4, seed=1))
+    other = Converter(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=4, seed=1))
     other.render(song, tmp_path / "c.wav")
     a, b, c = ((tmp_path / f"{name}.wav").read_bytes() for name in "abc")
     assert a == b != c
 
 
-def test_silence_in_the_song_is_silence_in_the_result(singer: Singer, tmp_path: Path, song: Path) -> None:
+def test_silence_in_the_song_is_silence_in_the_result(singer: Converter, tmp_path: Path, song: Path) -> None:
     wav, rate = soundfile.read(song, dtype="float32")
     gap = np.zeros(3 * rate, np.float32)
     soundfile.write(tmp_path / "s.wav", np.concatenate([wav[:rate], gap, wav[rate : 2 * rate]]), rate)
@@ -85,23 +85,23 @@ def test_silence_in_the_song_is_silence_in_the_result(singer: Singer, tmp_path: 
 @pytest.fixture(scope="module")
 def tone() -> np.ndarray:
     """32 s of one steady vowel."""
-    from svc.pipeline.singers.plain import VOICES, Note, sing
+    from svc.data.singers.harmonic import VOICES, Note, sing
 
     return sing([Note(60, 32.0)], VOICES[0], 0)[0]
 
 
 @pytest.mark.parametrize("vocoder", ["plain", "world", "own"])
 def test_of_a_model_without_fault_joins_cannot_be_heard(
-    singer: Singer, tone: np.ndarray, tmp_path: Path, monkeypatch, vocoder: str
+    singer: Converter, tone: np.ndarray, tmp_path: Path, monkeypatch, vocoder: str
 ) -> None:
     """A model that draws the source's own mel: what is sung in slices is what is sung in one, with no step at joins."""
     own = SourceFilter(SourceFilterNet(Shape(32, 2)), {})
-    sings: Vocoder = {"plain": Plain(), "world": World(), "own": own}[vocoder]
+    sings: Vocoder = {"plain": PulseNoise(), "world": World(), "own": own}[vocoder]
     asked: list[np.ndarray] = []
     stream = sings.stream
     monkeypatch.setattr(sings, "stream", lambda mels, f0: (asked.append(f0), stream(mels, f0))[1])
     monkeypatch.setattr(singer, "vocoder", sings)
-    monkeypatch.setattr(Acoustic, "_sample", lambda _, __, windows: [truth[w.start : w.end] for w in windows])
+    monkeypatch.setattr(MelPredictor, "_sample", lambda _, __, windows: [truth[w.start : w.end] for w in windows])
     wav = np.pad(tone, (0, -len(tone) % frames.MEL_HOP))
     truth = mel.log_mel(torch.from_numpy(wav)).numpy()
     audio.write(tmp_path / "tone.wav", wav)
@@ -114,7 +114,7 @@ def test_of_a_model_without_fault_joins_cannot_be_heard(
     np.testing.assert_allclose(result[middle], gain * at_once[middle], atol=1e-3)
 
 
-def test_slices_of_a_long_tone_join_without_a_click(singer: Singer, tone: np.ndarray, tmp_path: Path) -> None:
+def test_slices_of_a_long_tone_join_without_a_click(singer: Converter, tone: np.ndarray, tmp_path: Path) -> None:
     """Cut twice in mid-sound, sung by a model that is hardly trained: no step at a join is larger than elsewhere."""
     audio.write(tmp_path / "tone.wav", tone)
     spans = slice_at_silence(audio.scan(tmp_path / "tone.wav").level_db, singer.slices)
@@ -123,7 +123,7 @@ def test_slices_of_a_long_tone_join_without_a_click(singer: Singer, tone: np.nda
     result, _ = soundfile.read(tmp_path / "r.wav")
     steps = np.abs(np.diff(result))
     joins = [span.start * frames.MEL_HOP for span in spans[1:]]
-    window = 2 * CONTEXT * frames.MEL_HOP
+    window = 2 * SHARED_FRAMES * frames.MEL_HOP
     at_joins = max(steps[join - window : join + window].max() for join in joins)
     elsewhere = steps[2 * window : joins[0] - 2 * window].max()
     assert at_joins < 1.2 * elsewhere
@@ -139,47 +139,47 @@ def test_another_encoder_is_refused(run: Path, tmp_path: Path, encoder: Path) ->
         model.encoder.layers[0].feed_forward.output_dense.bias[0] += 1e-3
     model.save_pretrained(tmp_path / "other")
     with pytest.raises(UserError, match=r"is not the one that(.|\n)*sha256(.|\n)*--encoder"):
-        Singer(Run.open(run), RenderSettings(encoder=str(tmp_path / "other")))
+        Converter(Run.open(run), RenderSettings(encoder=str(tmp_path / "other")))
 
 
 def test_a_moved_encoder_is_found_by_its_option(run: Path, tmp_path: Path, encoder: Path) -> None:
     shutil.copytree(encoder, tmp_path / "moved")
-    facts = json.loads((run / "run.json").read_text())
+    metadata = json.loads((run / "run.json").read_text())
     shutil.copytree(run, tmp_path / "run")
-    (tmp_path / "run" / "run.json").write_text(json.dumps({**facts, "encoder_origin": str(tmp_path / "gone")}))
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**metadata, "encoder_origin": str(tmp_path / "gone")}))
     with pytest.raises(EncoderError, match="no encoder in"):
-        Singer(Run.open(tmp_path / "run"), RenderSettings())
-    Singer(Run.open(tmp_path / "run"), RenderSettings(encoder=str(tmp_path / "moved")))
+        Converter(Run.open(tmp_path / "run"), RenderSettings())
+    Converter(Run.open(tmp_path / "run"), RenderSettings(encoder=str(tmp_path / "moved")))
 
 
 def test_an_unknown_speaker_and_method_are_named_with_the_known(run: Path) -> None:
     with pytest.raises(UserError, match="no speaker 'tenor'; there are alto, bass"):
-        Singer(Run.open(run), RenderSettings(speaker="tenor"))
+        Converter(Run.open(run), RenderSettings(speaker="tenor"))
     with pytest.raises(UserError, match="choose euler or heun"):
-        Singer(Run.open(run), RenderSettings(method="pndm"))
+        Converter(Run.open(run), RenderSettings(method="pndm"))
 
 
-def test_what_svc_did_not_make_is_not_overwritten(singer: Singer, song: Path, tmp_path: Path) -> None:
+def test_what_svc_did_not_make_is_not_overwritten(singer: Converter, song: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.wav").write_bytes(b"precious")
     with pytest.raises(UserError, match="not made by svc"):
         singer.render(song, tmp_path / "mine.wav")
     assert (tmp_path / "mine.wav").read_bytes() == b"precious"
     with pytest.raises(UserError, match="overwrite the song"):
-        claim(song, song)
+        check_writable(song, song)
     with pytest.raises(UserError, match="does not exist"):
-        claim(tmp_path / "no" / "a.wav", song)
+        check_writable(tmp_path / "no" / "a.wav", song)
 
 
-def test_a_song_without_a_voice_has_no_figures_of_one(singer: Singer, tmp_path: Path) -> None:
+def test_a_song_without_a_voice_has_no_figures_of_one(singer: Converter, tmp_path: Path) -> None:
     noise = 0.1 * np.random.default_rng(0).standard_normal(44_100).astype(np.float32)
     audio.write(tmp_path / "hiss.wav", noise)
     report = singer.render(tmp_path / "hiss.wav", tmp_path / "a.wav")
-    facts = json.loads((tmp_path / "a.json").read_text(), parse_constant=lambda name: pytest.fail(name))
-    assert facts["f0"]["within_50_cents"] == report.within_50_cents
+    metadata = json.loads((tmp_path / "a.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert metadata["f0"]["within_50_cents"] == report.within_50_cents
     assert soundfile.info(tmp_path / "a.wav").frames == 44_100
 
 
-def test_a_failure_leaves_nothing_behind(singer: Singer, song: Path, tmp_path: Path, monkeypatch) -> None:
+def test_a_failure_leaves_nothing_behind(singer: Converter, song: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(singer.vocoder, "levels", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         singer.render(song, tmp_path / "a.wav")
@@ -189,14 +189,14 @@ def test_a_failure_leaves_nothing_behind(singer: Singer, song: Path, tmp_path: P
 def test_where_results_go(tmp_path: Path) -> None:
     song = tmp_path / "my song.flac"
     other = tmp_path / "my song.mp3"
-    assert place(song, "a/b", None, [song]) == tmp_path / "my song.a_b.wav"
-    assert place(song, "a", tmp_path, [song]) == tmp_path / "my song.a.wav"
-    assert place(song, "a", None, [song, other]) == tmp_path / "my song.flac.a.wav"
-    assert place(song, "a", tmp_path / "x.wav", [song]) == tmp_path / "x.wav"
-    assert place(song, "a", tmp_path / "new", [song, tmp_path / "b"]) == tmp_path / "new" / "my song.a.wav"
-    assert place(song, "a", tmp_path / "folder", [song], ".mp3") == tmp_path / "folder" / "my song.a.mp3"
+    assert output_path(song, "a/b", None, [song]) == tmp_path / "my song.a_b.wav"
+    assert output_path(song, "a", tmp_path, [song]) == tmp_path / "my song.a.wav"
+    assert output_path(song, "a", None, [song, other]) == tmp_path / "my song.flac.a.wav"
+    assert output_path(song, "a", tmp_path / "x.wav", [song]) == tmp_path / "x.wav"
+    assert output_path(song, "a", tmp_path / "new", [song, tmp_path / "b"]) == tmp_path / "new" / "my song.a.wav"
+    assert output_path(song, "a", tmp_path / "folder", [song], ".mp3") == tmp_path / "folder" / "my song.a.mp3"
     with pytest.raises(UserError, match=r"does not end in \.wav, \.flac, \.mp3, \.ogg"):
-        place(song, "a", tmp_path / "x.aac", [song])
+        output_path(song, "a", tmp_path / "x.aac", [song])
 
 
 def test_the_newest_run_is_taken(tmp_path: Path, run: Path) -> None:
@@ -209,14 +209,14 @@ def test_the_newest_run_is_taken(tmp_path: Path, run: Path) -> None:
 
 
 def test_a_strip_averages_what_does_not_fit() -> None:
-    strip = Strip(10_000)
+    strip = PooledFeatures(10_000)
     assert strip.pool == 3
     strip.put(3, np.arange(9 * 128, dtype=np.float32).reshape(9, 128), np.full(9, 100, np.float32))
     np.testing.assert_allclose(strip.mel[1:4, 0], [128, 512, 896])
     assert strip.f0[:5].tolist() == [0, 100, 100, 100, 0]
 
 
-def test_a_listener_hears_it_all_before_it_is_written(singer: Singer, song: Path, tmp_path: Path) -> None:
+def test_a_listener_hears_it_all_before_it_is_written(singer: Converter, song: Path, tmp_path: Path) -> None:
     heard: list[tuple[float, int]] = []
     singer.render(song, tmp_path / "a.wav", listener=lambda at, wav: heard.append((at, len(wav))))
     sung = json.loads((tmp_path / "a.json").read_text())["f0"]["asked_hz"].split()
@@ -229,25 +229,25 @@ def test_a_listener_hears_it_all_before_it_is_written(singer: Singer, song: Path
 
 
 def render_with(run: Path, song: Path, out: Path, **settings) -> dict:
-    Singer(Run.open(run), RenderSettings(**{"steps": 2, "speaker": "bass", **settings})).render(song, out)
+    Converter(Run.open(run), RenderSettings(**{"steps": 2, "speaker": "bass", **settings})).render(song, out)
     return json.loads(out.with_suffix(".json").read_text())
 
 
 def test_steps_and_precision_are_chosen_where_left_and_told(run: Path, song: Path, tmp_path: Path) -> None:
-    facts = render_with(run, song, tmp_path / "a.wav", steps=None)
-    assert facts["settings"]["steps"] == 4
-    assert facts["precision"] == facts["encoder_precision"] == pick_precision("auto", "cpu")
-    facts = render_with(run, song, tmp_path / "a.wav", precision="fp32")
-    assert facts["precision"] == facts["encoder_precision"] == "fp32"
+    metadata = render_with(run, song, tmp_path / "a.wav", steps=None)
+    assert metadata["settings"]["steps"] == 4
+    assert metadata["precision"] == metadata["encoder_precision"] == pick_precision("auto", "cpu")
+    metadata = render_with(run, song, tmp_path / "a.wav", precision="fp32")
+    assert metadata["precision"] == metadata["encoder_precision"] == "fp32"
 
 
 def test_auto_takes_one_whole_key_in_which_the_bass_reaches_the_altos_song(
     run: Path, song: Path, tmp_path: Path
 ) -> None:
-    facts = render_with(run, song, tmp_path / "a.wav", key="auto")
-    assert facts["key"] == -12
-    assert "bass was heard from" in facts["notes"][0]
-    asked = np.array(facts["f0"]["asked_hz"].split(), float)
+    metadata = render_with(run, song, tmp_path / "a.wav", key="auto")
+    assert metadata["key"] == -12
+    assert "bass was heard from" in metadata["notes"][0]
+    asked = np.array(metadata["f0"]["asked_hz"].split(), float)
     as_it_is = render_with(run, song, tmp_path / "b.wav", key=0.0)
     there = np.array(as_it_is["f0"]["asked_hz"].split(), float)
     np.testing.assert_allclose(asked, there / 2, rtol=1e-5)
@@ -271,14 +271,14 @@ def test_a_mixture_lies_between_its_voices_and_can_change(run: Path, song: Path,
 
 def test_a_voice_that_turns_takes_its_units_from_who_sings_then(run: Path, song: Path) -> None:
     """Before it turns, in the song's pause, all is as the first voice alone sings it, and after that as the second."""
-    opened = Song.open(song, Singer(Run.open(run), RenderSettings()).slices)
+    opened = SourceAudio.open(song, Converter(Run.open(run), RenderSettings()).slices)
     number = next(n for n, window in enumerate(opened.windows) if not window.after) + 1
     pause = frames.mel_seconds(opened.windows[number].start)
     assert 0 < number < len(opened.windows)
     asked = np.full(opened.recording.frames, 220, np.float32)
     drawn = {}
     for speaker in ("alto", "bass", f"{pause - 0.01}=alto; {pause}=bass"):
-        one = Singer(Run.open(run), RenderSettings(speaker=speaker, steps=2, precision="fp32"))
+        one = Converter(Run.open(run), RenderSettings(speaker=speaker, steps=2, precision="fp32"))
         drawn[speaker] = [window.mel for window in one.acoustic.draw(opened, asked, Stopwatch())]
     alto, bass, turning = drawn.values()
     for first, second in zip(alto, bass, strict=True):
@@ -289,14 +289,14 @@ def test_a_voice_that_turns_takes_its_units_from_who_sings_then(run: Path, song:
 
 @pytest.mark.parametrize("speaker", ["0=alto; 2=bass", "alto:0.25,bass:0.75"])
 def test_units_of_several_voices_are_blended_by_their_shares(run: Path, speaker: str) -> None:
-    acoustic = Singer(Run.open(run), RenderSettings(speaker=speaker, retrieve=0.8)).acoustic
+    acoustic = Converter(Run.open(run), RenderSettings(speaker=speaker, retrieve=0.8)).acoustic
     hidden = torch.randn(50, 256, generator=torch.Generator().manual_seed(0))
     units = acoustic.projection(hidden)
     start = frames.seconds_to_mel_frames(1.0)
     seconds = frames.mel_seconds(start) + 0.02 * (torch.arange(50) + 0.5)[:, None]
-    bass = seconds / 2 if acoustic.mixture.changes else 0.75
+    bass = seconds / 2 if acoustic.speaker_mix.changes else 0.75
     expected = torch.lerp(*(acoustic.retrievals[voice].blend(hidden, units, 0.8) for voice in (0, 1)), bass)
-    window = Window(Span(start, start + 86), start, start + 86, False, False)
+    window = Segment(Span(start, start + 86), start, start + 86, False, False)
     torch.testing.assert_close(acoustic._retrieved(window, hidden, units), expected, atol=1e-4, rtol=1e-4)
     assert acoustic._retrieved(window, hidden[:0], units[:0]).shape == (0, units.shape[1])
 
@@ -324,11 +324,11 @@ def test_units_are_taken_from_the_targets_store(run: Path, song: Path, tmp_path:
     for name, amount, told in (("a", 0.0, 0.0), ("b", None, 1.0)):
         assert render_with(run, song, tmp_path / f"{name}.wav", retrieve=amount)["settings"]["retrieve"] == told
     assert (tmp_path / "a.wav").read_bytes() != (tmp_path / "b.wav").read_bytes()
-    facts = json.loads((run / "run.json").read_text())
+    metadata = json.loads((run / "run.json").read_text())
     shutil.copytree(run, tmp_path / "run")
-    (tmp_path / "run" / "run.json").write_text(json.dumps({**facts, "stores": [str(tmp_path / "gone")]}))
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**metadata, "stores": [str(tmp_path / "gone")]}))
     with pytest.raises(UserError, match=r"cannot be opened(.|\n)*sing with --retrieve 0"):
-        Singer(Run.open(tmp_path / "run"), RenderSettings(retrieve=0.5))
+        Converter(Run.open(tmp_path / "run"), RenderSettings(retrieve=0.5))
     alone = render_with(tmp_path / "run", song, tmp_path / "c.wav")
     assert alone["settings"]["retrieve"] == 0.0
     assert "the song's own units are sung" in alone["notes"][0]
@@ -339,7 +339,7 @@ def test_k_step_starts_nearer_to_the_first_guess_and_no_farther_than_trained(
     run: Path, song: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="up to 100 noise steps, not 400"):
-        Singer(Run.open(run), RenderSettings(k_step=400))
+        Converter(Run.open(run), RenderSettings(k_step=400))
     for name, k_step in (("a", 100), ("b", None), ("c", 50)):
         render_with(run, song, tmp_path / f"{name}.wav", k_step=k_step)
     a, b, c = ((tmp_path / f"{name}.wav").read_bytes() for name in "abc")
@@ -362,7 +362,7 @@ def test_a_region_of_any_length_is_sung_piece_by_piece(run: Path, tmp_path: Path
     monkeypatch.setattr(
         "svc.stages.rendering.render.load_vocoder", lambda *_: SourceFilter(SourceFilterNet(Shape(32, 2)), {})
     )
-    singer = Singer(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=1))
+    singer = Converter(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=1))
     wav, rate = soundfile.read(song, dtype="float32")
     soundfile.write(tmp_path / "long.flac", np.tile(wav[rate : 2 * rate], 90), rate)
     sizes: list[int] = []
@@ -381,6 +381,6 @@ def test_a_region_of_any_length_is_sung_piece_by_piece(run: Path, tmp_path: Path
     monkeypatch.setattr(singer.vocoder, "stream", spied)
     report = singer.render(tmp_path / "long.flac", tmp_path / "r.wav")
     assert soundfile.info(tmp_path / "r.wav").frames == frames.resampled_length(90 * rate, rate, 44_100)
-    assert max(sizes) <= frames.seconds_to_mel_frames(15) + 2 * CONTEXT
+    assert max(sizes) <= frames.seconds_to_mel_frames(15) + 2 * SHARED_FRAMES
     assert sum(sizes) == pytest.approx(2 * 90 * 44_100 / 512, abs=200)
     assert report.within_50_cents > 0.9  # where the second is begun again, f0 jumps

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from svc.stages.errors import UserError
+from svc.common.errors import UserError
 from svc.stages.rendering import retrieval
 from svc.stages.rendering.retrieval import Retrieval
 from svc.store import open_store

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from svc.pipeline.judging.tellers import purity, told
-from svc.pipeline.singers import draw_score, draw_voice, sing
-from svc.stages.errors import UserError
-from svc.stages.progress import Progress
+from svc.common.errors import UserError
+from svc.common.progress import Progress
+from svc.data.singers import draw_score, draw_voice, sing
+from svc.pipeline.metrics.probes import probe_accuracy, purity
 from svc.stages.settings import TrainSettings
 from svc.stages.training.compare import compare, of_kind, parallel_songs, table
 from svc.stages.training.dataset import gather_corpus
@@ -114,7 +114,7 @@ def test_what_is_in_a_feature_is_told_and_what_is_not_is_not() -> None:
     heard, deaf = torch.randn(4, 12, generator=generator)[labels], torch.zeros(3_000, 12)
     noise = torch.randn(3_000, 12, generator=generator)
     for features, low, high in ((heard + 0.3 * noise, 0.95, 1.0), (deaf + noise, 0.15, 0.35)):
-        share = told((features[:2_000], labels[:2_000]), (features[2_000:], labels[2_000:]), 4)
+        share = probe_accuracy((features[:2_000], labels[:2_000]), (features[2_000:], labels[2_000:]), 4)
         assert low <= share <= high
 
 

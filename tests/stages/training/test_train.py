@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from svc.common.errors import UserError
+from svc.common.progress import Progress
 from svc.pipeline.projection import gather
 from svc.stages import checkpoint
-from svc.stages.errors import UserError
-from svc.stages.progress import Progress
 from svc.stages.run import Run, at_work
 from svc.stages.settings import PRESETS, TrainSettings
-from svc.stages.training.dataset import Augmentation, Crops, Cut, collate, gather_corpus
-from svc.stages.training.team import Team
+from svc.stages.training.dataset import Augmentation, Crops, CropSpec, collate, gather_corpus
+from svc.stages.training.distributed import DistributedContext
 from svc.stages.training.train import train
 from svc.stages.training.trainer import Trainer
 from svc.store import open_store
@@ -57,7 +57,7 @@ def test_a_crop_s_units_are_those_that_sound_in_it(store: Path) -> None:
     whole = torch.from_numpy(clip.hidden(4).astype(np.float32))[None]
     everywhere = gather(whole, torch.from_numpy(clip.mel2ph.astype(np.int64))[None])[0]
     for start in (0, 1, 37, clip.row.mel_frames - 60):
-        crop = collate([crops.read(Cut(clip, start, start + 60))], 60)
+        crop = collate([crops.read(CropSpec(clip, start, start + 60))], 60)
         units = gather(torch.from_numpy(crop["hidden"]), torch.from_numpy(crop["mel2ph"]))[0]
         torch.testing.assert_close(units, everywhere[start : start + 60])
 
@@ -95,8 +95,8 @@ def test_it_learns(run: Path) -> None:
     assert [line["step"] for line in lines] == [20, 40, 60]
     first, second, third = (line["held_out"] for line in lines)
     assert first > second > third
-    _, facts = checkpoint.load(run / "units.safetensors")
-    assert facts["accuracy"] > 3 * facts["chance"]
+    _, metadata = checkpoint.load(run / "units.safetensors")
+    assert metadata["accuracy"] > 3 * metadata["chance"]
     assert (run / "held_out.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -256,7 +256,7 @@ def test_overfitting_one_crop_reaches_it(tmp_path: Path, store: Path, train_sett
     untrained = train([store], tmp_path / "r", dataclasses.replace(settings, steps=1)).mel_error
     for name in ("last", "best"):
         (tmp_path / "r" / f"{name}.safetensors").unlink()
-    trainer = Trainer(Run.open(tmp_path / "r"), corpus, settings, Team("cpu"))
+    trainer = Trainer(Run.open(tmp_path / "r"), corpus, settings, DistributedContext("cpu"))
     trainer.fit(Progress())
     assert trainer.listen() < 0.5 * untrained
 
@@ -284,7 +284,7 @@ def test_clips_are_drawn_in_proportion_to_their_length(store: Path) -> None:
 def test_a_louder_crop_is_louder_in_mel_and_loudness_alike(store: Path) -> None:
     clip = open_store(store)[3]
     crops = Crops([clip], [clip.speaker], "hidden/4", 60, 1, seed=0)
-    plain, softer, louder = (crops.read(Cut(clip, 20, 80, 0, gain)) for gain in (0.0, -6.0, 60.0))
+    plain, softer, louder = (crops.read(CropSpec(clip, 20, 80, 0, gain)) for gain in (0.0, -6.0, 60.0))
     sounding = softer["mel"] > np.log(1e-5) + 0.01
     np.testing.assert_allclose((softer["mel"] - plain["mel"])[sounding], -6 * np.log(10) / 20, atol=1e-4)
     assert softer["mel"].min() >= np.float32(np.log(1e-5))
@@ -299,18 +299,18 @@ def test_a_shifted_crop_is_another_column_with_its_f0(tmp_path: Path, store: Pat
     corpus_folder = tmp_path / "c" / "alto"
     corpus_folder.mkdir(parents=True)
     source = Path(open_store(store).columns["hidden/4"].origin)
+    from svc.data.singers.harmonic import VOICES, practice, sing
     from svc.pipeline import audio
-    from svc.pipeline.singers.plain import VOICES, practice, sing
 
     for number in range(2):
         audio.write(corpus_folder / f"{number}.wav", sing(practice(VOICES[0], 1.5, number), VOICES[0], number)[0])
-    extract([tmp_path / "c"], tmp_path / "s.zarr", ExtractSettings(encoder=str(source), shifts=(-3, 4)))
+    extract([tmp_path / "c"], tmp_path / "s.zarr", ExtractSettings(encoder=str(source), pitch_shifts=(-3, 4)))
     corpus = gather_corpus([open_store(tmp_path / "s.zarr")], Progress())
-    assert corpus.shifts == {4: "mel_up/4", -3: "mel_down/3"}
+    assert corpus.pitch_shifts == {4: "mel_up/4", -3: "mel_down/3"}
     clip = corpus.train[0]
-    crops = Crops([clip], [clip.speaker], "hidden/4", 60, 20, 0, Augmentation(corpus.shifts, 0.0))
+    crops = Crops([clip], [clip.speaker], "hidden/4", 60, 20, 0, Augmentation(corpus.pitch_shifts, 0.0))
     assert {cut.shift for step in range(5) for cut in crops.cuts(step)} == {0, -3, 4}
-    plain, up = (crops.read(Cut(clip, 10, 50, shift)) for shift in (0, 4))
+    plain, up = (crops.read(CropSpec(clip, 10, 50, shift)) for shift in (0, 4))
     np.testing.assert_array_equal(up["mel"], clip.read("mel_up/4", 10, 50).astype(np.float32))
     np.testing.assert_allclose(up["f0"], plain["f0"] * 2 ** (4 / 12), rtol=1e-6)
     assert (plain["shift"], up["shift"]) == (0, 4)
@@ -321,7 +321,7 @@ def test_a_shifted_crop_is_another_column_with_its_f0(tmp_path: Path, store: Pat
 def test_units_without_codes_are_trained_and_sung_with(
     tmp_path: Path, store: Path, song: Path, train_settings, units: str, width: int
 ) -> None:
-    from svc.stages.rendering.render import Singer
+    from svc.stages.rendering.render import Converter
     from svc.stages.settings import RenderSettings
 
     settings = dataclasses.replace(train_settings, units=units, unit_dim=48, steps=2, unit_steps=3)
@@ -330,7 +330,7 @@ def test_units_without_codes_are_trained_and_sung_with(
     run = Run.open(tmp_path / "r")
     assert run.shape().unit_dim == 256
     assert run.new_model().condition.units.in_features == width
-    Singer(run, RenderSettings(steps=2)).render(song, tmp_path / "sung.wav")
+    Converter(run, RenderSettings(steps=2)).render(song, tmp_path / "sung.wav")
     assert (tmp_path / "sung.wav").exists()
 
 
@@ -362,18 +362,18 @@ def test_the_log_says_how_it_converts(run: Path) -> None:
         shares = [line[name] for name in ("words", "voice", "in_tune", "lively")]
         assert all(0 <= share <= 1 for share in shares)
         assert line["score"] == pytest.approx(np.prod(np.maximum(shares, 1e-6)) ** 0.25, abs=1e-3)
-    _, facts = checkpoint.load(run / "best.safetensors")
+    _, metadata = checkpoint.load(run / "best.safetensors")
     best = max(lines, key=lambda line: line["score"])
-    assert facts["step"] == best["step"]
+    assert metadata["step"] == best["step"]
 
 
 def test_tensorboard_has_numbers_pictures_and_sound(run: Path) -> None:
     event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    board = event_accumulator.EventAccumulator(str(run / "tensorboard"))
-    board.Reload()
-    tags = board.Tags()
+    tensorboard = event_accumulator.EventAccumulator(str(run / "tensorboard"))
+    tensorboard.Reload()
+    tags = tensorboard.Tags()
     assert {"loss", "held_out", "score", "in_tune", "waited"} <= set(tags["scalars"])
-    assert [event.step for event in board.Scalars("held_out")] == [20, 40, 60]
+    assert [event.step for event in tensorboard.Scalars("held_out")] == [20, 40, 60]
     assert len(tags["images"]) == len(tags["audio"]) == 1
 
 
@@ -384,7 +384,7 @@ def test_units_of_a_hubert_soft_are_trained_on_and_sung_with(
     from svc.pipeline.encoder import content as content_module
     from svc.pipeline.projection import SoftHead
     from svc.stages.extraction.extract import extract
-    from svc.stages.rendering.render import Singer
+    from svc.stages.rendering.render import Converter
     from svc.stages.settings import ExtractSettings, RenderSettings
 
     head = SoftHead.of(torch.randn(32, 256), torch.randn(32), torch.randn(10, 32))
@@ -397,9 +397,9 @@ def test_units_of_a_hubert_soft_are_trained_on_and_sung_with(
         run = Run.open(tmp_path / "r")
         assert run.shape().unit_dim == 32
         clip = open_store(tmp_path / "s.zarr")[0]
-        hidden = torch.from_numpy(clip.hidden(run.facts["unit_layer"]).astype(np.float32))
+        hidden = torch.from_numpy(clip.hidden(run.metadata["unit_layer"]).astype(np.float32))
         sung_from = run.projection(head)(hidden).numpy()
         np.testing.assert_allclose(sung_from, clip.read("soft"), atol=0.02 * np.abs(sung_from).max())
-        Singer(run, RenderSettings(steps=2)).render(song, tmp_path / "sung.wav")
+        Converter(run, RenderSettings(steps=2)).render(song, tmp_path / "sung.wav")
     with pytest.raises(UserError, match="no soft head"):
-        Singer(run, RenderSettings(steps=2))
+        Converter(run, RenderSettings(steps=2))

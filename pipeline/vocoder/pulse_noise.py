@@ -1,0 +1,98 @@
+"""A vocoder without weights: pulses and noise, as loud at every frequency as the mel says.
+
+Voiced frames are pulses under the mel's envelope with a breath of noise that grows with frequency; unvoiced frames are
+noise (harmonics plus noise: Serra and Smith, 1990; DDSP: Engel et al., 2020, arXiv 2001.04643). The sound's own mel
+then says what the envelope's smoothing blurred, and that is put right, twice over.
+
+All pulses have one phase, whatever the envelope. A vocoder that gives them the envelope's (WORLD: Morise et al., 2016)
+bends the pitch where the envelope flickers, unless it smooths the envelope, and with it the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .. import mel as mels
+from .excitation import Excitation
+from .levels import Levels, breath
+from .shaping import BINS, N_FFT, PER_FRAME, sound, spectra, spread
+from .vocoder import Frames, Vocoder, stream_with_context
+
+REFINEMENT_PASSES = 2
+MAX_REFINEMENT = 1.5  # nepers in all
+CONTEXT = 5 * (REFINEMENT_PASSES + 1)  # mel frames either side that a frame's sound depends on
+
+Gains = NDArray[np.float64]
+
+
+class PulseNoise(Vocoder):
+    """Sings mel and f0 with pulses and noise.
+
+    `mends` says how often the sound is heard and put right. A mel whose harmonics are not f0's, such as one put
+    together of frames with other notes, is better left alone: what is amiss in it would come back.
+    """
+
+    name = "plain"
+
+    def __init__(self, mends: int = REFINEMENT_PASSES):
+        self.mends = mends
+        self.window = torch.hann_window(N_FFT)
+
+    def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
+        excite = Excitation(f0)
+
+        def sing(mel: Frames, start: int) -> Frames:
+            stop = start + len(mel)
+            return self._sung(self.levels(mel, f0[start:stop]), f0[start:stop], excite(start, stop))
+
+        return stream_with_context(mels, len(f0), CONTEXT, sing)
+
+    def sound(self, level: Gains, f0: Frames) -> Frames:
+        """Levels (M, n_fft // 2 + 1) at f0 (M,): float32 (M * hop,)."""
+        return self._sung(level, f0, Excitation(f0)(0, len(f0)))
+
+    def levels(self, mel: Frames, f0: Frames) -> Gains:
+        """The gains that pulses and noise of power 1 want (pipeline.vocoder.levels)."""
+        return _levels()(mel, f0)
+
+    def _sung(self, wanted: Gains, f0: Frames, excitation: tuple[Frames, Frames]) -> Frames:
+        source = self._source(f0, *excitation)
+        level = wanted
+        wav = self._shaped(level, source)
+        for _ in range(self.mends if len(f0) > 1 else 0):  # one frame is too short to be heard
+            heard = self.levels(mels.log_mel(torch.from_numpy(wav)).numpy(), f0)
+            level = np.clip(level + wanted - heard, wanted - MAX_REFINEMENT, wanted + MAX_REFINEMENT)
+            wav = self._shaped(level, source)
+        return wav
+
+    def _source(self, f0: Frames, pulses: Frames, hiss: Frames) -> Tensor:
+        """Spectra of what is shaped: pulses, spread, with a breath of noise, or noise alone; complex (1, bins, 2 M)."""
+        tone, noise = (spectra(torch.from_numpy(part)[None], self.window) for part in (pulses, hiss))
+        voiced = torch.from_numpy(np.repeat(f0 > 0, PER_FRAME))
+        share = torch.from_numpy(breath(BINS)).float()[:, None]
+        tone = tone * torch.polar((1 - share.square()).sqrt(), spread()[:, None])
+        return torch.where(voiced, tone + share * noise, noise)
+
+    def _shaped(self, level: Gains, source: Tensor) -> Frames:
+        """The source under the envelope, as sound (512 M,)."""
+        gain = np.exp(_between(level[:, :: mels.N_FFT // N_FFT])).T.astype(np.float32)
+        return sound(torch.from_numpy(gain) * source, self.window)[0].numpy()
+
+
+@cache
+def _levels() -> Levels:
+    """Measured once a process."""
+    return Levels(lambda f0: PulseNoise(mends=0).sound(np.zeros((len(f0), mels.N_FFT // 2 + 1)), f0))
+
+
+def _between(level: Gains) -> Gains:
+    """At mel frames (M, bins) -> at the short-time spectra (2 M, bins), a quarter of a frame to either side."""
+    held = np.concatenate([level[:1], level, level[-1:]])
+    sides = [0.75 * level + 0.25 * held[:-2], 0.75 * level + 0.25 * held[2:]]
+    return np.stack(sides, axis=1).reshape(-1, level.shape[1])

@@ -1,0 +1,51 @@
+"""The processes that train one model together: one alone, or as many as `accelerate launch` started."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..devices import pick_device
+
+
+class DistributedContext:
+    """This process among those that train together.
+
+    Attributes:
+        size, rank: how many there are, and which this one is.
+        device: where this one computes.
+    """
+
+    def __init__(self, device: str = "auto"):
+        self._accelerator: Any = None
+        self.size, self.rank = int(os.environ.get("WORLD_SIZE", "1")), 0
+        if self.size == 1:
+            self.device = pick_device(device)
+            return
+        from accelerate import Accelerator
+
+        self._accelerator = Accelerator(cpu=device == "cpu")
+        self.device, self.rank = str(self._accelerator.device), self._accelerator.process_index
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes files and talks."""
+        return self.rank == 0
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self._accelerator is not None:
+            self._accelerator.wait_for_everyone()
+
+    def share(self, model: nn.Module) -> nn.Module:
+        """The model, wrapped so that every backward pass leaves the mean of all processes' gradients."""
+        return model if self._accelerator is None else self._accelerator.prepare_model(model)
+
+    def mean(self, value: torch.Tensor) -> float:
+        """The mean of a number over the processes."""
+        if self._accelerator is not None:
+            value = self._accelerator.reduce(value.detach().clone(), "mean")
+        return float(value)

@@ -1,0 +1,42 @@
+"""Listeners to singers whose phones and names are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from svc.data.singers import Score, Voice, draw_score, draw_voice, sing
+from svc.pipeline.mel import log_mel
+from svc.pipeline.metrics.classifiers import PhoneClassifier, SpeakerClassifier
+
+VOICES = {"a": draw_voice(1, True), "b": draw_voice(2, False)}
+
+
+def sung(score: Score, voice: Voice) -> np.ndarray:
+    return log_mel(torch.from_numpy(sing(score, voice))).numpy()
+
+
+@pytest.fixture(scope="module")
+def lessons() -> dict[str, list]:
+    scores = [draw_score("ja", 10.0, seed, midi=57) for seed in range(4)]
+    return {name: [(sung(score, voice), score.mel_labels()) for score in scores] for name, voice in VOICES.items()}
+
+
+def test_phones_are_told_and_their_absence_is_noticed(lessons: dict[str, list]) -> None:
+    pairs = [pair for name in lessons for pair in lessons[name]]
+    listener = PhoneClassifier([mel for mel, _ in pairs], [labels for _, labels in pairs])
+    score = draw_score("ja", 6.0, 99, midi=57)
+    mel, labels = sung(score, VOICES["b"]), score.mel_labels()
+    assert listener.accuracy(mel, labels) > 0.7
+    # Where there are no words, nothing better than always saying one phone is told.
+    commonest = np.bincount(labels[labels > 0]).max() / np.sum(labels > 0)
+    assert listener.accuracy(np.tile(mel.mean(0), (len(mel), 1)), labels) <= commonest < 0.4
+    assert listener.accuracy(mel, np.roll(labels, len(labels) // 2)) < 0.3
+
+
+def test_it_is_told_who_sings(lessons: dict[str, list]) -> None:
+    listener = SpeakerClassifier({name: [mel for mel, _ in pairs] for name, pairs in lessons.items()})
+    score = draw_score("ja", 6.0, 99, midi=57)
+    for name, voice in VOICES.items():
+        assert listener.shares(sung(score, voice))[name] > 0.95
+    assert listener.shares(np.zeros((0, 128), np.float32)) == {"a": 0.0, "b": 0.0}

@@ -1,0 +1,110 @@
+"""Whisper of random weights, small and saved to disk: what it hears means nothing, how it is asked does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from svc.pipeline.encoder import hub
+from svc.pipeline.encoder.hub import ModelError
+from svc.pipeline.metrics.transcriber import Transcriber, character_errors, letters
+
+SPECIAL = ("<|endoftext|>", "<|startoftranscript|>", "<|ko|>", "<|en|>", "<|transcribe|>", "<|translate|>")
+SPECIAL += ("<|startofprev|>", "<|notimestamps|>")
+
+
+def save_whisper(folder: Path) -> Path:
+    """A tiny multilingual Whisper with a vocabulary of single letters."""
+    import torch
+    from transformers import (
+        GenerationConfig,
+        WhisperConfig,
+        WhisperFeatureExtractor,
+        WhisperForConditionalGeneration,
+        WhisperTokenizer,
+    )
+
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = {letter: number for number, letter in enumerate([chr(97 + i) for i in range(26)] + ["Ġ"])}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = WhisperTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), unk_token="a")
+    tokenizer.add_special_tokens({"additional_special_tokens": list(SPECIAL)})
+    number = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL}
+    torch.manual_seed(0)
+    config = WhisperConfig(
+        vocab_size=len(tokenizer),
+        d_model=16,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        max_target_positions=64,
+        decoder_start_token_id=number["<|startoftranscript|>"],
+        eos_token_id=number["<|endoftext|>"],
+        pad_token_id=number["<|endoftext|>"],
+        bos_token_id=number["<|endoftext|>"],
+        suppress_tokens=None,
+        begin_suppress_tokens=None,
+    )
+    model = WhisperForConditionalGeneration(config)
+    model.generation_config = GenerationConfig(
+        decoder_start_token_id=number["<|startoftranscript|>"],
+        eos_token_id=number["<|endoftext|>"],
+        pad_token_id=number["<|endoftext|>"],
+        lang_to_id={name: number[name] for name in ("<|ko|>", "<|en|>")},
+        task_to_id={"transcribe": number["<|transcribe|>"], "translate": number["<|translate|>"]},
+        no_timestamps_token_id=number["<|notimestamps|>"],
+        is_multilingual=True,
+        max_length=20,
+    )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    WhisperFeatureExtractor().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whisper(tmp_path_factory: pytest.TempPathFactory) -> Transcriber:
+    return Transcriber(str(save_whisper(tmp_path_factory.mktemp("whisper"))))
+
+
+def noise(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 0.1, 30_000).astype(np.float32)
+
+
+def test_the_same_sound_has_the_same_words(whisper: Transcriber) -> None:
+    said = whisper([noise(0)], 44_100, "ko")
+    assert said == whisper([noise(0)], 44_100, "ko")
+    assert said
+    assert not any(name in said for name in SPECIAL)
+    assert whisper([noise(0), noise(1)], 44_100, "ko").startswith(said)
+
+
+def test_the_language_is_one_that_it_knows(whisper: Transcriber) -> None:
+    assert whisper.language([noise(0), noise(1)], 44_100) in ("ko", "en")
+    assert whisper.language([], 44_100) is None
+
+
+def test_errors_are_of_letters_alone() -> None:
+    assert letters("  Oh, FIancé… 가나\n１") == "ohfiancé가나1"
+    assert character_errors("the cat sat", "The cat; sat!") == 0
+    assert character_errors("the hat", "the cat") == pytest.approx(1 / 6)
+    assert character_errors("", "cat") == 1
+    assert character_errors("abcabc", "abc") == 1
+    assert np.isnan(character_errors("something", "..."))
+
+
+def test_what_is_no_whisper_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import HubertConfig
+
+    HubertConfig().save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="is a 'hubert' model"):
+        Transcriber(str(tmp_path))
+    monkeypatch.setattr(hub, "hub_is_reachable", lambda: False)
+    with pytest.raises(ModelError, match="hf download openai/whisper-small"):
+        Transcriber("openai/whisper-small")

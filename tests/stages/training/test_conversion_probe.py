@@ -1,0 +1,118 @@
+"""The probe's judges and measures, against mels of which the truth is known."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from svc.common.progress import Progress
+from svc.data.singers.harmonic import VOICES, practice, sing
+from svc.pipeline.griffin_lim import griffin_lim
+from svc.pipeline.mel import log_mel
+from svc.pipeline.metrics.mel_classifier import MelClassifier
+from svc.pipeline.pitch.pitch import PitchSettings
+from svc.stages.training.conversion_probe import ProbeScores, choose_songs, in_tune
+from svc.stages.training.dataset import gather_corpus
+from svc.store import open_store
+
+
+@pytest.fixture(scope="module")
+def phrase() -> tuple[np.ndarray, np.ndarray]:
+    """The mel of a synthetic voice and its true f0 at mel centres."""
+    wav, f0 = sing(practice(VOICES[0], 2.0, 1), VOICES[0], 1)
+    mel = log_mel(torch.from_numpy(wav)).numpy()
+    return mel, f0[256::512][: len(mel)].astype(np.float32)
+
+
+def test_the_pitch_in_a_mel_is_heard(phrase: tuple[np.ndarray, np.ndarray]) -> None:
+    mel, f0 = phrase
+    near, voiced = in_tune(mel, f0, PitchSettings())
+    assert near > 0.95 * voiced
+
+
+@pytest.mark.parametrize("semitones", [-3, 1, 12])
+def test_a_mel_in_another_key_is_not_in_tune(phrase: tuple[np.ndarray, np.ndarray], semitones: int) -> None:
+    """However a vocoder that is told f0 would sing it."""
+    mel, f0 = phrase
+    near, voiced = in_tune(mel, (f0 * 2 ** (semitones / 12)).astype(np.float32), PitchSettings())
+    assert near < 0.1 * voiced
+
+
+def test_a_mel_without_harmonics_is_not_in_tune(phrase: tuple[np.ndarray, np.ndarray]) -> None:
+    mel, f0 = phrase
+    kernel = np.ones(25) / 25
+    smooth = np.apply_along_axis(lambda row: np.convolve(row, kernel, "same"), 1, mel).astype(np.float32)
+    near, voiced = in_tune(smooth, f0, PitchSettings())
+    assert near < 0.5 * voiced
+
+
+def test_griffin_lim_keeps_time(phrase: tuple[np.ndarray, np.ndarray]) -> None:
+    """Loudness falls and rises where the mel's does."""
+    mel = torch.from_numpy(phrase[0])
+    wav = griffin_lim(mel)
+    assert wav.shape == (len(mel) * 512,)
+    again = log_mel(wav)
+    curves = [m.exp().sum(1).log().numpy() for m in (mel, again)]
+    lags = {lag: np.corrcoef(curves[0][5:-5], np.roll(curves[1], lag)[5:-5])[0, 1] for lag in range(-3, 4)}
+    assert max(lags, key=lags.__getitem__) == 0
+    assert lags[0] > 0.95
+
+
+def test_judges_learn_to_tell_sounds_and_voices() -> None:
+    """Spectra of four sounds, tilted by each of two voices: both are told of mels not seen before."""
+    generator = torch.Generator().manual_seed(0)
+    sounds, tilts = torch.randn(4, 16, generator=generator), torch.linspace(-1, 1, 16) * torch.tensor([[1.0], [-1.0]])
+
+    def draw(size: int) -> tuple[torch.Tensor, ...]:
+        codes = torch.randint(0, 4, (size, 5), generator=generator).repeat_interleave(6, 1)
+        voice = torch.randint(0, 2, (size,), generator=generator)
+        mel = sounds[codes] + tilts[voice][:, None] + 0.5 * torch.randn(size, 30, 16, generator=generator)
+        return mel.transpose(1, 2), codes, voice, torch.ones(size, 30)
+
+    torch.manual_seed(0)
+    judges = MelClassifier(16, 4, 2)
+    optimizer = torch.optim.Adam(judges.parameters(), 2e-3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        judges.loss(*draw(16)).backward()
+        optimizer.step()
+    mel, codes, voice, _ = draw(32)
+    said, who = judges(mel)
+    assert (said.argmax(1) == codes).float().mean() > 0.9
+    assert (who.mean(-1).argmax(1) == voice).float().mean() > 0.9
+
+
+def test_the_score_is_one_for_a_recording_and_wants_everything() -> None:
+    recorded = ProbeScores(0.6, 0.9, 0.98, 0.8)
+    assert recorded.of(recorded).score == pytest.approx(1)
+    perfect = ProbeScores(1, 1, 1, 1)
+    for name in ("words", "voice", "in_tune", "lively"):
+        assert dataclasses.replace(perfect, **{name: 0.5}).score == pytest.approx(0.5**0.25)
+        assert dataclasses.replace(perfect, **{name: 0.0}).score < 0.05
+
+
+def test_each_song_is_sung_by_another_voice_in_its_own_range(store: Path) -> None:
+    corpus = gather_corpus([open_store(store)], Progress())
+    songs = choose_songs(corpus, [440.0, 110.0])
+    assert {song.cut.clip.speaker for song in songs} == {"alto", "bass"}
+    for song in songs:
+        source = corpus.speakers.index(song.cut.clip.speaker)
+        assert song.voice != source
+        assert song.key == (-24 if source == 0 else 24)
+        assert 0 <= song.cut.start < song.cut.stop <= song.cut.clip.row.mel_frames
+
+
+def test_one_voice_alone_sings_in_another_key(store: Path) -> None:
+    corpus = gather_corpus([open_store(store)], Progress())
+    alone = dataclasses.replace(
+        corpus,
+        train=[c for c in corpus.train if c.speaker == "alto"],
+        held_out=[c for c in corpus.train if c.speaker == "alto"][:3],
+        speakers=["alto"],
+    )
+    songs = choose_songs(alone, [440.0])
+    assert {song.voice for song in songs} == {0}
+    assert {song.key for song in songs} == {-4, 4}

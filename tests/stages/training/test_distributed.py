@@ -1,0 +1,139 @@
+"""Processes that train together learn what one alone learns."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from svc.common.errors import UserError
+from svc.common.progress import Progress
+from svc.stages import checkpoint
+from svc.stages.run import Run
+from svc.stages.training.dataset import gather_corpus
+from svc.stages.training.distributed import DistributedContext
+from svc.stages.training.train import train
+from svc.stages.training.trainer import Trainer
+from svc.store import open_store
+
+STEPS = 4
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+import torch
+from svc.stages.training import trainer
+from svc.stages.settings import TrainSettings
+from svc.stages.training.train import train
+
+torch.set_num_threads(1)
+store, out, settings = sys.argv[1:]
+first = {}
+real = trainer.Trainer._train_step
+
+def remembering(self, arrays):
+    loss = real(self, arrays)
+    if not first:
+        first.update({name: p.grad.clone() for name, p in self.model.named_parameters()})
+        assert len(arrays["mask"]) == self.settings.batch // self.distributed.size
+    return loss
+
+trainer.Trainer._train_step = remembering
+report = train([store], Path(out), TrainSettings(**json.loads(settings)), "cpu")
+if report.leads:
+    torch.save(first, Path(out) / "gradients.pt")
+"""
+
+
+@pytest.fixture(scope="module")
+def settings(train_settings):
+    return dataclasses.replace(
+        train_settings, units="hidden", unit_steps=5, steps=STEPS, validate_every=STEPS, precision="fp32"
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, store: Path, settings) -> dict[int, Path]:
+    """The same training by one process and by two, as `accelerate launch` starts them."""
+    folder = tmp_path_factory.mktemp("teams")
+    (folder / "script.py").write_text(SCRIPT)
+    made = {}
+    for processes in (1, 2):
+        made[processes] = folder / f"run{processes}"
+        arguments = [
+            str(folder / "script.py"),
+            str(store),
+            str(made[processes]),
+            json.dumps(dataclasses.asdict(settings)),
+        ]
+        launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+        launch += [
+            "--num_machines",
+            "1",
+            "--mixed_precision",
+            "no",
+            "--dynamo_backend",
+            "no",
+            "--main_process_port",
+            "0",
+        ]
+        command = [sys.executable] if processes == 1 else launch
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    return made
+
+
+def test_two_processes_have_the_gradients_of_one(runs: dict[int, Path]) -> None:
+    one, two = (torch.load(path / "gradients.pt", weights_only=True) for path in runs.values())
+    assert one.keys() == two.keys()
+    assert sum(float(gradient.abs().sum()) for gradient in one.values()) > 0
+    for name, gradient in one.items():
+        torch.testing.assert_close(
+            two[name], gradient, rtol=1e-4, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}"
+        )
+
+
+def test_two_processes_reach_the_weights_of_one(runs: dict[int, Path]) -> None:
+    one, two = (checkpoint.load(path / "last.safetensors")[0] for path in runs.values())
+    for name, value in one.items():
+        if name.startswith(("model", "ema")):
+            torch.testing.assert_close(
+                two[name], value, rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}"
+            )
+
+
+def test_two_processes_write_one_log(runs: dict[int, Path]) -> None:
+    one, two = ([json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()] for path in runs.values())
+    assert len(two) == len(one) == 1
+    assert two[0]["loss"] == pytest.approx(one[0]["loss"], rel=1e-3)
+    assert two[0]["held_out"] == pytest.approx(one[0]["held_out"], rel=1e-3)
+
+
+def test_rows_of_all_processes_are_the_batch(store: Path, run: Path, settings) -> None:
+    """Whatever their number: crops, noise and all."""
+    corpus = gather_corpus([open_store(store)], Progress())
+    trainer = Trainer(Run.open(run), corpus, settings, DistributedContext("cpu"))
+    whole = trainer._read(5)
+    for size in (2, 4):
+        for rank in range(size):
+            trainer.distributed.size, trainer.distributed.rank = size, rank
+            part = trainer._read(5)
+            for name, value in part.items():
+                expected = whole[name] if name == "total_frames" else whole[name][rank::size]
+                assert (value == expected).all(), name
+
+
+def test_a_batch_that_does_not_split_is_refused(
+    tmp_path: Path, store: Path, settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import svc.stages.training.train as module
+
+    distributed = DistributedContext("cpu")
+    distributed.size = 3
+    monkeypatch.setattr(module, "DistributedContext", lambda device: distributed)
+    with pytest.raises(UserError, match="batch of 4 does not split over 3"):
+        train([store], tmp_path / "r", settings)

@@ -1,0 +1,65 @@
+"""Beginning from another run."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from svc.common.errors import UserError
+from svc.stages import checkpoint
+from svc.stages.run import Run
+from svc.stages.training.pretrained import copy_weights
+from svc.stages.training.train import train
+
+
+@pytest.fixture(scope="module")
+def solo(tmp_path_factory: pytest.TempPathFactory, corpus: Path, encoder: Path) -> Path:
+    """A store of one of the base's two voices, by another name."""
+    from svc.stages.extraction.extract import extract
+    from svc.stages.settings import ExtractSettings
+
+    folder = tmp_path_factory.mktemp("solo")
+    shutil.copytree(corpus / "alto", folder / "c" / "carla")
+    extract([folder / "c"], folder / "s.zarr", ExtractSettings(encoder=str(encoder)))
+    return folder / "s.zarr"
+
+
+def test_it_goes_on_from_the_bases_units_and_weights(tmp_path: Path, solo: Path, run: Path, train_settings) -> None:
+    settings = dataclasses.replace(train_settings, steps=1, validate_every=1, learning_rate=1e-9)
+    train([solo], tmp_path / "r", settings, base=run)
+    assert (tmp_path / "r" / "units.safetensors").read_bytes() == (run / "units.safetensors").read_bytes()
+    base, new = (checkpoint.load(path / "best.safetensors")[0] for path in (run, tmp_path / "r"))
+    for name, value in new.items():
+        if name == "ema.condition.speaker.weight":  # a new voice begins as the mean of those known
+            value, base[name] = value[0], base[name].mean(0)
+        torch.testing.assert_close(value, base[name], atol=1e-6, rtol=1e-5)
+
+
+def test_a_voice_known_by_name_keeps_its_own(run: Path) -> None:
+    base = Run.open(run)
+    model = base.new_model()
+    copy_weights(model, base, ["bass", "alto"])
+    known = checkpoint.load(base.best)[0]["ema.condition.speaker.weight"]
+    assert torch.equal(model.condition.speaker.weight, known[[1, 0]])
+
+
+def test_a_base_that_does_not_fit_is_refused_with_the_difference(
+    tmp_path: Path, solo: Path, run: Path, train_settings
+) -> None:
+    settings = dataclasses.replace(train_settings, channels=32)
+    with pytest.raises(UserError, match=r"shape.channels: 64 in the base, 32 asked for"):
+        train([solo], tmp_path / "r", settings, base=run)
+    assert not (tmp_path / "r" / "run.json").exists()
+
+
+def test_a_base_that_was_never_trained_is_refused(
+    tmp_path: Path, solo: Path, store: Path, run: Path, train_settings
+) -> None:
+    copy = tmp_path / "untrained"
+    shutil.copytree(run, copy)
+    (copy / "best.safetensors").unlink()
+    with pytest.raises(UserError, match="never trained"):
+        train([solo], tmp_path / "r", train_settings, base=copy)
