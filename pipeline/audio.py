@@ -2,7 +2,7 @@
 
 `scan` streams through a recording and learns its length, how to mix it to mono and how loud each mel frame is; a
 `Reader` brings spans of it. Neither holds more than a few seconds beyond what it returns, whatever a file's header
-claims.
+claims. Both read files, and what `decode` (or a caller's own array) has put into a SampleBuffer.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..common.errors import SvcError
 from .frames import MEL_RATE, mel_frame_start, mel_frames_covering, resampled_length
+from .sample_buffer import BufferReader, SampleBuffer
 from .slicing import MIN_SECONDS
 
 SUFFIXES = frozenset(
@@ -74,7 +75,7 @@ class Recording:
     `level_db` is the RMS of each mel frame, dBFS, float32 (frames,). `notes` are sentences about what was mended.
     """
 
-    path: Path
+    source: Path | SampleBuffer = field(repr=False)
     samples: int
     sample_rate: int
     mixdown: Mixdown
@@ -100,18 +101,35 @@ def file_hash(path: Path) -> str:
         raise AudioError(f"cannot be read: {error.strerror or error}") from error
 
 
-def scan(path: Path) -> Recording:
+def decode(path: Path, folder: Path | None = None) -> SampleBuffer:
+    """All samples of a file, decoded once; where they are many they lie in an unnamed file in `folder`.
+
+    Raises:
+        AudioError: it cannot be decoded, or is beyond what is believed of a recording.
+    """
+    with _open(path) as file:
+        buffer = SampleBuffer(file.samplerate, file.channels, folder)
+        try:
+            for block in _blocks(file):
+                buffer.append(block)
+        except BaseException:
+            buffer.close()
+            raise
+    return buffer
+
+
+def scan(source: Path | SampleBuffer) -> Recording:
     """Stream through a recording: length, mono mix, level of each mel frame.
 
     Raises:
         AudioError: it cannot be decoded, is empty, silent, or beyond what is believed of a recording.
     """
-    with _open(path) as file:
+    with _open(source) as file:
         rate, channels = file.samplerate, file.channels
         samples, broken = 0, 0
         total = np.zeros(channels)
         power = np.zeros((channels, channels))
-        for block in _blocks(file, path):
+        for block in _blocks(file):
             finite = np.isfinite(block)
             broken += int(block.size - finite.sum())
             block64 = np.where(finite, block, 0.0).astype(np.float64)
@@ -131,7 +149,7 @@ def scan(path: Path) -> Recording:
     if not np.any(np.diagonal(power) > mean**2):
         raise AudioError("is silent: all its samples are the same")
     mixdown, mix_notes = _choose_mixdown(mean, power)
-    level, peak = _levels(path, rate, samples, mixdown)
+    level, peak = _levels(source, rate, samples, mixdown)
     if level.max() < SILENT_DB:
         raise AudioError(f"is silent: its loudest moment is {level.max():.0f} dBFS; a voice is above {SILENT_DB:.0f}")
     if peak > 1.0:
@@ -139,7 +157,7 @@ def scan(path: Path) -> Recording:
         level = level - np.float32(20 * np.log10(peak))
         if peak > 1.02:  # less is a rounding of full scale, not worth a word
             notes.append(f"peaked at {20 * np.log10(peak):+.1f} dBFS and was turned down")
-    return Recording(path, samples, rate, mixdown, level, tuple(notes + mix_notes))
+    return Recording(source, samples, rate, mixdown, level, tuple(notes + mix_notes))
 
 
 class Reader:
@@ -150,10 +168,10 @@ class Reader:
         self._begin()
 
     def _begin(self) -> None:
-        self._file = _open(self.recording.path)
+        self._file = _open(self.recording.source)
         self._position = 0  # samples handed out or skipped
         self._left: NDArray[np.float32] = np.zeros(0, np.float32)  # mono, decoded beyond the last span
-        self._blocks = _blocks(self._file, self.recording.path)
+        self._blocks = _blocks(self._file)
 
     def close(self) -> None:
         self._file.close()
@@ -219,17 +237,21 @@ def write(path: Path, mono: NDArray[np.float32], sample_rate: int = MEL_RATE) ->
     soundfile.write(path, mono, sample_rate, subtype="PCM_16", format="WAV")
 
 
-def _open(path: Path) -> soundfile.SoundFile:
-    try:
-        # As bytes, since a name need not be text; Windows has none of those.
-        file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise AudioError(_why_unreadable(path, error)) from error
+def _open(source: Path | SampleBuffer) -> soundfile.SoundFile | BufferReader:
+    file = source.open() if isinstance(source, SampleBuffer) else _open_file(source)
     if not RATES[0] <= file.samplerate <= RATES[1]:
         raise AudioError(f"claims a sample rate of {file.samplerate} Hz; {RATES[0]} to {RATES[1]} Hz are believed")
     if file.channels > MAX_CHANNELS:
         raise AudioError(f"claims {file.channels} channels; at most {MAX_CHANNELS} are believed")
     return file
+
+
+def _open_file(path: Path) -> soundfile.SoundFile:
+    try:
+        # As bytes, since a name need not be text; Windows has none of those.
+        return soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise AudioError(_why_unreadable(path, error)) from error
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:
@@ -245,7 +267,7 @@ def _why_unreadable(path: Path, error: Exception) -> str:
     return f"is no audio that libsndfile can read ({detail}); convert it to FLAC or WAV"
 
 
-def _blocks(file: soundfile.SoundFile, path: Path) -> Iterator[NDArray[np.float32]]:
+def _blocks(file: soundfile.SoundFile | BufferReader) -> Iterator[NDArray[np.float32]]:
     """Blocks of float32 (samples, channels) until the file really ends, never trusting its header's length."""
     block_samples = mel_frame_start(BLOCK_FRAMES, file.samplerate)
     limit = int(MAX_HOURS * 3600 * file.samplerate)
@@ -280,13 +302,15 @@ def _choose_mixdown(mean: NDArray[np.float64], power: NDArray[np.float64]) -> tu
     return Mixdown(tuple(weights.tolist()), offset), notes
 
 
-def _levels(path: Path, rate: int, samples: int, mixdown: Mixdown) -> tuple[NDArray[np.float32], float]:
+def _levels(
+    source: Path | SampleBuffer, rate: int, samples: int, mixdown: Mixdown
+) -> tuple[NDArray[np.float32], float]:
     """RMS of each mel frame in dBFS, float32 (frames,), and the peak of the mono signal."""
     edges = np.array([mel_frame_start(frame, rate) for frame in range(mel_frames_covering(samples, rate) + 1)])
     energy = np.zeros(len(edges) - 1)
     position, peak = 0, 0.0
-    with _open(path) as file:
-        for block in _blocks(file, path):
+    with _open(source) as file:
+        for block in _blocks(file):
             mono = mixdown(block).astype(np.float64)
             peak = max(peak, float(np.abs(mono).max()))
             running = np.concatenate([[0.0], np.cumsum(mono**2)])

@@ -86,9 +86,7 @@ def load_demucs(device: str) -> Separator:
         wav = torch.from_numpy(mix)
         mean, scale = wav.mean(), wav.std().clamp(min=1e-6)
         with torch.no_grad():  # shifts=0: no random shift, so that the same song gives the same bytes
-            found = apply_model(
-                model, ((wav - mean) / scale)[None], pitch_shifts=0, split=True, overlap=0.25, device=device
-            )
+            found = apply_model(model, ((wav - mean) / scale)[None], shifts=0, split=True, overlap=0.25, device=device)
         voice: NDArray[np.float32] = (found[0, index] * scale + mean).cpu().numpy()
         return voice
 

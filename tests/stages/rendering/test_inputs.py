@@ -99,3 +99,27 @@ def test_without_demucs_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(__import__("sys").modules, "demucs.apply", None)
     with pytest.raises(UserError, match=r"pip install 'svc\[separate\]'"):
         load_demucs("cpu")
+
+
+def test_demucs_is_called_with_the_parameters_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in with demucs 4.1's own names of modules, functions and parameters."""
+    import types
+
+    import torch
+
+    def apply_model(
+        model, mix, shifts=1, split=True, overlap=0.25, transition_power=1.0, progress=False, device=None
+    ) -> torch.Tensor:
+        return torch.stack([mix * 0.25, mix * 0.75], 1)
+
+    network = types.SimpleNamespace(sources=["drums", "vocals"])
+    for name, members in (
+        ("demucs", {}),
+        ("demucs.apply", {"apply_model": apply_model}),
+        ("demucs.pretrained", {"get_model": lambda name: network}),
+    ):
+        module = types.ModuleType(name)
+        vars(module).update(members)
+        monkeypatch.setitem(__import__("sys").modules, name, module)
+    mix = np.random.default_rng(0).standard_normal((2, 1_000)).astype(np.float32)
+    np.testing.assert_allclose(load_demucs("cpu")(mix), 0.75 * mix + 0.25 * mix.mean(), atol=1e-6)
