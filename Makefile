@@ -16,7 +16,7 @@ torture: $(VENV)/ready  ## every fault that the store is promised to survive, in
 check: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p svc.common -p svc.pipeline -p svc.store -p svc.stages -p svc.data -m svc.cli
+	$(BIN)/mypy -p svc.common -p svc.pipeline -p svc.store -p svc.stages -p svc.data -p svc.commands -m svc.cli
 
 $(VENV)/ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -1,25 +1,42 @@
-"""`svc compact`: give back the room of recordings that left the corpus."""
+"""`svc compact`: free the room of recordings that left the corpus."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..common.progress import Progress
+from ..common.text import count
 from ..store.compact import Compacted
 from ..store.compact import compact as compact_store
+from .stores import check_store
 
-__all__ = ["Compacted", "compact"]
+
+@dataclass(frozen=True)
+class CompactReport:
+    """What compacting a store did."""
+
+    store: str
+    done: Compacted
+
+    def lines(self) -> list[str]:
+        return [
+            f"{self.store}: {count(self.done.packs_before, 'pack')} became {self.done.packs_after:,}, "
+            f"{count(self.done.rows_dropped, 'utterance')} dropped, {self.done.bytes_freed / 2**20:.1f} MiB freed"
+        ]
 
 
-def compact(location: str | Path, progress: Progress | None = None) -> Compacted:
+def compact(location: str | Path, progress: Progress | None = None) -> CompactReport:
     """Drop what no utterance names any more and merge small packs. Raises StoreError when there is no store."""
+    check_store(location)
     progress = progress or Progress()
     with progress.bar("compacting", 1, "store") as bar:
         shown = 0.0
 
-        def tell(done: int, total: int) -> None:
+        def advance(done: int, total: int) -> None:
             nonlocal shown
             bar.advance(done / total - shown)
             shown = done / total
 
-        return compact_store(location, tell, lambda: progress.say(f"waiting: another svc is writing {location}"))
+        done = compact_store(location, advance, lambda: progress.say(f"waiting: another svc is writing {location}"))
+        return CompactReport(str(location), done)

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ..common.errors import UserError
+from ..common.text import count
 from ..store import Clip, Store, open_store
 from ..store.folder import open_folder
-from ..store.verify import verify_at
 from .run import Run
+from .stores import other_kind
 
-__all__ = ["describe", "describe_clip", "lines", "open_store", "verify_at"]
+__all__ = ["describe", "describe_utterance", "lines", "open_store", "utterance_lines"]
 
 
 def describe(location: str | Path) -> dict[str, Any]:
@@ -24,6 +25,8 @@ def describe(location: str | Path) -> dict[str, Any]:
         return describe_run(Run.open(path))
     if not path.exists():
         raise UserError(f"{location} does not exist; give a store (corpus.zarr) or a run (runs/NAME)")
+    if kind := other_kind(location):
+        raise UserError(f"{location} is {kind}, neither a store nor a run")
     raise UserError(f"{location} is neither a store (it has no ledger/) nor a run (it has no run.json)")
 
 
@@ -57,7 +60,7 @@ def describe_store(store: Store) -> dict[str, Any]:
     }
 
 
-def describe_clip(clip: Clip) -> dict[str, Any]:
+def describe_utterance(clip: Clip) -> dict[str, Any]:
     """One utterance: its line of the table, and the shape of each column."""
     shapes = {name: list(clip.read(name).shape) for name in clip.store.columns if name not in clip.missing()}
     f0 = clip.f0
@@ -95,13 +98,20 @@ def describe_run(run: Run) -> dict[str, Any]:
 
 
 def lines(metadata: dict[str, Any]) -> list[str]:
-    """What `describe` found, for a reader. A store's own table comes before."""
-    return _store_lines(metadata) if metadata["kind"] == "store" else _run_lines(metadata)
+    """What `describe` found, for a reader."""
+    if metadata["kind"] == "store":
+        return [repr(open_store(metadata["path"])), *_store_lines(metadata)]
+    return _run_lines(metadata)
+
+
+def utterance_lines(metadata: dict[str, Any]) -> list[str]:
+    """What `describe_utterance` found, for a reader."""
+    return [f"  {name}: {json.dumps(value, ensure_ascii=False)}" for name, value in metadata.items()]
 
 
 def _store_lines(metadata: dict[str, Any]) -> list[str]:
     said = [
-        f"  {name}: {entry['utterances']} utterances, {entry['seconds'] / 60:.1f} minutes"
+        f"  {name}: {count(entry['utterances'], 'utterance')}, {entry['seconds'] / 60:.1f} minutes"
         for name, entry in metadata["speakers"].items()
     ]
     for name, column in metadata["columns"].items():
@@ -115,7 +125,7 @@ def _store_lines(metadata: dict[str, Any]) -> list[str]:
             by = f", by {made['method']}, {made['f0_min']:g} to {made['f0_max']:g} Hz"
         said.append(f"  {name}: {column['dtype']}{width}{unit}, along {column['axis']} frames{by}")
     if metadata["incomplete"]:
-        said.append(f"  {metadata['incomplete']} utterances are not complete; run svc extract again")
+        said.append(f"  not complete: {count(metadata['incomplete'], 'utterance')}; run svc extract again")
     return said
 
 

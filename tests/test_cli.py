@@ -38,7 +38,7 @@ def test_help_names_every_command() -> None:
 
 def test_help_names_what_there_is() -> None:
     """Help is written without importing torch, so that it is quick; what it names must be what is there."""
-    from svc.cli import ENCODERS, METHOD, METHODS
+    from svc.commands.options import ENCODERS, METHOD, METHODS
     from svc.pipeline.encoder.encoders import HUB_NAMES, RELEASES, SHIPPED
     from svc.pipeline.pitch.pitch import METHODS as there
     from svc.pipeline.pitch.pitch import PitchSettings
@@ -61,7 +61,7 @@ def test_a_dry_run_an_addition_and_a_removal(tmp_path: Path, corpus: Path, encod
     assert f"svc compact {tmp_path / 'choir.zarr'}" in removed.output
     compacted = svc("compact", tmp_path / "choir.zarr")
     assert compacted.exit_code == 0
-    assert "1 packs became 1, 1 utterances dropped" in compacted.output
+    assert "1 pack became 1, 1 utterance dropped" in compacted.output
     assert svc("verify", tmp_path / "choir.zarr").exit_code == 0
     again = svc("extract", tmp_path / "choir", "--json")
     assert json.loads(again.stdout)["cells_computed"] == 0
@@ -89,14 +89,44 @@ def test_the_three_commands_with_no_other_option(
     ]  # fmt: skip
 
 
-def test_refused_recordings_are_listed_and_exit_with_1(tmp_path: Path, corpus: Path, encoder: Path) -> None:
+def test_a_refused_recording_does_not_break_a_chain_of_commands(tmp_path: Path, corpus: Path, encoder: Path) -> None:
+    """`svc extract && svc train`: one bad file among good ones is a warning, unless --strict is given."""
     shutil.copytree(corpus / "alto", tmp_path / "alto")
     (tmp_path / "alto" / "broken.wav").write_text("not a sound")
     result = svc("extract", tmp_path / "alto", "--encoder", encoder)
-    assert result.exit_code == 1
+    assert result.exit_code == 0, result.output
     assert "broken.wav: is no audio" in result.output
+    assert "warning: 1 recording refused; the exit code is 0 all the same (--strict makes it 1)" in result.stderr
     report = json.loads((tmp_path / "alto.zarr" / "ledger" / "report.json").read_text())
     assert [Path(r["path"]).name for r in report["refused"]] == ["broken.wav"]
+    strict = svc("extract", tmp_path / "alto", "--strict")
+    assert strict.exit_code == 1
+    assert strict.stderr.endswith("warning: 1 recording refused\n")
+
+
+def test_help_says_what_the_exit_codes_mean() -> None:
+    said = svc("--help").output
+    assert [line.split()[0] for line in said.partition("Exit codes:")[2].strip().splitlines()] == ["0", "1", "2", "130"]
+    for command in ("extract", "render", "evaluate"):
+        assert "--strict" in svc(command, "--help").output.partition("Exit codes:")[2]
+
+
+@pytest.mark.parametrize("command", ["extract", "train", "render", "evaluate"])
+def test_everyday_options_fit_a_screen(command: str) -> None:
+    """40 lines of 80 characters, before the group of research options."""
+    everyday, found, _ = svc(command, "--help").output.partition("Research options:")
+    assert found
+    assert len(everyday.splitlines()) <= 40
+    assert max(map(len, everyday.splitlines())) <= 80
+    assert everyday.index("Everyday options:") < everyday.index("--device")
+
+
+def test_help_is_quick() -> None:
+    """Half a second, of the processor's time: a busy machine makes no difference."""
+    code = "import resource, sys; sys.argv = ['svc', 'render', '--help']\ntry:\n from svc.cli import main; main()\n"
+    code += "finally:\n used = resource.getrusage(resource.RUSAGE_SELF); print(used.ru_utime + used.ru_stime)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout.splitlines()[-1]) < 0.5
 
 
 @pytest.mark.parametrize(
@@ -138,8 +168,8 @@ def test_refused_recordings_are_listed_and_exit_with_1(tmp_path: Path, corpus: P
         (["train", "--store", "nowhere.zarr", "--preset", "diff-svc", "--k-step", "100"], "has no decoder"),
         (["train", "--store", "nowhere.zarr", "--compare", ""], "is no width and no kind of units"),
         (["evaluate", "choir/alto/phrase_0.wav"], "svc evaluate RUN choir/alto/phrase_0.wav"),
-        (["evaluate", "empty", "-k", "3"], "are of SONGs"),
-        (["evaluate", "empty", "song.wav", "--singers", "empty"], "of SONGs of your own none is known"),
+        (["evaluate", "empty", "-k", "3"], "are for SONGs"),
+        (["evaluate", "empty", "song.wav", "--singers", "empty"], "give one of them"),
         (["inspect", "nowhere"], "does not exist"),
         (["inspect", "empty"], "neither a store"),
         (["verify", "empty"], "is no unit store"),
@@ -179,7 +209,7 @@ def test_mistakes_about_a_run(tmp_path: Path, run: Path, store: Path, song: Path
 
 def test_one_bad_song_among_good_ones(tmp_path: Path, run: Path, song: Path) -> None:
     (tmp_path / "bad.wav").write_bytes(b"")
-    result = svc("render", tmp_path / "bad.wav", song, "-m", run, "-o", tmp_path / "out", "--steps", 2)
+    result = svc("render", tmp_path / "bad.wav", song, "-m", run, "-o", tmp_path / "out", "--steps", 2, "--strict")
     assert result.exit_code == 1
     assert "is empty (0 bytes)" in result.output
     assert (tmp_path / "out" / f"{song.stem}.alto.wav").exists()
@@ -197,7 +227,8 @@ def test_every_option_of_render_at_once(tmp_path: Path, run: Path, song: Path) -
     )
     page = tmp_path / "page.html"
     result = svc("render", tmp_path / "songs", "-m", run, "-o", tmp_path / "out", *options, "--report", page)
-    assert result.exit_code == 1, result.output
+    assert result.exit_code == 0, result.output
+    assert "warning: 1 song refused" in result.stderr
     out = tmp_path / "out" / "-a 노래.alto_0.5,bass_0.5.flac"
     info, source = soundfile.info(out), soundfile.info(song)
     assert (info.subtype, info.samplerate, info.frames) == ("PCM_24", source.samplerate, source.frames)
@@ -207,7 +238,7 @@ def test_every_option_of_render_at_once(tmp_path: Path, run: Path, song: Path) -
     metadata = json.loads(out.with_suffix(".json").read_text())
     assert metadata["settings"]["k_step"] == 100
     again = svc("render", tmp_path / "songs", "-m", run, "-o", tmp_path / "out", *options)
-    assert again.exit_code == 1
+    assert again.exit_code == 0
     assert json.loads(out.with_suffix(".json").read_text())["result_sha256"] == metadata["result_sha256"]
 
 
@@ -218,7 +249,7 @@ def test_a_vocoder_of_ones_own_is_trained_and_sings(tmp_path: Path, run: Path, s
     assert "vocoder trained to step 2" in result.output
     result = svc("render", song, "-m", own, "--out", tmp_path / "a.wav", "--steps", 2)
     assert result.exit_code == 0, result.output
-    assert "through own" in result.output
+    assert "vocoder own" in result.output
     one_message(svc("render", song, "-m", run, "-o", tmp_path / "b.wav", "--vocoder", "own"), "--vocoder plain")
     one_message(svc("render", song, "-m", run, "-o", tmp_path / "b.wav", "--vocoder", tmp_path), "0 checkpoints")
 

@@ -1,4 +1,4 @@
-"""cli -> stages -> {data, pipeline, store} -> common: read from the imports themselves."""
+"""cli -> commands -> stages -> {data, pipeline, store} -> common: read from the imports themselves."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LAYERS = ("common", "pipeline", "store", "data", "stages", "cli")
+LAYERS = ("common", "pipeline", "store", "data", "stages", "commands", "cli")
 MAY_IMPORT = {
     "common": {"common"},
     "pipeline": {"common", "pipeline"},
     "store": {"common", "store"},
     "data": {"common", "pipeline", "data"},
     "stages": {"common", "pipeline", "store", "data", "stages"},
-    "cli": {"common", "stages", "cli"},
+    "commands": {"common", "stages", "commands"},
+    "cli": {"commands", "cli"},
 }
 
 

@@ -21,5 +21,5 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    inside = ("cli.py", "__init__.py", "py.typed", "pipeline/", "store/", "stages/", "data/")
+    inside = ("cli.py", "__init__.py", "py.typed", "commands/", "common/", "pipeline/", "store/", "stages/", "data/")
     assert names == {f"svc/{name}" for name in tracked if name.startswith(inside)}

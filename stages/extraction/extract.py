@@ -11,6 +11,7 @@ from typing import Any
 
 from ...common.errors import UserError
 from ...common.progress import Progress
+from ...common.text import count
 from ...pipeline import frames
 from ...pipeline.encoder.content import ContentEncoder
 from ...pipeline.encoder.encoders import SHIPPED
@@ -58,7 +59,7 @@ class ExtractReport:
     def lines(self) -> list[str]:
         """What a reader wants to know, and what to do next."""
         done = ", ".join(f"{name} {count}" for name, count in sorted(self.cells.items()) if count) or "nothing"
-        size = f"{self.utterances} utterances, {self.seconds / 60:.1f} minutes"
+        size = f"{count(self.utterances, 'utterance')}, {self.seconds / 60:.1f} minutes"
         if self.dry_run:
             said = [
                 f"would hold {size}; recordings: {self.changes}",
@@ -70,7 +71,7 @@ class ExtractReport:
                 f"  cells computed: {done}; {self.cells_present} were there before",
             ]
         if self.redone_in_fp32:
-            said.append(f"  {self.redone_in_fp32} utterances were beyond the precision and were encoded in fp32")
+            said.append(f"  encoded in fp32 because of overflow: {count(self.redone_in_fp32, 'utterance')}")
         said += [f"  mended {note}" for note in self.notes]
         said += [f"  refused {refused}" for refused in self.refused]
         if self.dry_run:
@@ -242,7 +243,7 @@ def _compute(
     missing = sum(map(len, lacking.values()))
     report.cells_present = len(want.columns) * len(used) - missing
     if report.cells_present:
-        progress.say(f"{report.cells_present} cells are there already, {missing} are missing")
+        progress.say(f"cells: {report.cells_present:,} are stored already, {missing:,} are missing")
     if not missing:
         return
     jobs = list(_jobs(writer, want, heard, lacking, config))

@@ -69,6 +69,24 @@ class RenderReport:
     def picture(self) -> Path:
         return self.wav.with_suffix(".png")
 
+    def lines(self, verbose: bool = False) -> list[str]:
+        """What a reader wants to know; `verbose` adds how long each part took."""
+        said = [f"  {self.song}: {note}" for note in self.notes]
+        in_tune = (
+            "nothing in it is voiced"
+            if self.within_20_cents is None
+            else f"{self.within_20_cents:.1%} of voiced frames within 20 cents of the asked f0 "
+            f"({self.within_50_cents:.1%} within 50)"
+        )
+        said.append(f"{self.wav}: {self.seconds:.1f} s in {self.took:.1f} s; {in_tune}")
+        if verbose:
+            said += [
+                f"  {seconds:8.2f} s  {seconds / self.seconds:6.3f} of real time  {name}"
+                for name, seconds in self.timings.items()
+            ]
+            said += [f"  first sound after {self.first_sound:.2f} s"] if self.first_sound is not None else []
+        return said
+
 
 class Converter:
     """A run, loaded to sing: its encoder, projection, acoustic model and vocoder.

@@ -196,6 +196,17 @@ def table(lines: Sequence[Line]) -> list[str]:
     return out + ["| " + " | ".join(_shown(name, row[name]) for name in names) + " |" for row in rows]
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What each kind of units came to."""
+
+    rows: list[Line]
+
+    def lines(self) -> list[str]:
+        """The table, as Markdown."""
+        return table(self.rows)
+
+
 def name_of(settings: TrainSettings) -> str:
     """Such as `soft 256`."""
     return f"{settings.units} {settings.unit_dim}" if settings.units in ("soft", "linear") else settings.units

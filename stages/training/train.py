@@ -41,7 +41,8 @@ class TrainReport:
         verdict: whether more training would help, in a sentence.
         waited: share of the training's time in which the next batch was waited for.
         seconds: that all of it took.
-        leads: whether this process is the one to tell of it.
+        leads: whether this process is the one that reports it: of several, the first.
+        page: where report.html lies, once it is written.
     """
 
     run: Path
@@ -54,6 +55,23 @@ class TrainReport:
     waited: float = 0.0
     seconds: float = 0.0
     leads: bool = True
+    page: Path | None = None
+
+    def lines(self) -> list[str]:
+        """What a reader wants to know, and what to do next; nothing from a process that does not lead."""
+        if not self.leads:
+            return []
+        codes = "" if self.code_accuracy is None else f": {self.code_accuracy:.0%} of held-out codes right"
+        if not self.steps:  # units alone
+            return [f"{self.run}{codes}"]
+        return [
+            f"{self.run}{codes}",
+            f"  {self.verdict}",
+            f"  step {self.steps}, best at {self.best_step} (held-out loss {self.best_loss:.4f}); a held-out utterance "
+            f"is off by {self.mel_error:.2f} in ln mel: see {self.run / 'held_out.png'}",
+            *([f"  {self.page}: listen and look"] if self.page else []),
+            f"next: svc render song.wav -m {self.run}",
+        ]
 
 
 def train(

@@ -53,6 +53,14 @@ class VocoderReport:
     untrained_mel_error: float
     seconds: float
 
+    def lines(self) -> list[str]:
+        """What a reader wants to know, and what to do next."""
+        return [
+            f"{self.run}: vocoder trained to step {self.steps}; held-out sound is off by {self.mel_error:.3f} in "
+            f"ln mel (before training: {self.untrained_mel_error:.3f}), {self.seconds:.0f} s",
+            f"next: svc render song.wav -m {self.run}",
+        ]
+
 
 def train_vocoder(
     stores: Sequence[str | Path],

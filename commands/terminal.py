@@ -1,4 +1,4 @@
-"""Progress as the command line tells it, on standard error: bars where somebody watches, single lines in a log."""
+"""Progress on standard error: bars on a terminal, a line now and then in a log."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 import click
 
 from ..common.progress import Bar, Progress
+from ..common.text import count, plural_of, printable
 
 
 class Terminal(Progress):
-    """Says everything."""
+    """Prints everything that a stage reports."""
 
     def say(self, text: str) -> None:
         click.echo(printable(text), err=True)
@@ -31,9 +32,10 @@ class Terminal(Progress):
             return
         if not sys.stderr.isatty():
             yield LineBar(self, label, total, unit, done)
-            self.say(f"{label}: {total:.0f} {unit} done")
+            self.say(f"{label}: {count(total, unit)} done")
             return
-        shape = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} {unit} [{elapsed}, {remaining} left{postfix}]"
+        amount = "{n:.0f}/{total:.0f} " + plural_of(unit)
+        shape = "{desc}: {percentage:3.0f}% |{bar}| " + amount + " [{elapsed}, {remaining} left{postfix}]"
         with tqdm(
             total=total,
             initial=done,
@@ -59,7 +61,7 @@ class TqdmBar:
 
 
 class LineBar:
-    """A line now and then, for a log: how far it is, what was noted, how long it still takes."""
+    """A line every 30 s, for a log: how far the work is, what was noted, how long it still takes."""
 
     EVERY = 30.0  # seconds
 
@@ -67,25 +69,19 @@ class LineBar:
         self.terminal, self.label, self.total, self.unit = terminal, label, total, unit
         self.first = self.done = done
         self.noted, self.begun = "", time.monotonic()
-        self.told = self.begun
+        self.printed = self.begun
 
     def advance(self, amount: float = 1) -> None:
         self.done += amount
         now = time.monotonic()
-        if now - self.told < self.EVERY or self.done >= self.total:
+        if now - self.printed < self.EVERY or self.done >= self.total:
             return
-        self.told = now
+        self.printed = now
         left = (now - self.begun) / (self.done - self.first) * (self.total - self.done)
         self.terminal.say(
-            f"{self.label}: {self.done:.0f} of {self.total:.0f} {self.unit}{self.noted}, "
+            f"{self.label}: {self.done:,.0f} of {count(self.total, self.unit)}{self.noted}, "
             f"{int(left) // 60}:{int(left) % 60:02d} min left"
         )
 
     def note(self, text: str) -> None:
         self.noted = f", {text}"
-
-
-def printable(text: str) -> str:
-    """Text that any terminal takes: bytes of a name that are no UTF-8 become question marks."""
-    encoding = sys.stdout.encoding or "utf-8"
-    return text.encode(encoding, "replace").decode(encoding, "replace")

@@ -1,0 +1,71 @@
+"""`svc evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cloup
+
+from ..common.text import json_text
+from .group import PARTS_EPILOG, checked_settings, finish, say
+from .options import PATH, device_option, json_option, number_or, strict_option
+from .terminal import Terminal
+
+
+@cloup.command(short_help="Measure how well a run converts.", epilog=PARTS_EPILOG)
+@cloup.argument("run", required=False, type=PATH, metavar="[RUN]")
+@cloup.argument("songs", nargs=-1, type=PATH, metavar="[SONG]...")
+@cloup.option_group(
+    "Everyday options",
+    cloup.option("-o", "--out", type=PATH, metavar="FOLDER", help="For results and page.  [default: RUN/evaluation]"),
+    cloup.option("-s", "--speaker", help="The voice that SONGs are converted to.  [default: the run's first]"),
+    cloup.option("-k", "--key", "--transpose", default="0", show_default=True, help="Semitones up, of SONGs, or auto."),
+    strict_option,
+    json_option,
+    device_option,
+)
+@cloup.option_group(
+    "Research options",
+    cloup.option(
+        "--singers",
+        type=PATH,
+        metavar="FILE",
+        help="singers.json of the parallel singers that the run was trained on.  [default: beside the run]",
+    ),
+    cloup.option("--whisper", metavar="FOLDER|ID", help="A Whisper model that transcribes SONGs and results."),
+    cloup.option("--speaker-encoder", metavar="FOLDER|ID", help="An x-vector model, for the similarity of voices."),
+    cloup.option("--language", help="Of the words, such as ko.  [default: what Whisper detects]"),
+)
+def evaluate(
+    run: Path | None,
+    songs: tuple[Path, ...],
+    singers: Path | None,
+    out: Path | None,
+    speaker: str | None,
+    key: str,
+    whisper: str | None,
+    speaker_encoder: str | None,
+    language: str | None,
+    strict: bool,
+    as_json: bool,
+    device: str,
+) -> None:
+    """Measure how well a RUN (the newest in runs/) converts.
+
+    Without SONGs: against the true result, beside trivial methods, for a run trained on parallel singers such as svc
+    demo makes. With SONGs: convert them, and compare with the song and with the target's own utterances.
+    """
+    from ..stages.evaluation.evaluate import evaluate as run_evaluate
+
+    with checked_settings():
+        semitones = number_or(key, "auto")
+    models = {"whisper": whisper, "speaker_encoder": speaker_encoder, "language": language}
+    report = run_evaluate(run, songs, singers, out, speaker, semitones, device, Terminal(), **models)
+    if as_json:
+        say(json_text(report.metadata))
+    else:
+        for line in report.lines:
+            say(line)
+    for song, why in report.refused.items():
+        say(f"refused {song}: {why}", err=True)
+    finish(len(report.refused), "song", strict)

@@ -1,0 +1,37 @@
+"""`svc inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import cloup
+
+from ..common.text import json_text
+from .group import say
+from .options import PATH, json_option
+
+
+@cloup.command(short_help="Say what is in a store or a run.")
+@cloup.argument("path", metavar="STORE|RUN")
+@cloup.option("--utterance", metavar="ID", help="Describe one utterance of a store.")
+@cloup.option("--plot", type=PATH, metavar="PNG", help="Draw the utterance (or the first) into this file.")
+@json_option
+def inspect(path: str, utterance: str | None, plot: Path | None, as_json: bool) -> None:
+    """Say what is in a store or a run."""
+    from ..stages.inspect import describe, describe_utterance, lines, open_store, utterance_lines
+
+    metadata = describe(path)
+    if (utterance or plot) and metadata["kind"] != "store":
+        raise click.UsageError("--utterance and --plot look into a store; this is a run")
+    if utterance or plot:
+        clip = open_store(path)[utterance or 0]
+        metadata = describe_utterance(clip)
+        if plot:
+            clip.plot(plot)
+            say(f"drawn into {plot}", err=True)
+    if as_json:
+        say(json_text(metadata))
+        return
+    for line in utterance_lines(metadata) if utterance or plot else lines(metadata):
+        say(line)

@@ -1,0 +1,98 @@
+"""`svc render`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cloup
+
+from .group import PARTS_EPILOG, checked_settings, finish, say
+from .options import METHODS, PATH, device_option, number_or, strict_option
+from .terminal import Terminal
+
+
+@cloup.command(short_help="Convert songs to a trained voice.", epilog=PARTS_EPILOG)
+@cloup.argument("songs", nargs=-1, required=True, type=PATH, metavar="SONG...")
+@cloup.option_group(
+    "Everyday options",
+    cloup.option("-m", "--model", type=PATH, metavar="RUN", help="The run.  [default: the newest in runs/]"),
+    cloup.option("-o", "--out", "--output", "output", type=PATH, help="File or folder.  [default: SONG.SPEAKER.wav]"),
+    cloup.option("-k", "--key", "--transpose", default="0", show_default=True, help="Semitones up, or auto."),
+    cloup.option("-s", "--speaker", help='A name, "a:0.7,b:0.3", or "0=a; 1:30=b".  [default: the run\'s first]'),
+    cloup.option("--separate", is_flag=True, help="The song is a mix: convert its voice alone."),
+    cloup.option(
+        "--vocoder", metavar="NAME", help="own, plain, world, or a path.  [default: own if trained, or plain]"
+    ),
+    cloup.option("--report", type=PATH, metavar="HTML", help="A page with players and pictures."),
+    cloup.option("-v", "--verbose", is_flag=True, help="Print how long each part took."),
+    strict_option,
+    device_option,
+)
+@cloup.option_group(
+    "Sound",
+    cloup.option("--formants", default=0.0, metavar="N", help="Move formants up by N semitones."),
+    cloup.option("--loudness", default=0.0, metavar="0..1", help="Follow the song's own loudness by this share."),
+    cloup.option("--threshold", type=float, metavar="DB", help="Be silent where the song is softer than this, dBFS."),
+    cloup.option("--format", "suffix", default="wav", show_default=True, help="wav, flac, mp3 or ogg."),
+    cloup.option("--depth", default="16", show_default=True, help="Bits: 16, 24 or float."),
+    cloup.option("--rate", default="44100", show_default=True, help="Hz, or song for the song's own."),
+)
+@cloup.option_group(
+    "Pitch",
+    cloup.option("--f0", metavar="METHOD", help=f"{METHODS}.  [default: the store's]"),
+    cloup.option("--f0-min", type=float, help="Hz.  [default: the store's]"),
+    cloup.option("--f0-max", type=float, help="Hz.  [default: the store's]"),
+    cloup.option("--f0-smooth", "smooth_ms", default=0.0, metavar="MS", help="Smooth f0 over MS milliseconds."),
+    cloup.option("--f0-octaves", "fix_octaves", is_flag=True, help="Correct octave errors of the f0 tracker."),
+)
+@cloup.option_group(
+    "Research options",
+    cloup.option(
+        "--retrieve",
+        "--index-ratio",
+        type=float,
+        metavar="0..1",
+        help="Share of each unit that is taken from the target's own.  [default: 1 where the run's store is there]",
+    ),
+    cloup.option("--steps", type=int, help="Sampling steps.  [default: 4 from a shallow start, ddpm 20]"),
+    cloup.option("--method", help="euler or heun (flow); dpm-solver, unipc, ddim, pndm or ddpm (ddpm)."),
+    cloup.option("--k-step", type=int, help="Noise steps of 1000 to start from.  [default: as trained]"),
+    cloup.option("--seed", default=0, show_default=True, help="The same seed gives the same bytes."),
+    cloup.option("--encoder", help="Where the run's encoder is now.  [default: where it was]"),
+    cloup.option("--precision", default="auto", show_default=True, help="fp32, bf16, or auto."),
+    cloup.option("--batch", default=0, metavar="N", help="Slices sampled at once.  [default: 1, on a GPU 8]"),
+)
+def render(
+    songs: tuple[Path, ...],
+    model: Path | None,
+    output: Path | None,
+    key: str,
+    rate: str,
+    suffix: str,
+    report: Path | None,
+    verbose: bool,
+    strict: bool,
+    **options: Any,
+) -> None:
+    """Convert each SONG (or each in a folder) to a trained voice. A picture and the settings lie beside each result.
+
+    A song that cannot be used is named, and the rest is done.
+    """
+    with checked_settings():
+        from ..stages.settings import RenderSettings
+
+        settings = RenderSettings(key=number_or(key, "auto"), rate=int(number_or(rate, "song", 0)), **options)
+    from ..stages.rendering.songs import RefusedSong, SongBatch
+
+    batch = SongBatch.open(songs, settings, model, output, suffix, report)
+    say(batch.header())
+    for outcome in batch.render(Terminal()):
+        if isinstance(outcome, RefusedSong):
+            say(f"refused {outcome.song}: {outcome.reason}", err=True)
+        else:
+            for line in outcome.lines(verbose):
+                say(line)
+    if report:
+        say(f"{report}: listen and look")
+    finish(len(batch.refused), "song", strict, any_done=bool(batch.done))

@@ -1,0 +1,65 @@
+"""Text for people: numbers with their nouns, and names that a terminal can print."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import Any
+
+_ABBREVIATIONS = frozenset({"s", "min", "h", "ms", "dB", "Hz", "MiB", "GiB", "cents"})  # the same for one and many
+
+# C0 and C1 controls but for newline and tab, line separators, bidirectional overrides, and lone surrogates (bytes of a
+# file name that are no UTF-8). A terminal executes or hides these in place of showing them.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def count(number: float, noun: str, plural: str | None = None) -> str:
+    """A number with its noun: `count(1, "speaker")` is `1 speaker`, `count(1200, "step")` is `1,200 steps`.
+
+    Args:
+        number: printed without decimals, with commas between thousands.
+        noun: in the singular; abbreviations of units (`s`, `dB`) have no plural.
+        plural: where it is not `noun` with an s, or its `y` changed to `ies`.
+    """
+    digits = f"{number:,.0f}"
+    return f"{digits} {noun if digits == '1' else plural or plural_of(noun)}"
+
+
+def plural_of(noun: str) -> str:
+    """The regular English plural of a noun, or the noun itself where it is an abbreviation of a unit."""
+    if noun in _ABBREVIATIONS:
+        return noun
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
+
+
+def listed(words: list[str], joint: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return f" {joint} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def printable(text: str, encoding: str | None = None) -> str:
+    """Text that can be printed anywhere: control characters are escaped, as in `\\x1b`.
+
+    Names of speakers, files and models come from other people, so that they may hold terminal escapes. What the
+    terminal's `encoding` (by default that of standard output) does not have becomes `?`.
+    """
+    encoding = encoding or sys.stdout.encoding or "utf-8"
+    escaped = _UNPRINTABLE.sub(lambda found: _escape(found[0]), text)
+    return escaped.encode(encoding, "replace").decode(encoding, "replace")
+
+
+def json_text(value: Any, encoding: str | None = None) -> str:
+    """Indented JSON of a value, with any script as it is where the terminal has it, and no control characters."""
+    encoding = (encoding or sys.stdout.encoding or "utf-8").lower().replace("-", "")
+    text = json.dumps(value, indent=1, ensure_ascii=encoding != "utf8")
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _escape(character: str) -> str:
+    number = ord(character)
+    if 0xD800 <= number < 0xE000:  # a surrogate: a byte that the file system gave and that is no text
+        return "?"
+    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"

@@ -1,0 +1,130 @@
+"""What `svc train` is asked to train, as one checked record, and the call that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+from ...common.errors import UserError
+from ...common.progress import Progress
+from ..devices import pick_preset
+from ..settings import TrainSettings, VocoderSettings, chosen_training, chosen_vocoder
+from ..stores import check_store, only_store
+
+PARTS = ("units", "diffusion", "vocoder")
+COMPARED = "128,256,512,768,hidden"  # units that --compare trains, unless others are named
+
+
+class Report(Protocol):
+    """What a training came to."""
+
+    def lines(self) -> list[str]:
+        """For a reader, and what to do next."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What is trained.
+
+    Attributes:
+        stores: paths or URLs of the stores.
+        out: the run's folder, or for a comparison the folder of its runs.
+        preset: whose settings hold where nothing else is asked for.
+        settings: of a voice, or of a vocoder.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`.
+        only: one of PARTS; None trains units and acoustic model.
+        base: a run whose units and weights are begun with.
+        compare: kinds and widths of units to compare; empty trains one run.
+        truth: a store with parallel songs, to measure the compared units by.
+    """
+
+    stores: tuple[str, ...]
+    out: Path
+    preset: str
+    settings: TrainSettings | VocoderSettings
+    device: str = "auto"
+    only: str | None = None
+    base: Path | None = None
+    compare: tuple[str, ...] = ()
+    truth: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings, as `svc train --show` prints them."""
+        return {"preset": self.preset, "out": str(self.out), **asdict(self.settings)}
+
+
+def plan_training(
+    stores: Sequence[str] = (),
+    out: Path | None = None,
+    preset: str | None = None,
+    device: str = "auto",
+    only: str | None = None,
+    base: Path | None = None,
+    compare: str | None = None,
+    truth: str | None = None,
+    resume: bool = False,
+    asked: Mapping[str, Any] | None = None,
+) -> TrainingPlan:
+    """Fill in what is left out, and check that it fits together.
+
+    Args:
+        stores: empty takes the only store of the current folder.
+        out: None is `runs/NAME`, after the first store.
+        preset: None is what the device trains in a reasonable time.
+        compare: kinds and widths with commas between, such as `128,256,hidden`.
+        resume: whether the run must be there already.
+        asked: settings that differ from the preset's; None asks for nothing.
+
+    Raises:
+        ValueError: a setting cannot be.
+        UserError: what is asked for does not go together, or there is no store to train on.
+        StoreError: something else is given in place of a store.
+    """
+    preset = preset or pick_preset(device)
+    asked = asked or {}
+    settings = chosen_vocoder(preset, asked) if only == "vocoder" else chosen_training(preset, asked)
+    if truth and compare is None:
+        raise UserError("--truth is what --compare measures by; name the widths to compare: --compare 128,256")
+    if base and (compare is not None or only == "vocoder"):
+        raise UserError("--base gives a voice its units and weights; it has none for --compare or a vocoder")
+    if compare is not None and only in ("diffusion", "vocoder"):
+        raise UserError("--compare is about units; leave --only out")
+    stores = tuple(stores) or (only_store(),)
+    for store in stores:
+        check_store(store)
+    name = PurePosixPath(stores[0]).name.removesuffix(".zarr")
+    out = out or Path("runs") / (name if compare is None else f"{name}.compare")
+    if resume and not (out / "run.json").exists():
+        raise UserError(f"there is no run in {out} to resume; leave --resume out to begin one, or name it with --out")
+    kinds = () if compare is None else tuple(kind.strip() for kind in compare.split(","))
+    return TrainingPlan(stores, out, preset, settings, device, only, base, kinds, truth)
+
+
+def run_plan(plan: TrainingPlan, progress: Progress | None = None) -> Report:
+    """Train, or continue what was interrupted, and report.
+
+    Raises:
+        UserError, StoreError, ValueError: as `train`, `train_vocoder` and `compare`.
+    """
+    progress = progress or Progress()
+    if isinstance(plan.settings, VocoderSettings):
+        from .vocoder_trainer import train_vocoder
+
+        return train_vocoder(list(plan.stores), plan.out, plan.settings, plan.device, progress)
+    if plan.compare:
+        from .compare import Comparison, compare
+
+        return Comparison(
+            compare(plan.stores, plan.out, plan.settings, plan.compare, plan.truth, plan.device, progress)
+        )
+    from ..evaluation.training_report import report_training
+    from .train import train
+
+    steps, batch, seconds = plan.settings.steps, plan.settings.batch, plan.settings.crop_seconds
+    progress.say(f"preset {plan.preset}: {steps:,} steps of {batch} x {seconds} s")
+    report = train(list(plan.stores), plan.out, plan.settings, plan.device, plan.only, progress, plan.base)
+    if not report.leads or plan.only == "units":
+        return report
+    return replace(report, page=report_training(report.run, plan.device, report.verdict))
