@@ -318,7 +318,7 @@ def test_a_layer_that_is_not_stored_is_said(tmp_path: Path, store: Path, option:
     assert not (tmp_path / "run" / "run.json").exists()
 
 
-def test_ctrl_c_says_that_it_can_go_on(tmp_path: Path, corpus: Path, encoder: Path) -> None:
+def test_ctrl_c_says_that_the_same_command_continues(tmp_path: Path, corpus: Path, encoder: Path) -> None:
     command = [sys.executable, "-m", "svc.cli", "extract", str(corpus), "--encoder", str(encoder)]
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # as in the foreground
@@ -331,7 +331,7 @@ def test_ctrl_c_says_that_it_can_go_on(tmp_path: Path, corpus: Path, encoder: Pa
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130
-    assert "goes on from here" in errors
+    assert "continues from here" in errors
     assert "Traceback" not in errors
 
 
