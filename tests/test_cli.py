@@ -336,7 +336,7 @@ def test_ctrl_c_says_that_the_same_command_continues(tmp_path: Path, corpus: Pat
 
 
 def test_evaluate_wants_truth_or_songs(run: Path, song: Path, tmp_path: Path) -> None:
-    one_message(svc("evaluate", run), "give SONGs to sing and compare, or --singers FILE")
+    one_message(svc("evaluate", run), f"give songs to convert: svc evaluate {run} song.wav")
     one_message(svc("evaluate", run, "--singers", tmp_path), "`svc demo` makes singers whose truth is known")
     done = svc("evaluate", run, song, "-s", "bass", "-k", -12, "--out", tmp_path / "out", "--json")
     assert done.exit_code == 0, done.output
