@@ -22,7 +22,7 @@ import zarr
 from svc.stages.training.crop_sampler import Crop, CropSampler
 from svc.store import Store, open_store
 from svc.store.cells import write_cell
-from svc.store.packs import Piece
+from svc.store.packs import NewRow
 from svc.store.schema import MEL, UNIT, Column, PackSize, Utterance
 from svc.store.writer import open_writer
 
@@ -42,11 +42,11 @@ Window = tuple[int, int]  # [first, last) on an axis
 def make(folder: Path, minutes: float) -> Store:
     """A store of random numbers, and beside it the same as one .npy a clip and column."""
     rng = np.random.default_rng(0)
-    pieces: list[Piece] = []
+    pieces: list[NewRow] = []
     while sum(piece.mel_frames for piece in pieces) < minutes * 60 * MEL_RATE:
         seconds = rng.uniform(2, 12)
         mel = int(seconds * MEL_RATE)
-        pieces.append(Piece(f"{len(pieces):064x}", 0, mel, False, int(seconds * UNIT_RATE), mel))
+        pieces.append(NewRow(f"{len(pieces):064x}", 0, mel, False, int(seconds * UNIT_RATE), mel))
     size = PackSize.for_seconds(5 * 3600)
     identity = {"mel_frame_rate": MEL_RATE}
     with open_writer(folder / "s.zarr", size, identity) as writer:

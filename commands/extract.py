@@ -53,6 +53,7 @@ from .terminal import Terminal
         "formant_shifts",
         help="Semitones that formants are moved by before the encoder, to augment training: such as -4,4.",
     ),
+    cloup.option("--features", metavar="NAMES", help="Further columns by name, such as hidden/9,mel_up/4."),
 )
 def extract(
     corpora: tuple[Path, ...],
@@ -60,6 +61,7 @@ def extract(
     layers: str | None,
     pitch_shifts: str | None,
     formant_shifts: str | None,
+    features: str | None,
     check: bool,
     dry_run: bool,
     strict: bool,
@@ -78,6 +80,7 @@ def extract(
             layers=numbers("layers", layers),
             pitch_shifts=numbers("pitch-shifts", pitch_shifts) or (),
             formant_shifts=numbers("formant-shifts", formant_shifts) or (),
+            features=tuple(name.strip() for name in (features or "").split(",") if name.strip()),
             **options,
         )
     from ..stages.extraction.extract import extract as run_extract

@@ -22,7 +22,7 @@ from .errors import DamagedError, MissingError
 from .folder import Folder
 from .layout import Layout
 from .ledger import read_description
-from .packs import Piece, fill
+from .packs import NewRow, fill
 from .receipts import Receipt, read_receipt
 from .schema import MEL, UNIT, Column, Pack, PackSize
 from .shards import Shard
@@ -72,7 +72,7 @@ def _compact(writer: Writer, progress: Callable[[int, int], None]) -> Compacted:
         return Compacted(len(packs), len(packs), 0, 0)
     before = _shard_bytes(writer, old)
     origins = [(pack.number, row) for pack in old for row in sorted(live[pack.number])]
-    new = writer.add(_pieces(old, live))
+    new = writer.add(_spans(old, live))
     places = [(pack.number, row) for pack in new for row in range(len(pack.rows))]
     moved = dict(zip(origins, places, strict=True))
     after = _copy(writer, new, origins, progress)
@@ -97,13 +97,13 @@ def _chosen(packs: list[Pack], live: dict[int, set[int]], size: PackSize) -> lis
         elif all(sum(row.place(axis)[1] for row in pack.rows) < SMALL * size.of(axis) for axis in (UNIT, MEL)):
             small.append(pack)
     merged = sorted([*wasteful, *small], key=lambda pack: pack.number)
-    alone = len(fill(_pieces(wasteful, live), size, 0)) + len(small)
-    return merged if len(fill(_pieces(merged, live), size, 0)) < alone else wasteful
+    alone = len(fill(_spans(wasteful, live), size, 0)) + len(small)
+    return merged if len(fill(_spans(merged, live), size, 0)) < alone else wasteful
 
 
-def _pieces(packs: list[Pack], live: dict[int, set[int]]) -> list[Piece]:
+def _spans(packs: list[Pack], live: dict[int, set[int]]) -> list[NewRow]:
     rows = [pack.rows[number] for pack in packs for number in sorted(live[pack.number])]
-    return [Piece(r.audio, r.start, r.end, r.joined, r.unit_frames, r.mel_frames) for r in rows]
+    return [NewRow(r.audio, r.start, r.end, r.joined, r.unit_frames, r.mel_frames) for r in rows]
 
 
 def _shard_bytes(writer: Writer, packs: list[Pack]) -> int:

@@ -12,7 +12,7 @@ from .schema import Pack, PackSize, Row
 
 
 @dataclass(frozen=True)
-class Piece:
+class NewRow:
     """An utterance that wants a place: mel frames [start, end) of a recording, and its length on both axes."""
 
     audio: str
@@ -23,34 +23,34 @@ class Piece:
     mel_frames: int
 
 
-def fill(pieces: Iterable[Piece], size: PackSize, first_number: int) -> list[Pack]:
-    """Lay pieces into new packs in the order given, each pack until the next piece no longer fits."""
+def fill(spans: Iterable[NewRow], size: PackSize, first_number: int) -> list[Pack]:
+    """Lay spans into new packs in the order given, each pack until the next span no longer fits."""
     packs: list[Pack] = []
     rows: list[Row] = []
     unit = mel = 0
-    for piece in pieces:
-        if piece.unit_frames > size.unit or piece.mel_frames > size.mel:
+    for span in spans:
+        if span.unit_frames > size.unit or span.mel_frames > size.mel:
             raise StoreError(
-                f"an utterance of {piece.mel_frames} mel and {piece.unit_frames} unit frames is longer than a pack "
+                f"an utterance of {span.mel_frames} mel and {span.unit_frames} unit frames is longer than a pack "
                 f"({size.mel} and {size.unit})"
             )
-        if unit + piece.unit_frames > size.unit or mel + piece.mel_frames > size.mel:
+        if unit + span.unit_frames > size.unit or mel + span.mel_frames > size.mel:
             packs.append(Pack(first_number + len(packs), tuple(rows)))
             rows, unit, mel = [], 0, 0
         rows.append(
             Row(
-                piece.audio,
-                piece.start,
-                piece.end,
-                piece.joined,
+                span.audio,
+                span.start,
+                span.end,
+                span.joined,
                 unit_offset=unit,
-                unit_frames=piece.unit_frames,
+                unit_frames=span.unit_frames,
                 mel_offset=mel,
-                mel_frames=piece.mel_frames,
+                mel_frames=span.mel_frames,
             )
         )
-        unit += piece.unit_frames
-        mel += piece.mel_frames
+        unit += span.unit_frames
+        mel += span.mel_frames
     if rows:
         packs.append(Pack(first_number + len(packs), tuple(rows)))
     return packs

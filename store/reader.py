@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..common.column_names import hidden_column, mel_column, parse_hidden
 from .columns import read_columns
 from .errors import DamagedError, MissingError
 from .folder import Folder
@@ -245,7 +246,7 @@ class Clip:
 
     def hidden(self, layer: int) -> NDArray[np.float16]:
         """Hidden states of a layer: float16 (unit_frames, width)."""
-        return self.read(f"hidden/{layer}")
+        return self.read(hidden_column(layer))
 
     @property
     def f0(self) -> NDArray[np.float32]:
@@ -255,7 +256,7 @@ class Clip:
     @property
     def mel(self) -> NDArray[np.float16]:
         """ln magnitude: float16 (mel_frames, 128)."""
-        return self.read("mel")
+        return self.read(mel_column())
 
     @property
     def mel2ph(self) -> NDArray[np.int32]:
@@ -290,8 +291,8 @@ class Clip:
         """Draw the mel with f0 over it and the deepest units under it; save to `path` if given. Returns the figure."""
         from .plot import plot_features
 
-        deepest = max((int(n.split("/")[1]) for n in self.store.columns if n.startswith("hidden/")), default=None)
-        hidden = None if deepest is None else (f"hidden/{deepest}", self.hidden(deepest))
+        layers = [found[0] for name in self.store.columns if (found := parse_hidden(name)) and not found[1]]
+        hidden = (hidden_column(max(layers)), self.hidden(max(layers))) if layers else None
         title = f"{self.id} ({self.seconds:.2f} s)"
         return plot_features(title, self.seconds, self.mel, self.f0, self.loudness, hidden, path)
 

@@ -18,7 +18,7 @@ from .errors import DamagedError, StoreError
 from .folder import Folder
 from .layout import Layout
 from .ledger import read_description, read_table, write_corpus
-from .packs import Piece, fill, read_pack, write_packs
+from .packs import NewRow, fill, read_pack, write_packs
 from .schema import Pack, PackSize, Utterance
 
 PACK = re.compile(r"/(\d{6,9})\.json$")
@@ -115,13 +115,13 @@ def _rebuilt(
     unit_frames: Callable[[int], int],
 ) -> Pack:
     """A pack, made of the utterances that lie in it, if its digest says that this is what it was."""
-    pieces: list[Piece] = []
+    spans: list[NewRow] = []
     for u in sorted(utterances, key=lambda u: u.row):
-        joined = bool(pieces) and (pieces[-1].audio, pieces[-1].end) == (u.audio, u.start)
-        pieces.append(Piece(u.audio, u.start, u.end, joined, unit_frames(u.end - u.start), u.end - u.start))
+        joined = bool(spans) and (spans[-1].audio, spans[-1].end) == (u.audio, u.start)
+        spans.append(NewRow(u.audio, u.start, u.end, joined, unit_frames(u.end - u.start), u.end - u.start))
     # It may go on with a recording that began in the pack before.
-    going_on = [replace(piece, joined=piece.joined or piece is pieces[0]) for piece in pieces]
-    for candidate in (pieces, going_on):
+    going_on = [replace(span, joined=span.joined or span is spans[0]) for span in spans]
+    for candidate in (spans, going_on):
         packs = fill(candidate, size, number)
         if len(packs) == 1 and packs[0].digest == digest:
             return packs[0]

@@ -17,7 +17,7 @@ from .errors import DamagedError, StoreError
 from .folder import Folder
 from .layout import Layout
 from .ledger import read_corpus, read_description, write_corpus
-from .packs import Piece, fill, write_packs
+from .packs import NewRow, fill, write_packs
 from .receipts import Receipt, write_receipt
 from .schema import FORMAT, FORMAT_VERSION, Column, Pack, PackSize, Utterance
 
@@ -38,9 +38,9 @@ class Writer:
             self.packs, self.utterances = read_corpus(layout, size)
         self.columns = read_columns(layout)
 
-    def add(self, pieces: Iterable[Piece]) -> list[Pack]:
+    def add(self, spans: Iterable[NewRow]) -> list[Pack]:
         """Give utterances a place, in new packs, which count when `set_utterances` commits them."""
-        packs = fill(pieces, self.size, first_number=len(self.packs))
+        packs = fill(spans, self.size, first_number=len(self.packs))
         self._held()
         write_packs(self.layout, packs)
         self.packs += packs

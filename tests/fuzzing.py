@@ -114,7 +114,7 @@ def store() -> Attempt:
     from svc.store.cells import write_cell
     from svc.store.checksummed_json import add_checksum, check_checksum
     from svc.store.compact import compact
-    from svc.store.packs import Piece
+    from svc.store.packs import NewRow
     from svc.store.repair import repair
     from svc.store.schema import Column, PackSize, Utterance
     from svc.store.verify import verify_at
@@ -124,7 +124,7 @@ def store() -> Attempt:
 
     def make(path: Path) -> None:
         with open_writer(path, PackSize(256, 256), {"mel_frame_rate": 86.0}) as writer:
-            writer.add([Piece(f"{n:064x}", 0, 90 + n, False, 50 + n, 90 + n) for n in range(4)])
+            writer.add([NewRow(f"{n:064x}", 0, 90 + n, False, 50 + n, 90 + n) for n in range(4)])
             places = [(pack, number, row) for pack in writer.packs for number, row in enumerate(pack.rows)]
             writer.set_utterances(
                 [

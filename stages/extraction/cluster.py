@@ -21,7 +21,9 @@ from ...store.folder import open_folder
 from ...store.layout import Layout
 from ..settings import ExtractSettings
 from .engines import Tell
-from .jobs import Job, JobConfig, Outcome, WorkerContext, compute
+from .job import Job, JobConfig, Outcome
+from .running_job import compute
+from .worker import WorkerContext
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -40,7 +42,7 @@ class Cluster:
 
         lanes: dict[bool, deque[Job]] = defaultdict(deque)
         for job in jobs:
-            lanes[job.encodes].append(job)
+            lanes[job.needs_encoder].append(job)
         under_way: dict[Any, Job] = {}
         results = as_completed(loop=self.client.loop)
 
@@ -64,7 +66,7 @@ class Cluster:
                     f"use fewer --workers and run again: what is done is kept"
                 ) from error
             tell(job.seconds)
-            begin(job.encodes)
+            begin(job.needs_encoder)
             yield outcome
 
     def _workers(self) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from ...common.progress import Progress
 from ...pipeline import audio, frames
 from ...pipeline.audio import AudioError, Recording
 from ...pipeline.slicing import SliceSettings, slice_at_silence
-from ...store.packs import Piece
+from ...store.packs import NewRow
 from .recordings import RecordingFile, Refused
 
 T = TypeVar("T")
@@ -56,33 +56,33 @@ class Entry:
 class CorpusScan:
     """The recordings of the given corpora by their sha256, and what was refused on the way."""
 
-    heard: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)
     roots: set[str] = field(default_factory=set)
     refused: list[Refused] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    pieces: dict[str, list[Piece]] = field(default_factory=dict)
+    spans: dict[str, list[NewRow]] = field(default_factory=dict)
 
     def slice(self, unknown: Iterable[str], settings: SliceSettings, progress: Progress) -> None:
         """Find where recordings would be cut, for those not sliced yet; one that cannot be used is no longer heard."""
-        digests = [digest for digest in unknown if digest not in self.pieces]
+        digests = [digest for digest in unknown if digest not in self.spans]
 
-        def cut(digest: str) -> tuple[tuple[str, ...], list[Piece]]:
-            recording = self.heard[digest].source.scan()
+        def cut(digest: str) -> tuple[tuple[str, ...], list[NewRow]]:
+            recording = self.entries[digest].source.scan()
             spans = slice_at_silence(recording.level_db, settings)
             units = [frames.unit_frames(frames.content_samples(len(span))) for span in spans]
             return recording.notes, [
-                Piece(digest, span.start, span.end, span.joined, unit, len(span))
+                NewRow(digest, span.start, span.end, span.joined, unit, len(span))
                 for span, unit in zip(spans, units, strict=True)
             ]
 
         with progress.bar("slicing", len(digests), "file") as bar:
             for digest, result in in_parallel(cut, digests):
-                path = self.heard[digest].found.path
+                path = self.entries[digest].found.path
                 if isinstance(result, AudioError):
                     self.refused.append(Refused(str(path), str(result)))
-                    del self.heard[digest]
+                    del self.entries[digest]
                 else:
-                    notes, self.pieces[digest] = result
+                    notes, self.spans[digest] = result
                     self.notes += [f"{path}: {note}" for note in notes]
                 bar.advance()
 
@@ -94,11 +94,11 @@ def scan_corpus(found: list[RecordingFile], refused: list[Refused], progress: Pr
         for item, source in in_parallel(lambda item: Source.of(item.path), found):
             if isinstance(source, AudioError):
                 out.refused.append(Refused(str(item.path), str(source)))
-            elif source.sha256 in out.heard:
-                same = out.heard[source.sha256].found.path
+            elif source.sha256 in out.entries:
+                same = out.entries[source.sha256].found.path
                 out.refused.append(Refused(str(item.path), f"is the same file as {same}; one of them is enough"))
             else:
-                out.heard[source.sha256] = Entry(item, source)
+                out.entries[source.sha256] = Entry(item, source)
             bar.advance()
     return out
 

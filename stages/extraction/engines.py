@@ -15,7 +15,9 @@ from typing import Protocol
 
 import torch
 
-from .jobs import Job, Outcome, RunningJob, WorkerContext
+from .job import Job, Outcome
+from .running_job import RunningJob
+from .worker import WorkerContext
 
 AHEAD = 2  # jobs of a kind under way at once: one computes while the one before is being written
 
@@ -44,7 +46,7 @@ class InProcess:
 
         # The encoder's jobs and the signal's go in lanes of their own, so that neither holds up the other.
         jobs = list(jobs)
-        lanes = [deque(job for job in jobs if job.encodes is encodes) for encodes in (True, False)]
+        lanes = [deque(job for job in jobs if job.needs_encoder is encodes) for encodes in (True, False)]
         for _ in range(AHEAD):
             for lane in lanes:
                 begin(lane)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ...common.errors import UserError
 from ...common.progress import Progress
@@ -19,68 +18,38 @@ from ...store import DamagedError, Store, StoreError, open_store
 from ...store.cells import missing_cells
 from ...store.layout import Layout
 from ...store.repair import repair
-from ...store.schema import Column, Pack, PackSize, Utterance
+from ...store.schema import PackSize, Utterance
 from ...store.writer import Writer, check_ours, open_writer
 from ..devices import pick_device
-from ..features import formant_shift_or_zero, identity, is_content
+from ..features import identity
 from ..parallel_singers import singers_of
 from ..settings import ExtractSettings
 from .cluster import cluster
 from .corpus_scan import CorpusScan, Source, scan_corpus
 from .engines import Engine, in_process
-from .jobs import Job, JobConfig, WorkerContext
-from .plan import Changes, plan, unknown
-from .recordings import Refused, find_recordings
+from .job import Job, JobConfig
+from .plan import plan, unknown
+from .recordings import RecordingFile, Refused, find_recordings
+from .report import ExtractReport
 from .target_columns import TargetColumns, target_columns
+from .worker import WorkerContext
 
 
-@dataclass
-class ExtractReport:
-    """What a run of extract did, or with `dry_run` would do: then nothing was written."""
+@dataclass(frozen=True)
+class _Run:
+    """What every step of one run of extract uses."""
 
-    store: str
-    dry_run: bool = False
-    utterances: int = 0
-    seconds: float = 0.0
-    changes: Changes = field(default_factory=Changes)
-    cells: dict[str, int] = field(default_factory=dict)  # computed, by column
-    cells_present: int = 0
-    redone_in_fp32: int = 0
-    refused: list[Refused] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    location: str | Path
+    settings: ExtractSettings
+    target: TargetColumns
+    scan: CorpusScan
+    report: ExtractReport
+    progress: Progress
+    device: str
+    check: bool
 
-    @property
-    def cells_computed(self) -> int:
-        return sum(self.cells.values())
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "cells_computed": self.cells_computed}
-
-    def lines(self) -> list[str]:
-        """What a reader wants to know, and what to do next."""
-        done = ", ".join(f"{name} {count}" for name, count in sorted(self.cells.items()) if count) or "nothing"
-        size = f"{count(self.utterances, 'utterance')}, {self.seconds / 60:.1f} minutes"
-        if self.dry_run:
-            said = [
-                f"would hold {size}; recordings: {self.changes}",
-                f"would compute, in cells: {done}; {self.cells_present} are there already",
-            ]
-        else:
-            said = [
-                f"{self.store}: {size}; recordings: {self.changes}",
-                f"  cells computed: {done}; {self.cells_present} were there before",
-            ]
-        if self.redone_in_fp32:
-            said.append(f"  encoded in fp32 because of overflow: {count(self.redone_in_fp32, 'utterance')}")
-        said += [f"  mended {note}" for note in self.notes]
-        said += [f"  refused {refused}" for refused in self.refused]
-        if self.dry_run:
-            return [*said, "nothing was written: leave out --dry-run to do it"]
-        if self.refused:
-            said.append(f"{len(self.refused)} refused; also in {self.store}/ledger/report.json")
-        if self.changes.removed:
-            said.append(f"removed recordings are out of the corpus; svc compact {self.store} frees their room")
-        return [*said, f"next: svc train --store {self.store}"]
+    def waiting(self) -> None:
+        self.progress.say(f"waiting: another svc extract is writing {self.location}")
 
 
 def extract(
@@ -94,8 +63,12 @@ def extract(
     """Bring a store up to date with the given corpora: compute the cells that it lacks, and nothing else.
 
     Recordings that cannot be used are named in the report, and the rest goes on. Killed at any moment, the next run
-    continues where it was. `location` is a path, or any URL that fsspec knows. With `check` every byte of what is there
-    is read, and damaged cells are made anew.
+    continues where it was.
+
+    Args:
+        location: a path, or any URL that fsspec knows.
+        dry_run: report what would be done, and write nothing.
+        check: read every byte of what is there, and compute damaged cells again.
 
     Raises:
         UserError: there is nothing to extract, or the workers cannot be used.
@@ -107,68 +80,31 @@ def extract(
     found, refused = find_recordings(corpora)
     remote = settings.workers > 0 or settings.scheduler is not None
     device = settings.device if remote else pick_device(settings.device)
-    check_ours(Layout(location))  # so that a place that cannot be used is told before an encoder is fetched
+    check_ours(Layout(location))  # so that a place that cannot be used is refused before an encoder is fetched
     if check and not dry_run:
-        _mend(location, progress)
-    store = _look(location)
-    want = target_columns(
+        _repair(location, progress)
+    store = _open_if_there(location)
+    target = target_columns(
         settings, store, lambda name, precision: ContentEncoder.load(name, "cpu" if remote else device, precision)
     )
-    _announce(want, found, str(location), device, settings, progress)
-    if want.encoder in SHIPPED and not all(singers_of(corpus) for corpus in corpora):
-        progress.warn(
-            f"{want.encoder} is the small encoder of the demo and the tests: it knows the words of synthetic singers, "
-            f"and of real voices little. For those take a real HuBERT: --encoder en, ko, ja, zh, contentvec, a folder"
-        )
-    heard = scan_corpus(found, refused, progress)
-    heard.slice(unknown(store.packs if store else [], heard), want.slices, progress)
-    if not heard.heard:
-        raise UserError("none of the recordings can be used:\n" + "\n".join(map(str, heard.refused)))
-    seconds = frames.mel_seconds(sum(piece.mel_frames for pieces in heard.pieces.values() for piece in pieces))
+    _announce(target, found, corpora, str(location), device, settings, progress)
+    scan = scan_corpus(found, refused, progress)
+    scan.slice(unknown(store.packs if store else [], scan), target.slices, progress)
+    if not scan.entries:
+        raise UserError("none of the recordings can be used:\n" + "\n".join(map(str, scan.refused)))
+    report = ExtractReport(str(location), dry_run, refused=scan.refused, notes=scan.notes)
+    run = _Run(location, settings, target, scan, report, progress, device, check)
+    seconds = frames.mel_seconds(sum(span.mel_frames for spans in scan.spans.values() for span in spans))
     size = PackSize.for_seconds(seconds)
-    report = ExtractReport(str(location), dry_run, refused=heard.refused, notes=heard.notes)
     if dry_run:
-        _foresee(store, size, heard, want, report, check)
-        return report
-    with open_writer(
-        location,
-        size,
-        identity(want.slices),
-        waiting=lambda: progress.say(f"waiting: another svc extract is writing {location}"),
-    ) as writer:
-        writer.check_columns(want.columns.values(), want.replaced)
-        # Between the look above and the lock another run may have changed what is known.
-        heard.slice(unknown(writer.packs, heard), want.slices, progress)
-        planned = plan(writer.packs, writer.utterances, heard, writer.size)
-        writer.add(planned.pieces)
-        writer.set_utterances(planned.utterances)
-        writer.set_columns(want.columns.values(), want.replaced)
-        report.changes = planned.changes
-        _summarise(report, planned.utterances)
-        lacking = {column.name: writer.missing(column, check) for column in want.columns.values()}
-        _compute(
-            writer,
-            want,
-            heard,
-            lacking,
-            JobConfig(
-                location=writer.layout.folder.location,
-                size=writer.size,
-                pitch=want.pitch,
-                encoder=want.encoder,
-                precision=want.precision,
-                device=device,
-            ),
-            settings,
-            report,
-            progress,
-        )
-        writer.write_report(report.to_json())
+        _foresee(run, store, size)
+    else:
+        _update(run, size)
     return report
 
 
-def _look(location: str | Path) -> Store | None:
-    """The store as it is, if there is one with anything in it. What else is wrong, opening it for writing will tell."""
+def _open_if_there(location: str | Path) -> Store | None:
+    """The store, if there is one with anything in it. What else is wrong shows when it is opened for writing."""
     try:
         return open_store(location)
     except DamagedError:
@@ -177,8 +113,8 @@ def _look(location: str | Path) -> Store | None:
         return None
 
 
-def _mend(location: str | Path, progress: Progress) -> None:
-    """Make damaged records anew from those that are whole, before cells are looked at."""
+def _repair(location: str | Path, progress: Progress) -> None:
+    """Make damaged records again from those that are whole, before cells are looked at."""
     try:
         open_store(location)
     except DamagedError:
@@ -188,38 +124,75 @@ def _mend(location: str | Path, progress: Progress) -> None:
             waiting=lambda: progress.say(f"waiting: another svc extract is writing {location}"),
         )
         for damage in damages:
-            progress.warn(f"mended: {damage.reason}")
+            progress.warn(f"repaired: {damage.reason}")
     except StoreError:
-        return  # there is none yet, or opening it for writing will tell
+        return  # there is none yet, or opening it for writing shows what is wrong
 
 
 def _announce(
-    want: TargetColumns, found: list[Any], location: str, device: str, settings: ExtractSettings, progress: Progress
+    target: TargetColumns,
+    found: list[RecordingFile],
+    corpora: list[Path],
+    location: str,
+    device: str,
+    settings: ExtractSettings,
+    progress: Progress,
 ) -> None:
     speakers = len({item.speaker for item in found})
-    where = f"{settings.workers} workers" if settings.workers else settings.scheduler or device
-    layers = ", ".join(map(str, want.layers))
-    progress.say(f"{len(found)} recordings of {speakers} speakers -> {location}")
-    progress.say(f"encoder {want.encoder} ({want.precision}), layers {layers}, f0 {want.pitch.method}, on {where}")
-    if want.replaced:
-        progress.say("f0 was made with other settings and is made anew; the other columns stay")
+    where = count(settings.workers, "worker") if settings.workers else settings.scheduler or device
+    layers = ", ".join(map(str, target.layers))
+    encoder = target.encoder
+    progress.say(f"{count(len(found), 'recording')} of {count(speakers, 'speaker')} -> {location}")
+    made_by = f"encoder {encoder.origin} ({encoder.precision}), layers {layers}, f0 {target.pitch.method}"
+    progress.say(f"{made_by}, on {where}")
+    for name in sorted(target.replaced):
+        progress.say(f"{name} was made with other settings and is made anew; the other columns stay")
+    for name in target.unknown:
+        progress.warn(f"column {name} is of a kind that this svc does not know; it stays as it is, and is not extended")
+    if encoder.origin in SHIPPED and not all(singers_of(corpus) for corpus in corpora):
+        progress.warn(
+            f"{encoder.origin} is the small encoder of the demo and the tests: it separates the words of synthetic "
+            f"singers, and those of real voices poorly. For real voices take a real HuBERT: --encoder en, ko, ja, zh, "
+            f"contentvec, a folder"
+        )
 
 
-def _foresee(
-    store: Store | None, size: PackSize, heard: CorpusScan, want: TargetColumns, report: ExtractReport, check: bool
-) -> None:
-    """What a run would do."""
+def _foresee(run: _Run, store: Store | None, size: PackSize) -> None:
+    """Fill the report with what a run would do."""
+    report = run.report
     packs, before = (store.packs, store.table) if store else ([], [])
-    if store is not None:
-        size = store.size
-    planned = plan(packs, before, heard, size)
+    planned = plan(packs, before, run.scan, store.size if store else size)
     used = {u.pack for u in planned.utterances}
-    for column in want.columns.values():
-        lacking = missing_cells(store.layout.folder, column, packs, planned.utterances, check) if store else []
+    for column in run.target.columns.values():
+        lacking = missing_cells(store.layout.folder, column, packs, planned.utterances, run.check) if store else []
         report.cells[column.name] = len(lacking) + sum(pack.number in used for pack in planned.packs)
     report.changes = planned.changes
-    report.cells_present = len(want.columns) * len(used) - report.cells_computed
+    report.cells_present = len(run.target.columns) * len(used) - report.cells_computed
     _summarise(report, planned.utterances)
+
+
+def _update(run: _Run, size: PackSize) -> None:
+    """Write the corpus into the store, and compute the cells that it lacks."""
+    target, scan, report = run.target, run.scan, run.report
+    columns = target.columns.values()
+    with open_writer(run.location, size, identity(target.slices), waiting=run.waiting) as writer:
+        writer.check_columns(columns, target.replaced)
+        # Between the first look at the store and the lock another run may have changed what is known.
+        scan.slice(unknown(writer.packs, scan), target.slices, run.progress)
+        planned = plan(writer.packs, writer.utterances, scan, writer.size)
+        writer.add(planned.spans)
+        writer.set_utterances(planned.utterances)
+        writer.set_columns(columns, target.replaced)
+        report.changes = planned.changes
+        _summarise(report, planned.utterances)
+        lacking = _computable(run, writer, {column.name: writer.missing(column, run.check) for column in columns})
+        missing = sum(map(len, lacking.values()))
+        report.cells_present = len(columns) * len({u.pack for u in writer.utterances}) - missing
+        if report.cells_present:
+            run.progress.say(f"cells: {report.cells_present:,} are stored already, {missing:,} are missing")
+        if missing:
+            _compute(run, writer, _jobs(run, writer, lacking))
+        writer.write_report(report.to_json())
 
 
 def _summarise(report: ExtractReport, utterances: list[Utterance]) -> None:
@@ -227,31 +200,53 @@ def _summarise(report: ExtractReport, utterances: list[Utterance]) -> None:
     report.seconds = frames.mel_seconds(sum(u.end - u.start for u in utterances))
 
 
-def _compute(
-    writer: Writer,
-    want: TargetColumns,
-    heard: CorpusScan,
-    lacking: dict[str, list[int]],
-    config: JobConfig,
-    settings: ExtractSettings,
-    report: ExtractReport,
-    progress: Progress,
-) -> None:
-    """Compute the cells that the store lacks."""
-    used = {u.pack for u in writer.utterances}
-    lacking = _without_strangers(writer, heard, lacking, progress)
-    missing = sum(map(len, lacking.values()))
-    report.cells_present = len(want.columns) * len(used) - missing
-    if report.cells_present:
-        progress.say(f"cells: {report.cells_present:,} are stored already, {missing:,} are missing")
-    if not missing:
-        return
-    jobs = list(_jobs(writer, want, heard, lacking, config))
+def _computable(run: _Run, writer: Writer, lacking: dict[str, list[int]]) -> dict[str, list[int]]:
+    """The missing cells of packs whose recordings are all of the corpora that were given."""
+    elsewhere = {u.pack for u in writer.utterances if u.audio not in run.scan.entries}
+    skipped = elsewhere & {number for numbers in lacking.values() for number in numbers}
+    if skipped:
+        run.progress.warn(
+            f"{count(len(skipped), 'unfinished pack')} with recordings of a corpus not given now; give it to finish "
+            f"what is missing"
+        )
+    return {name: [number for number in numbers if number not in skipped] for name, numbers in lacking.items()}
+
+
+def _jobs(run: _Run, writer: Writer, lacking: dict[str, list[int]]) -> list[Job]:
+    """For each pack a job of the signal features, and one of the encoder's for each formant shift."""
+    target = run.target
+    config = JobConfig(
+        location=writer.layout.folder.location,
+        size=writer.size,
+        pitch=target.pitch,
+        encoder=target.encoder.origin,
+        precision=target.encoder.precision,
+        device=run.device,
+    )
+    by_job: dict[tuple[int, bool, int], list[str]] = defaultdict(list)
+    for name, numbers in lacking.items():
+        feature = target.features[name]
+        for number in numbers:
+            by_job[number, feature.needs_encoder, feature.formant_shift].append(name)
+    jobs = []
+    for (number, _, _), names in sorted(by_job.items()):
+        pack = writer.packs[number]
+        entries = run.scan.entries
+        sources: dict[str, Source] = {row.audio: entries[row.audio].source for row in pack.rows if row.audio in entries}
+        features = tuple(target.features[name] for name in names)
+        columns = tuple(target.columns[name] for name in names)
+        jobs.append(Job(config, pack, features, columns, sources))
+    return jobs
+
+
+def _compute(run: _Run, writer: Writer, jobs: list[Job]) -> None:
+    """Compute jobs, and accept their cells."""
+    report = run.report
     names = {(u.pack, u.row): u.id for u in writer.utterances}
     refused: dict[str, str] = {}
     with (
-        progress.bar("extracting", round(sum(job.seconds for job in jobs)), "s") as bar,
-        _engine(config, settings, want, jobs) as engine,
+        run.progress.bar("extracting", round(sum(job.seconds for job in jobs)), "s") as bar,
+        _engine(run, jobs) as engine,
     ):
         for outcome in engine.run(jobs, bar.advance):
             for receipt in outcome.receipts:
@@ -264,41 +259,13 @@ def _compute(
     report.refused += [Refused(name, reason) for name, reason in sorted(refused.items())]
 
 
-def _without_strangers(
-    writer: Writer, heard: CorpusScan, lacking: dict[str, list[int]], progress: Progress
-) -> dict[str, list[int]]:
-    """Leave packs that hold recordings of a corpus not given now to a run that is given it."""
-    elsewhere = {u.pack for u in writer.utterances if u.audio not in heard.heard}
-    skipped = elsewhere & {number for numbers in lacking.values() for number in numbers}
-    if skipped:
-        progress.warn(
-            f"{len(skipped)} unfinished packs hold recordings of a corpus not given now; give it to finish them"
-        )
-    return {name: [number for number in numbers if number not in skipped] for name, numbers in lacking.items()}
-
-
-def _jobs(
-    writer: Writer, want: TargetColumns, heard: CorpusScan, lacking: dict[str, list[int]], config: JobConfig
-) -> Iterator[Job]:
-    """For each pack a job of the encoder, one a warp, and one of the signal, of the cells that are missing."""
-    by_job: dict[tuple[int, bool, int], list[Column]] = defaultdict(list)
-    for name, numbers in lacking.items():
-        for number in numbers:
-            by_job[number, is_content(name), formant_shift_or_zero(name)].append(want.columns[name])
-    for number, encodes, formant_shift in sorted(by_job):
-        pack: Pack = writer.packs[number]
-        sources: dict[str, Source] = {
-            row.audio: heard.heard[row.audio].source for row in pack.rows if row.audio in heard.heard
-        }
-        yield Job(config, pack, tuple(by_job[number, encodes, formant_shift]), sources)
-
-
 @contextmanager
-def _engine(config: JobConfig, settings: ExtractSettings, want: TargetColumns, jobs: list[Job]) -> Iterator[Engine]:
-    if settings.workers or settings.scheduler:
+def _engine(run: _Run, jobs: list[Job]) -> Iterator[Engine]:
+    config = jobs[0].config
+    if run.settings.workers or run.settings.scheduler:
         source = next(iter(jobs[0].sources.values()))
-        with cluster(settings, config.location, source.path) as engine:
+        with cluster(run.settings, config.location, source.path) as engine:
             yield engine
     else:
-        with in_process(WorkerContext(config, content=want.content)) as engine:
+        with in_process(WorkerContext(config, content=run.target.content)) as engine:
             yield engine

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from ...common.errors import UserError
-from ...store.packs import Piece, fill
+from ...store.packs import NewRow, fill
 from ...store.schema import Pack, PackSize, Utterance
 from .corpus_scan import CorpusScan
 
@@ -27,10 +27,10 @@ class Changes:
 
 @dataclass(frozen=True)
 class Plan:
-    """New pieces in their packs, and the corpus as it will be."""
+    """New spans in their packs, and the corpus as it will be."""
 
-    pieces: list[Piece]
-    packs: list[Pack]  # of the pieces
+    spans: list[NewRow]
+    packs: list[Pack]  # of the spans
     utterances: list[Utterance]
     changes: Changes
 
@@ -38,7 +38,7 @@ class Plan:
 def unknown(packs: list[Pack], scan: CorpusScan) -> list[str]:
     """The recordings that no pack holds yet."""
     known = {row.audio for pack in packs for row in pack.rows}
-    return [digest for digest in scan.heard if digest not in known]
+    return [digest for digest in scan.entries if digest not in known]
 
 
 def plan(packs: list[Pack], before: list[Utterance], scan: CorpusScan, size: PackSize) -> Plan:
@@ -49,15 +49,15 @@ def plan(packs: list[Pack], before: list[Utterance], scan: CorpusScan, size: Pac
     Raises:
         UserError: nothing is left, or two corpora have a recording of one name.
     """
-    pieces = [piece for digest in unknown(packs, scan) for piece in scan.pieces[digest]]
-    new = fill(pieces, size, first_number=len(packs))
+    spans = [span for digest in unknown(packs, scan) for span in scan.spans[digest]]
+    new = fill(spans, size, first_number=len(packs))
     places: dict[str, list[tuple[Pack, int]]] = defaultdict(list)
     for pack in [*packs, *new]:
         for number, row in enumerate(pack.rows):
             places[row.audio].append((pack, number))
-    utterances = [u for u in before if u.corpus not in scan.roots and u.audio not in scan.heard]
-    for digest, heard in scan.heard.items():
-        found, spoken = heard.found, places[digest]
+    utterances = [u for u in before if u.corpus not in scan.roots and u.audio not in scan.entries]
+    for digest, entry in scan.entries.items():
+        found, spoken = entry.found, places[digest]
         for number, (pack, row_number) in enumerate(spoken, 1):
             row = pack.rows[row_number]
             name = found.name if len(spoken) == 1 else f"{found.name}#{number:03d}"
@@ -83,19 +83,19 @@ def plan(packs: list[Pack], before: list[Utterance], scan: CorpusScan, size: Pac
             f"another --store"
         )
     utterances.sort(key=lambda u: (u.speaker, u.id))
-    return Plan(pieces, new, utterances, _changes(before, scan))
+    return Plan(spans, new, utterances, _changes(before, scan))
 
 
 def _changes(before: list[Utterance], scan: CorpusScan) -> Changes:
     """Recordings are told apart by content: at the same path with another content one has changed."""
     paths = {u.audio: (u.corpus, u.source) for u in before if u.corpus in scan.roots}
     contents = {place: audio for audio, place in paths.items()}
-    now = {digest: (str(heard.found.root), heard.found.source) for digest, heard in scan.heard.items()}
+    now = {digest: (str(entry.found.root), entry.found.source) for digest, entry in scan.entries.items()}
     taken = set(now.values())
     new = [digest for digest in now if digest not in paths]
     return Changes(
-        added=tuple(scan.heard[digest].found.name for digest in new if now[digest] not in contents),
-        changed=tuple(scan.heard[digest].found.name for digest in new if now[digest] in contents),
-        renamed=tuple(scan.heard[d].found.name for d in now if d in paths and now[d] != paths[d]),
+        added=tuple(scan.entries[digest].found.name for digest in new if now[digest] not in contents),
+        changed=tuple(scan.entries[digest].found.name for digest in new if now[digest] in contents),
+        renamed=tuple(scan.entries[d].found.name for d in now if d in paths and now[d] != paths[d]),
         removed=tuple(place[1] for audio, place in paths.items() if audio not in now and place not in taken),
     )

@@ -1,26 +1,21 @@
-"""What a store is to hold: what it holds already, and what was asked beside."""
+"""The columns that a store is to have: those that it has, and those asked for beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ...common.column_names import SOFT
+from ...common.errors import UserError
 from ...pipeline.encoder.content import ContentEncoder
-from ...pipeline.encoder.encoders import EncoderError
 from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.slicing import SliceSettings
 from ...store import Store
 from ...store.schema import Column
-from ..features import (
-    SOFT,
-    content_columns,
-    describe_head,
-    formant_shift_of,
-    is_content,
-    pitch_shift_columns,
-    pitch_shift_of,
-    signal_columns,
-)
+from ..features import EncoderInfo, Feature, FeatureRequest, FeatureSettings, feature_named, wanted_features
+from ..features.content import HiddenState, describe_encoder
+from ..features.registry import FEATURES
+from ..features.signal import F0
 from ..settings import ExtractSettings
 
 
@@ -28,76 +23,81 @@ from ..settings import ExtractSettings
 class TargetColumns:
     """The columns of a store as they are to be, and everything that decides their values.
 
-    `replaced` names columns that were made with other settings and are to be made anew. `content` is the encoder, if it
-    had to be loaded to know its columns.
+    Attributes:
+        features, columns: by column name.
+        replaced: columns that were made with other settings and are to be made anew.
+        unknown: columns of the store that no kind of feature names; they stay as they are.
+        content: the encoder, if it had to be loaded to know its columns.
     """
 
     slices: SliceSettings
     pitch: PitchSettings
-    encoder: str
-    precision: str
+    encoder: EncoderInfo
+    features: dict[str, Feature]
     columns: dict[str, Column]
     replaced: frozenset[str]
+    unknown: tuple[str, ...]
     content: ContentEncoder | None
 
     @property
     def layers(self) -> list[int]:
-        return sorted(int(name.split("/")[1]) for name in self.columns if name.startswith("hidden/"))
+        """The hidden layers that are stored."""
+        return sorted({f.layer for f in self.features.values() if isinstance(f, HiddenState) and not f.shift})
 
 
 def target_columns(
     settings: ExtractSettings, store: Store | None, load: Callable[[str, str], ContentEncoder]
 ) -> TargetColumns:
-    """What the store, if there is one, is to hold. `load` brings an encoder by its name and precision.
+    """The columns that the store, if there is one, is to have. `load` brings an encoder by its name and precision.
 
-    Of a store that knows its encoder the encoder is not loaded, unless one is asked for by name.
+    Where the store knows its encoder it is not loaded, unless one is asked for by name.
 
     Raises:
         EncoderError: the encoder is not there, or has no such layer.
+        UserError: a column asked for by name is of no known kind.
     """
     known = {} if store is None else store.columns
-    slices, pitch = SliceSettings(), PitchSettings()
-    if store is not None:
-        slices = SliceSettings(**store.description["identity"]["slices"])
-    if "f0" in known:
-        made = known["f0"].settings
-        pitch = PitchSettings(**{name: made[name] for name in PitchSettings.__dataclass_fields__ if name in made})
-    slices, pitch = settings.slices(slices), settings.pitch(pitch)
-    stored = [column for name, column in known.items() if is_content(name)]
-    content = None
-    if settings.encoder is None and stored:
-        first = stored[0]
-        encoder, origin = first.settings["encoder"], first.origin
-        precision = settings.precision or first.settings.get("precision", "fp32")
-        head = known[SOFT].settings["head"] if SOFT in known else None
-    else:
-        precision = settings.precision or (stored[0].settings.get("precision", "fp32") if stored else "fp32")
-        content = load(settings.encoder or "en", precision)
-        encoder, origin = content.describe(), content.origin
-        head = describe_head(content)
-    kept = {int(column.name.split("/")[1]) for column in stored if column.name != SOFT}
-    # Until all columns were described once, what is there may be a part of the defaults, from a run that was stopped.
-    settled = kept and store is not None and store.settled
-    layers = kept | set(settings.layers or (() if settled else default_layers(encoder["layers"])))
-    if wrong := [layer for layer in layers if not 0 <= layer <= encoder["layers"]]:
-        raise EncoderError(f"{origin} has no layer {wrong[0]}: it has layers 0 to {encoder['layers']}")
-    formant_shifted = {formant_shift for name in known if (formant_shift := formant_shift_of(name))}
-    formant_shifted |= {
-        (semitones, max(layers))
-        for semitones in {*settings.formant_shifts, *(semitones for semitones, _ in formant_shifted)}
+    slices = SliceSettings() if store is None else SliceSettings(**store.description["identity"]["slices"])
+    slices, pitch = settings.slices(slices), settings.pitch(F0.stored_settings(known.get(F0.NAME)))
+    encoder, content = _encoder(settings, known, load)
+    request = FeatureRequest(
+        known=known,
+        settled=store is not None and store.settled,
+        encoder_layers=encoder.layers,
+        has_soft_head=encoder.head is not None,
+        names=settings.features,
+        layers=settings.layers,
+        pitch_shifts=settings.pitch_shifts,
+        formant_shifts=settings.formant_shifts,
+    )
+    try:
+        wanted = wanted_features(request)
+    except KeyError as error:
+        kinds = ", ".join(sorted(kind.NAME for kind in FEATURES if kind.NAME))
+        raise UserError(
+            f"{error.args[0]!r} is no column that svc computes",
+            f"Columns are {kinds}, mel, mel_up/N, hidden/LAYER, hidden_upN/LAYER and the like",
+        ) from error
+    features = {feature.name: feature for feature in wanted}
+    made = FeatureSettings(encoder, pitch)
+    columns = {name: feature.column(made) for name, feature in features.items()}
+    replaced = {
+        name
+        for name, feature in features.items()
+        if feature.replaceable and name in known and known[name].made_by != columns[name].made_by
     }
-    pitch_shifts = {shift for name in known if (shift := pitch_shift_of(name))} | set(settings.pitch_shifts)
-    table = [
-        *content_columns(encoder, origin, precision, sorted(layers), head, formant_shifted),
-        *signal_columns(pitch),
-        *pitch_shift_columns(pitch_shifts),
-    ]
-    columns = {column.name: column for column in table}
-    # f0 is cheap and has no heirs in the store: another may take its place. All else that differs is a mistake.
-    replaced = {"f0"} if "f0" in known and known["f0"].made_by != columns["f0"].made_by else set()
-    return TargetColumns(slices, pitch, origin, precision, columns, frozenset(replaced), content)
+    unknown = tuple(sorted(name for name in known if feature_named(name) is None))
+    return TargetColumns(slices, pitch, encoder, features, columns, frozenset(replaced), unknown, content)
 
 
-def default_layers(count: int) -> tuple[int, ...]:
-    """A middle layer for the codes and the last for the units: 7 and 12 of a base model's 12."""
-    return tuple(sorted({max(1, round(count * 7 / 12)), count}))
+def _encoder(
+    settings: ExtractSettings, known: dict[str, Column], load: Callable[[str, str], ContentEncoder]
+) -> tuple[EncoderInfo, ContentEncoder | None]:
+    """The encoder that is asked for, loaded, or else the one that the store's columns name."""
+    stored = [column for name, column in known.items() if (f := feature_named(name)) and f.needs_encoder]
+    precision = settings.precision or (stored[0].settings.get("precision", "fp32") if stored else "fp32")
+    if settings.encoder is None and stored:
+        head = known[SOFT].settings["head"] if SOFT in known else None
+        return EncoderInfo(stored[0].settings["encoder"], stored[0].origin, precision, head), None
+    content = load(settings.encoder or "en", precision)
+    return describe_encoder(content), content

@@ -1,4 +1,4 @@
-"""What `svc extract` computes, and what with."""
+"""Settings of `svc extract`."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 
 @dataclass(frozen=True)
 class ExtractSettings:
-    """What `svc extract` computes, and what with.
+    """What `svc extract` computes, and how.
 
-    What is None stays as the store has it; in a new store it is the default.
+    None keeps what the store has; in a new store it is the default.
 
     Attributes:
         encoder: short name, hub id or path; `en` in a new store.
         layers: hidden layers wanted beside those that the store has; a middle one and the last in a new store.
         slice_db: what counts as silence, in dB under a recording's loudest moment; SliceSettings has the default.
         f0, f0_min, f0_max: method and range in Hz; PitchSettings has the defaults. Another replaces the f0 column.
-        shifts: semitones that the mel is moved by, in columns beside those that the store has, to augment training.
-        warps: semitones that formants are moved by before the encoder hears the utterance, in columns of their own: so
-            training learns not to heed whose voice the units were heard from.
+        pitch_shifts: semitones that the mel is moved by, in further columns, to augment training.
+        formant_shifts: semitones that formants are moved by before the encoder is run, in further columns: trained
+            with them, the projection keeps less of the speaker.
+        features: further columns by name, such as `hidden/9`; every kind that `features/registry.py` lists.
         precision: the encoder's arithmetic: fp32, bf16 or fp16; fp32 in a new store.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
         workers: processes on this machine; 0 computes in this one.
@@ -38,6 +39,7 @@ class ExtractSettings:
     f0_max: float | None = None
     pitch_shifts: tuple[int, ...] = ()
     formant_shifts: tuple[int, ...] = ()
+    features: tuple[str, ...] = ()
     precision: str | None = None
     device: str = "auto"
     workers: int = 0
@@ -54,14 +56,16 @@ class ExtractSettings:
         if self.workers < 0:
             raise ValueError(f"{self.workers} workers cannot be; 0 computes in this process")
         if self.workers and self.scheduler:
-            raise ValueError("--workers starts its own processes, --scheduler uses somebody's: give one of them")
+            raise ValueError(
+                "--workers starts processes on this machine, --scheduler uses those of a scheduler: give one of them"
+            )
 
     def slices(self, stored: SliceSettings) -> SliceSettings:
-        """Those of the store, but for what was asked."""
+        """The store's, with what was asked for."""
         return stored if self.slice_db is None else replace(stored, silence_db=self.slice_db)
 
     def pitch(self, stored: PitchSettings) -> PitchSettings:
-        """Those of the store, but for what was asked."""
+        """The store's, with what was asked for."""
         return PitchSettings(
             stored.method if self.f0 is None else self.f0,
             stored.f0_min if self.f0_min is None else self.f0_min,

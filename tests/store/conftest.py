@@ -19,7 +19,7 @@ from svc.store.cells import write_cell
 from svc.store.folder import Folder, open_folder
 from svc.store.layout import Layout
 from svc.store.lock import Pace
-from svc.store.packs import Piece
+from svc.store.packs import NewRow
 from svc.store.remote import RemoteFolder
 from svc.store.schema import MEL, UNIT, Column, Pack, PackSize, Row, Utterance
 from svc.store.writer import Writer, open_writer
@@ -37,7 +37,7 @@ COLUMNS = (
 GONE = "alto/gone"  # has a place in a pack, but is no longer in the corpus
 
 
-def _corpus() -> dict[str, Piece]:
+def _corpus() -> dict[str, NewRow]:
     """Utterances by id: a one-frame one, lengths around an inner chunk, two of one recording, ids that end alike."""
     ids = ["alto/solo", "bass/live/encore", "live/encore", "alto/x-solo", "bass/long", "bass/on", GONE]
     ids += [f"{speaker}/take{number:02d}" for number in range(7) for speaker in ("bass", "alto")]
@@ -45,7 +45,7 @@ def _corpus() -> dict[str, Piece]:
     found = {}
     for number, (name, mel) in enumerate(zip(ids, lengths, strict=True)):
         start, audio = (300, 4) if name == "bass/on" else (0, number)
-        found[name] = Piece(f"{audio:064x}", start, start + mel, start > 0, max(1, round(mel * 0.58)), mel)
+        found[name] = NewRow(f"{audio:064x}", start, start + mel, start > 0, max(1, round(mel * 0.58)), mel)
     return found
 
 
@@ -67,7 +67,7 @@ def truth(column: Column, row: Row) -> NDArray[Any]:
 
 def extract(
     root: Path | Folder,
-    corpus: Mapping[str, Piece] = CORPUS,
+    corpus: Mapping[str, NewRow] = CORPUS,
     columns: Sequence[Column] = COLUMNS,
     refused: Mapping[str, str] | None = None,
     removed: Iterable[str] = (),
@@ -324,7 +324,7 @@ def cell() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def pieces() -> dict[str, Piece]:
+def pieces() -> dict[str, NewRow]:
     """The utterances of the sample, and the one that is gone."""
     return CORPUS
 

@@ -12,7 +12,7 @@ import xarray
 from svc.store import DamagedError, MissingError, Store, StoreError, ledger, open_store
 from svc.store.compact import Compacted, compact
 from svc.store.folder import Folder, open_folder
-from svc.store.packs import Piece
+from svc.store.packs import NewRow
 from svc.store.remote import RemoteFolder
 from svc.store.schema import PackSize
 from svc.store.verify import verify
@@ -106,7 +106,7 @@ def test_store_without_waste_is_left_alone(copy: Sample, tree: Tree, extract: Ru
 
 
 @ON_DISK
-def test_small_packs_become_one(tmp_path: Path, sample: Sample, extract: Run, pieces: dict[str, Piece]) -> None:
+def test_small_packs_become_one(tmp_path: Path, sample: Sample, extract: Run, pieces: dict[str, NewRow]) -> None:
     """As they come of adding two songs a day."""
     root = tmp_path / "a"
     for count in range(2, 13, 2):
@@ -207,7 +207,7 @@ def test_stopped_anywhere_loses_nothing_and_ends_the_same(
     faulty: Any,
     tree: Tree,
     extract: Run,
-    pieces: dict[str, Piece],
+    pieces: dict[str, NewRow],
 ) -> None:
     """At the k-th write or removal, for every k; then compacted again, or opened for writing and compacted."""
     made, columns = elsewhere(), sample.columns[2:4]
@@ -252,7 +252,7 @@ def test_writer_opened_after_a_lost_table_removes_nothing(copy: Sample, tree: Tr
     assert tree(copy.root) == before
 
 
-def test_leftover_packs_of_a_stopped_run_are_removed(copy: Sample, tree: Tree, pieces: dict[str, Piece]) -> None:
+def test_leftover_packs_of_a_stopped_run_are_removed(copy: Sample, tree: Tree, pieces: dict[str, NewRow]) -> None:
     before = tree(copy.root)
     with open_writer(copy.root, copy.size, IDENTITY) as writer:
         writer.add(list(pieces.values()))
@@ -283,7 +283,7 @@ def test_half_full_is_measured_on_the_fuller_axis(tmp_path: Path) -> None:
 
     def packs(*lengths: tuple[int, int]) -> Any:
         return [
-            fill([Piece(f"{n:064x}", 0, mel, False, unit, mel)], size, n)[0] for n, (unit, mel) in enumerate(lengths)
+            fill([NewRow(f"{n:064x}", 0, mel, False, unit, mel)], size, n)[0] for n, (unit, mel) in enumerate(lengths)
         ]
 
     for lengths, chosen in [

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from svc.store import StoreError, open_store
 from svc.store.local import LocalFolder
-from svc.store.packs import Piece
+from svc.store.packs import NewRow
 from svc.store.receipts import Receipt
 from svc.store.writer import Writer
 
@@ -45,7 +45,7 @@ def quick() -> Iterator[Path]:
 
 
 @pytest.fixture
-def small(sample: Sample, pieces: dict[str, Piece]) -> dict[str, Any]:
+def small(sample: Sample, pieces: dict[str, NewRow]) -> dict[str, Any]:
     """What is extracted: 12 utterances into a column on each axis, two packs."""
     return {"corpus": dict(list(pieces.items())[:12]), "columns": [sample.columns[0], sample.columns[3]]}
 

@@ -18,7 +18,7 @@ import pytest
 from svc.store import open_store
 from svc.store.compact import compact
 from svc.store.folder import Folder
-from svc.store.packs import Piece
+from svc.store.packs import NewRow
 
 if TYPE_CHECKING:
     from conftest import Sample
@@ -134,7 +134,7 @@ def test_reader_that_knows_only_the_format_reads_the_same(sample: Sample) -> Non
 
 
 def test_also_after_compacting_and_with_refused_rows(
-    tmp_path: Path, extract: Run, sample: Sample, pieces: dict[str, Piece]
+    tmp_path: Path, extract: Run, sample: Sample, pieces: dict[str, NewRow]
 ) -> None:
     root = tmp_path / "a.zarr"
     columns = sample.columns[1:4:2]

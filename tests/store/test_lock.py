@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from svc.store import StoreError, open_store
 from svc.store.lock import HeldObject, Pace
-from svc.store.packs import Piece
+from svc.store.packs import NewRow
 from svc.store.remote import RemoteFolder
 from svc.store.writer import open_writer
 
@@ -162,7 +162,7 @@ def test_of_many_who_wait_for_a_dead_owner_one_takes_over_at_a_time(url: str) ->
 
 
 def test_writer_that_lost_its_lock_commits_nothing(
-    url: str, extract: Run, pieces: dict[str, Piece], sample: Sample
+    url: str, extract: Run, pieces: dict[str, NewRow], sample: Sample
 ) -> None:
     identity: dict[str, Any] = {"mel_frame_rate": 44100 / 512, "slicing": {"longest": 20.0}}
     folder = RemoteFolder(url, NEVER)

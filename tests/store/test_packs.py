@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from svc.store import DamagedError, StoreError
 from svc.store.layout import Layout
-from svc.store.packs import Piece, fill, read_packs, write_packs
+from svc.store.packs import NewRow, fill, read_packs, write_packs
 from svc.store.schema import MEL, UNIT, Pack, PackSize
 
 SIZE = PackSize(unit=50, mel=80)
 
 
-def piece(number: int, unit: int, mel: int) -> Piece:
-    return Piece(f"{number:064x}", number, number + mel, bool(number % 2), unit, mel)
+def piece(number: int, unit: int, mel: int) -> NewRow:
+    return NewRow(f"{number:064x}", number, number + mel, bool(number % 2), unit, mel)
 
 
 lengths = st.tuples(st.integers(1, SIZE.unit), st.integers(1, SIZE.mel))
@@ -30,10 +30,10 @@ property_of_fill = settings(max_examples=200, deadline=None, database=None)
 
 @property_of_fill
 @given(pieces_of, st.integers(0, 10**6))
-def test_every_piece_lies_once_whole_and_in_order(pieces: list[Piece], first: int) -> None:
+def test_every_piece_lies_once_whole_and_in_order(pieces: list[NewRow], first: int) -> None:
     packs = fill(pieces, SIZE, first)
     rows = [row for pack in packs for row in pack.rows]
-    laid = [Piece(r.audio, r.start, r.end, r.joined, r.unit_frames, r.mel_frames) for r in rows]
+    laid = [NewRow(r.audio, r.start, r.end, r.joined, r.unit_frames, r.mel_frames) for r in rows]
     assert laid == pieces
     assert [pack.number for pack in packs] == list(range(first, first + len(packs)))
     assert all(pack.rows for pack in packs)
@@ -41,7 +41,7 @@ def test_every_piece_lies_once_whole_and_in_order(pieces: list[Piece], first: in
 
 @property_of_fill
 @given(pieces_of)
-def test_no_pack_holds_more_than_it_has_room_for(pieces: list[Piece]) -> None:
+def test_no_pack_holds_more_than_it_has_room_for(pieces: list[NewRow]) -> None:
     for pack in fill(pieces, SIZE, 0):
         assert sum(row.unit_frames for row in pack.rows) <= SIZE.unit
         assert sum(row.mel_frames for row in pack.rows) <= SIZE.mel
@@ -49,7 +49,7 @@ def test_no_pack_holds_more_than_it_has_room_for(pieces: list[Piece]) -> None:
 
 @property_of_fill
 @given(pieces_of)
-def test_rows_lie_end_to_end_on_both_axes(pieces: list[Piece]) -> None:
+def test_rows_lie_end_to_end_on_both_axes(pieces: list[NewRow]) -> None:
     for pack in fill(pieces, SIZE, 0):
         for axis in (UNIT, MEL):
             places = [row.place(axis) for row in pack.rows]
@@ -58,7 +58,7 @@ def test_rows_lie_end_to_end_on_both_axes(pieces: list[Piece]) -> None:
 
 @property_of_fill
 @given(pieces_of)
-def test_next_pack_begins_only_when_the_next_piece_does_not_fit(pieces: list[Piece]) -> None:
+def test_next_pack_begins_only_when_the_next_piece_does_not_fit(pieces: list[NewRow]) -> None:
     for pack, following in pairwise(fill(pieces, SIZE, 0)):
         rows = [*pack.rows, following.rows[0]]
         over_unit = sum(row.unit_frames for row in rows) > SIZE.unit

@@ -16,7 +16,7 @@ import xarray
 from svc.store import DamagedError, MissingError, open_store
 from svc.store.folder import Folder
 from svc.store.local import LocalFolder
-from svc.store.packs import Piece
+from svc.store.packs import NewRow
 from svc.store.remote import Ranges, RemoteFolder
 from svc.store.verify import verify
 
@@ -79,7 +79,7 @@ def test_stopped_and_run_again(place: Folder, sample: Sample, extract: Run, faul
 
 
 @ON_DISK
-def test_growing(place: Folder, sample: Sample, extract: Run, pieces: dict[str, Piece]) -> None:
+def test_growing(place: Folder, sample: Sample, extract: Run, pieces: dict[str, NewRow]) -> None:
     extract(place, corpus=dict(list(pieces.items())[:10]), columns=sample.columns[:4])
     extract(place, columns=sample.columns)
     store = open_store(place)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from svc.store import DamagedError, MissingError, Store, StoreError, open_store
 from svc.store.checksummed_json import add_checksum
 from svc.store.columns import write_column
-from svc.store.packs import Piece
+from svc.store.packs import NewRow
 from svc.store.receipts import write_receipt
 from svc.store.writer import open_writer
 
@@ -92,7 +92,7 @@ def test_ambiguous_and_unknown_names_raise_and_tell(sample: Sample, key: str, to
     assert isinstance(caught.value, KeyError)
 
 
-def test_clips_come_in_the_order_of_the_corpus(sample: Sample, pieces: dict[str, Piece]) -> None:
+def test_clips_come_in_the_order_of_the_corpus(sample: Sample, pieces: dict[str, NewRow]) -> None:
     """Which is not the order in which they lie in the packs."""
     store = sample.open()
     ids = sorted(pieces.keys() - {"alto/gone"})
@@ -105,7 +105,7 @@ def test_clips_come_in_the_order_of_the_corpus(sample: Sample, pieces: dict[str,
         store[20]
 
 
-def test_speakers_and_repr(sample: Sample, pieces: dict[str, Piece]) -> None:
+def test_speakers_and_repr(sample: Sample, pieces: dict[str, NewRow]) -> None:
     store = sample.open()
     minutes = sum(piece.mel_frames for name, piece in pieces.items() if name != "alto/gone") * 512 / 44100 / 60
     assert store.speakers == ["alto", "bass", "live"]
@@ -117,7 +117,7 @@ def test_speakers_and_repr(sample: Sample, pieces: dict[str, Piece]) -> None:
 # Values.
 
 
-def test_features_have_the_shapes_dtypes_and_values_written(sample: Sample, pieces: dict[str, Piece]) -> None:
+def test_features_have_the_shapes_dtypes_and_values_written(sample: Sample, pieces: dict[str, NewRow]) -> None:
     columns = {column.name: column for column in sample.columns}
     for clip in sample.open():
         unit, mel = pieces[clip.id].unit_frames, pieces[clip.id].mel_frames
@@ -173,7 +173,7 @@ def test_unknown_column_raises_and_tells_what_there_is(sample: Sample) -> None:
         sample.open().array("pitch")
 
 
-def test_utterance_table(sample: Sample, pieces: dict[str, Piece]) -> None:
+def test_utterance_table(sample: Sample, pieces: dict[str, NewRow]) -> None:
     table = sample.open().utterances
     names = ["id", "speaker", "seconds", "unit_frames", "mel_frames", "source", "start", "end", "complete"]
     assert list(table.columns) == names

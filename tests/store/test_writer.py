@@ -17,7 +17,7 @@ from svc.store import DamagedError, MissingError, SettingsError, StoreError, ope
 from svc.store.cells import write_cell
 from svc.store.checksummed_json import add_checksum, check_checksum
 from svc.store.columns import read_columns
-from svc.store.packs import Piece
+from svc.store.packs import NewRow
 from svc.store.schema import MEL, Column, PackSize
 from svc.store.verify import verify
 from svc.store.writer import open_writer
@@ -35,7 +35,7 @@ F0 = Column("f0", MEL, "float32", 0, "Hz", {"method": "harvest", "limits": {"flo
 ON_DISK = pytest.mark.parametrize("sample", ["local"], indirect=True)
 
 
-def few(pieces: dict[str, Piece], count: int = 10) -> dict[str, Piece]:
+def few(pieces: dict[str, NewRow], count: int = 10) -> dict[str, NewRow]:
     return dict(list(pieces.items())[:count])
 
 
@@ -162,8 +162,8 @@ def tidy_nothing(unlink: Callable[..., None]) -> Callable[..., None]:
 )
 @ON_DISK
 def test_stopped_at_any_write_and_run_again_is_the_uninterrupted_store(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample: Sample, extract: Run, tree: Tree, pieces: dict[str, Piece],
-    owner: Any, name: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample: Sample, extract: Run, tree: Tree,
+    pieces: dict[str, NewRow], owner: Any, name: str,
 ) -> None:  # fmt: skip
     """For every k, the k-th write and all that follow fail; nobody tidies up; then the same is run again.
 
@@ -210,7 +210,7 @@ def test_two_stores_of_one_corpus_are_equal(sample: Sample, tmp_path: Path, extr
 
 @ON_DISK
 def test_growing_keeps_every_shard_and_receipt(
-    sample: Sample, tmp_path: Path, extract: Run, tree: Tree, pieces: dict[str, Piece]
+    sample: Sample, tmp_path: Path, extract: Run, tree: Tree, pieces: dict[str, NewRow]
 ) -> None:
     """What is there is not rewritten, what is new goes into new packs, and both are read."""
     root = tmp_path / "a"
@@ -495,7 +495,7 @@ def start_writer(root: Path, first: int, last: int) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def check_everything(root: Path, sample: Sample, pieces: dict[str, Piece]) -> None:
+def check_everything(root: Path, sample: Sample, pieces: dict[str, NewRow]) -> None:
     store = open_store(root)
     assert sorted(clip.id for clip in store) == sorted(pieces)
     for clip in store:
@@ -506,7 +506,7 @@ def check_everything(root: Path, sample: Sample, pieces: dict[str, Piece]) -> No
 
 @ON_DISK
 def test_second_writer_waits_and_both_finish(
-    sample: Sample, tmp_path: Path, extract: Run, cell: Run, pieces: dict[str, Piece]
+    sample: Sample, tmp_path: Path, extract: Run, cell: Run, pieces: dict[str, NewRow]
 ) -> None:
     """The other process says that it waits; only then does this one go on, and it is done first."""
     root = tmp_path / "a"
@@ -531,7 +531,7 @@ def test_second_writer_waits_and_both_finish(
 
 
 @ON_DISK
-def test_three_writers_at_once_lose_nothing(sample: Sample, tmp_path: Path, pieces: dict[str, Piece]) -> None:
+def test_three_writers_at_once_lose_nothing(sample: Sample, tmp_path: Path, pieces: dict[str, NewRow]) -> None:
     """Each makes the store if it is first, and has a third of the corpus."""
     root = tmp_path / "a"
     others = [start_writer(root, first, first + 7) for first in (0, 7, 14)]

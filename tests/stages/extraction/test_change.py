@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from numpy.typing import NDArray
 from svc.stages.extraction import extract as module
 from svc.stages.extraction.extract import ExtractReport, extract
-from svc.stages.extraction.jobs import Job, Outcome
+from svc.stages.extraction.job import Job, Outcome
 from svc.stages.settings import ExtractSettings
 from svc.store import StoreError, open_store
 from svc.store.cells import write_cell

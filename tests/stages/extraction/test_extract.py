@@ -17,7 +17,7 @@ from svc.common.errors import UserError
 from svc.pipeline import audio, frames
 from svc.pipeline.encoder.content import ContentEncoder
 from svc.stages.extraction.extract import extract
-from svc.stages.extraction.target_columns import default_layers
+from svc.stages.features.content import default_layers
 from svc.stages.settings import ExtractSettings
 from svc.store import SettingsError, open_store
 from svc.store.verify import verify

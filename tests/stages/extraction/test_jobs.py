@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 from svc.pipeline.pitch.pitch import PitchSettings
-from svc.stages.extraction.jobs import JobConfig, WorkerContext
+from svc.stages.extraction.job import JobConfig
+from svc.stages.extraction.worker import WorkerContext
 from svc.store.schema import PackSize
 
 

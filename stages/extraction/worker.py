@@ -1,0 +1,83 @@
+"""What one process computes jobs with."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache, cached_property
+
+import torch
+
+from ...pipeline.audio import Recording
+from ...pipeline.encoder.content import ContentEncoder
+from ...store.folder import open_folder
+from .corpus_scan import Source, cores
+from .job import JobConfig
+
+KEPT_RECORDINGS = 64  # whose scan is remembered for the next job that reads them
+
+
+class WorkerContext:
+    """The threads of a process, the recordings that it has scanned, and the encoder once a job needs it."""
+
+    def __init__(self, config: JobConfig, threads: int | None = None, content: ContentEncoder | None = None):
+        self.config = config
+        self.folder = open_folder(config.location)
+        threads = threads or cores()
+        on_cpu = config.device == "cpu"
+        self.signal = _threads(threads, "signal")
+        # On a GPU the encoder's audio must not wait behind f0, nor the GPU for either; on a CPU all share the cores.
+        self.decode = self.signal if on_cpu else _threads(min(4, threads), "decode")
+        self.encode = self.signal if on_cpu else _threads(1, "encode")
+        self.writing = _threads(1, "write")
+        self._lock = threading.Lock()
+        self._recordings: dict[Source, Future[Recording]] = {}
+        self._redone = 0
+        if content is not None:
+            self.content = content
+
+    def close(self) -> None:
+        for pool in (self.decode, self.signal, self.encode, self.writing):
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    @cached_property
+    def content(self) -> ContentEncoder:
+        return ContentEncoder.load(self.config.encoder, self.config.device, self.config.precision)
+
+    def recording(self, source: Source) -> Recording:
+        """A recording, scanned by the first thread that needs it and kept for the next. Raises AudioError."""
+        with self._lock:
+            if mine := source not in self._recordings:
+                self._recordings[source] = Future()
+            future = self._recordings[source]
+            while len(self._recordings) > KEPT_RECORDINGS:
+                self._recordings.pop(next(iter(self._recordings)))
+        if mine:
+            try:
+                future.set_result(source.scan())
+            except BaseException as error:
+                future.set_exception(error)
+        return future.result()
+
+    def redone(self) -> int:
+        """How many clips were encoded again in fp32 since the last call."""
+        with self._lock:
+            before, self._redone = self._redone, self.content.redone
+            return self._redone - before
+
+
+def _threads(count: int, name: str) -> ThreadPoolExecutor:
+    """Threads whose every operation keeps to one core, the first one too.
+
+    torch's count of threads reaches a new thread only with its first parallel operation. A matrix product before that
+    would be split over all cores, and a split product differs in its last digits.
+    """
+    return ThreadPoolExecutor(count, name, initializer=torch.set_num_threads, initargs=(1,))
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of the libraries that compute, for receipts."""
+    names = ("svc", "torch", "transformers", "swift-f0", "onnxruntime", "pyworld", "soxr", "soundfile", "numpy")
+    return {name: importlib.metadata.version(name) for name in names}

@@ -1,0 +1,130 @@
+"""Columns that the content encoder computes: hidden states, and the units of a soft head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...common.column_names import SOFT, hidden_column, parse_hidden
+from ...pipeline import formant_shift as formants
+from ...pipeline import frames
+from ...pipeline.encoder.content import ContentEncoder, weights_hash
+from ...pipeline.encoder.encoders import EncoderError
+from ...store.schema import UNIT
+from .feature import ALGORITHM, EncoderInfo, Feature, FeatureRequest, FeatureSettings, UtteranceInput
+from .waveform import as_float16
+
+
+@dataclass(frozen=True)
+class HiddenState(Feature):
+    """`hidden/12`: hidden states of a layer. `hidden_up4/12`: the same, of the audio with its formants moved."""
+
+    layer: int
+    shift: int = 0  # of formants, in semitones
+
+    axis, dtype, unit = UNIT, "float16", "1"
+    sample_rate = frames.CONTENT_RATE
+    needs_encoder = True
+
+    @classmethod
+    def parse(cls, name: str) -> Self | None:
+        found = parse_hidden(name)
+        return None if found is None else cls(*found)
+
+    @property
+    def name(self) -> str:
+        return hidden_column(self.layer, self.shift)
+
+    @property
+    def formant_shift(self) -> int:
+        return self.shift
+
+    @classmethod
+    def wanted(cls, request: FeatureRequest) -> Iterable[Self]:
+        """The layers that are there, asked for, or by default a middle one and the last; shifted ones of the last.
+
+        Raises EncoderError when the encoder has no such layer.
+        """
+        known = {found for name in request.known if (found := cls.parse(name))}
+        asked = {found for name in request.names if (found := cls.parse(name))}
+        # Until all columns were described once, a stopped run may have left a part of the defaults only.
+        defaults = () if known and request.settled else default_layers(request.encoder_layers)
+        layers = {feature.layer for feature in known | asked} | set(request.layers or defaults)
+        if wrong := [layer for layer in layers if not 0 <= layer <= request.encoder_layers]:
+            raise EncoderError(f"the encoder has no layer {wrong[0]}: it has layers 0 to {request.encoder_layers}")
+        shifted = {feature for feature in known | asked if feature.shift}
+        shifts = {feature.shift for feature in shifted} | set(request.formant_shifts)
+        shifted |= {cls(max(layers), shift) for shift in shifts}
+        ordered = sorted(shifted, key=lambda feature: (feature.shift, feature.layer))
+        return [*(cls(layer) for layer in sorted(layers)), *ordered]
+
+    def layers(self, encoder_layers: int) -> tuple[int, ...]:
+        return (self.layer,)
+
+    def width(self, made: FeatureSettings) -> int:
+        return int(made.encoder.description["hidden_size"])
+
+    def settings(self, made: FeatureSettings) -> dict[str, Any]:
+        moved = {"formants": {**formants.SETTINGS, "semitones": self.shift}} if self.shift else {}
+        return {**_encoder_settings(made.encoder), "layer": self.layer, **moved}
+
+    def compute(self, utterance: UtteranceInput) -> NDArray[np.float16]:
+        return as_float16(self.name, utterance.states[self.layer])
+
+
+@dataclass(frozen=True)
+class SoftUnits(Feature):
+    """`soft`: the units of an encoder that comes with a soft head; every store made with such an encoder has it."""
+
+    NAME = SOFT
+    axis, dtype, unit = UNIT, "float16", "1"
+    sample_rate = frames.CONTENT_RATE
+    needs_encoder = True
+
+    @classmethod
+    def wanted(cls, request: FeatureRequest) -> Iterable[Self]:
+        if SOFT in request.names and not request.has_soft_head:
+            raise EncoderError("the encoder has no soft head, so there is no column `soft`; take hubert-soft")
+        return [cls()] if request.has_soft_head else []
+
+    def layers(self, encoder_layers: int) -> tuple[int, ...]:
+        return (encoder_layers,)
+
+    def width(self, made: FeatureSettings) -> int:
+        return int(_head(made.encoder)["width"])
+
+    def settings(self, made: FeatureSettings) -> dict[str, Any]:
+        return {**_encoder_settings(made.encoder), "head": _head(made.encoder)}
+
+    def compute(self, utterance: UtteranceInput) -> NDArray[np.float16]:
+        assert utterance.encoder is not None
+        head = utterance.encoder.head
+        assert head is not None
+        last = utterance.states[utterance.encoder.layers].to(utterance.encoder.device)  # where the head is
+        return as_float16(self.name, head.units(last))
+
+
+def default_layers(count: int) -> tuple[int, ...]:
+    """A middle layer for the codes and the last for the units: 7 and 12 of a base model's 12."""
+    return tuple(sorted({max(1, round(count * 7 / 12)), count}))
+
+
+def describe_encoder(content: ContentEncoder) -> EncoderInfo:
+    """What a store keeps of a loaded encoder."""
+    head = None
+    if content.head is not None:
+        head = {"kind": "hubert-soft", "sha256": weights_hash(content.head), "width": content.head.unit_dim}
+    return EncoderInfo(content.describe(), content.origin, content.precision, head)
+
+
+def _head(encoder: EncoderInfo) -> dict[str, Any]:
+    assert encoder.head is not None
+    return encoder.head
+
+
+def _encoder_settings(encoder: EncoderInfo) -> dict[str, Any]:
+    return {"encoder": encoder.description, "precision": encoder.precision, "algorithm": ALGORITHM}
