@@ -28,8 +28,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from svc.pipeline.encoder.batches import batches
-from svc.pipeline.encoder.content import PRECISIONS, ContentEncoder
-from svc.pipeline.encoder.encoders import Encoder, load_encoder
+from svc.pipeline.encoder.content import PRECISIONS, ContentEncoder, EncoderSettings
+from svc.pipeline.encoder.hubert import Hubert
+from svc.pipeline.encoder.registry import load_encoder
+from svc.pipeline.encoder.waveform_transformer import WaveformEncoder
 from svc.pipeline.frames import CONTENT_HOP, CONTENT_PAD, CONTENT_RATE, UNIT_RATE
 from torch import Tensor
 
@@ -118,11 +120,11 @@ def apart(got: Tensor, truth: Tensor) -> float:
     return float((got - truth).norm() / truth.norm())
 
 
-def whole_clips(encoder: Encoder, device: torch.device, precisions: Sequence[str], rounds: int) -> list[Row]:
+def whole_clips(encoder: WaveformEncoder, device: torch.device, precisions: Sequence[str], rounds: int) -> list[Row]:
     """One clip at a time: real-time factor, error, and FLOP/s beside the peak."""
     clock, config = Clock(device), encoder.model.config
     last, middle = config.num_hidden_layers, round(config.num_hidden_layers * 7 / 12)
-    contents = {precision: ContentEncoder(encoder, device, precision) for precision in precisions}
+    contents = {precision: placed(encoder, device, precision) for precision in precisions}
     plain = naive(reference(encoder, device), device, encoder.normalize)
     peaks = {name: peak(clock, device, PRECISIONS[name]) for name in {"fp32", *precisions}}
     taken: dict[str, list[float]] = {}
@@ -157,7 +159,7 @@ def whole_clips(encoder: Encoder, device: torch.device, precisions: Sequence[str
     return rows
 
 
-def reference(encoder: Encoder, device: torch.device) -> Any:
+def reference(encoder: WaveformEncoder, device: torch.device) -> Any:
     """The transformers model there. A GPU's own copy, since `Content` keeps the weights on the CPU."""
     return encoder.model if device.type == "cpu" else copy.deepcopy(encoder.model).to(device)
 
@@ -167,7 +169,7 @@ def planned(content: ContentEncoder, wavs: Sequence[Tensor], budget: int, layer:
         content.encode_batch([wavs[index] for index in together], (layer,))
 
 
-def tiny_clips(encoder: Encoder, device: torch.device, precisions: Sequence[str], rounds: int) -> list[Row]:
+def tiny_clips(encoder: WaveformEncoder, device: torch.device, precisions: Sequence[str], rounds: int) -> list[Row]:
     """Many clips of a fifth of a second: one by one, and in batches of the default budget."""
     number, seconds = TINY
     clock, last = Clock(device), encoder.model.config.num_hidden_layers
@@ -176,7 +178,7 @@ def tiny_clips(encoder: Encoder, device: torch.device, precisions: Sequence[str]
     plain = naive(reference(encoder, device), device, encoder.normalize)
     ways: dict[str, Callable[[], object]] = {"transformers fp32, one by one": lambda: [plain(wav) for wav in wavs]}
     for name in precisions:
-        content = ContentEncoder(encoder, device, name)
+        content = placed(encoder, device, name)
         ways[f"svc {name}, one by one"] = partial(planned, content, wavs, 0, last)
         ways[f"svc {name}, batches"] = partial(planned, content, wavs, content.budget, last)
     found = clock.in_turns(ways, max(1, rounds // 2))
@@ -184,7 +186,7 @@ def tiny_clips(encoder: Encoder, device: torch.device, precisions: Sequence[str]
     return [{"way": name, "RTF": spent / total, "x naive": first / spent} for name, spent in found.items()]
 
 
-def budgets(encoder: Encoder, device: torch.device, precisions: Sequence[str], rounds: int) -> list[Row]:
+def budgets(encoder: WaveformEncoder, device: torch.device, precisions: Sequence[str], rounds: int) -> list[Row]:
     """An hour of clips of all lengths, in batches of several budgets and of the default one."""
     clock, last = Clock(device), encoder.model.config.num_hidden_layers
     wavs = clips([2 + index % 14 for index in range(420)])
@@ -192,7 +194,7 @@ def budgets(encoder: Encoder, device: torch.device, precisions: Sequence[str], r
     flops = statistics.mean(flops_per_second(encoder.model.config, len(wav) / CONTENT_HOP) for wav in wavs)
     rows = []
     for name in precisions:
-        content, best = ContentEncoder(encoder, device, name), peak(clock, device, PRECISIONS[name])
+        content, best = placed(encoder, device, name), peak(clock, device, PRECISIONS[name])
         sizes = {f"{seconds} s": seconds * CONTENT_RATE for seconds in BUDGETS}
         sizes[f"default, {content.budget / CONTENT_RATE:.0f} s"] = content.budget
         ways = {label: partial(planned, content, wavs, size, last) for label, size in sizes.items()}
@@ -212,12 +214,18 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def random_encoder() -> Encoder:
+def placed(encoder: WaveformEncoder, device: torch.device, precision: str) -> WaveformEncoder:
+    """The same weights, to compute there in that precision."""
+    settings = EncoderSettings(encoder.name, encoder.origin, device, precision)
+    return type(encoder)(encoder.model, encoder.normalize, settings)
+
+
+def random_encoder() -> WaveformEncoder:
     """HuBERT-base as transformers draws it."""
     from transformers import HubertConfig, HubertModel
 
     torch.manual_seed(0)
-    return Encoder(HubertModel(HubertConfig()).eval(), True, "HuBERT-base, random weights", "random")
+    return Hubert(HubertModel(HubertConfig()), True, EncoderSettings("HuBERT-base, random weights", "random"))
 
 
 def main() -> None:
@@ -231,6 +239,8 @@ def main() -> None:
     torch.set_num_threads(1)
     device = torch.device(settings.device)
     encoder = load_encoder(settings.encoder) if settings.encoder else random_encoder()
+    if not isinstance(encoder, WaveformEncoder):
+        parser.error("the reference here is transformers' wav2vec 2.0 family; give an encoder of it")
     machine = torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.machine()} CPU, one thread"
     gflop = flops_per_second(encoder.model.config, 10 * UNIT_RATE) / 1e9
     print(f"{encoder.name} on {machine}, torch {torch.__version__}: {gflop:.1f} GFLOP per second of audio\n")

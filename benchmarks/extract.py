@@ -28,6 +28,7 @@ import transformers
 from svc.pipeline import audio, frames, mel
 from svc.pipeline.encoder.batches import batches
 from svc.pipeline.encoder.content import ContentEncoder
+from svc.pipeline.encoder.registry import load_encoder
 from svc.pipeline.pitch import pitch
 from svc.pipeline.pitch.pitch import PitchSettings
 from svc.pipeline.quiet_pyworld import pyworld
@@ -117,7 +118,7 @@ def parts(corpus: Path, encoder: Path, device: str, methods: list[str]) -> dict[
             content.encode_batch(wavs, LAYERS)
 
     for precision in ("fp32", "bf16"):
-        content = ContentEncoder.load(str(encoder), device, precision)
+        content = load_encoder(str(encoder), device, precision)
         ours_encodes(content)
         found[f"encoder, svc {precision}"] = rtf(partial(ours_encodes, content))
     return found

@@ -22,6 +22,7 @@ from conversion import singers_beside
 from numpy.typing import NDArray
 from svc.pipeline import audio, frames
 from svc.pipeline.encoder.content import ContentEncoder
+from svc.pipeline.encoder.registry import load_encoder
 from svc.pipeline.metrics.audio_features import AudioFeatures, Samples
 from svc.pipeline.projection import SoftProjection
 from svc.stages.evaluation.scores import ParallelSong, References
@@ -103,7 +104,7 @@ def main() -> None:
         )
     truth = References(singers)
     songs = [truth.song(name) for name in singers.songs]
-    content = ContentEncoder.load(run.metadata["encoder_origin"], "cpu")
+    content = load_encoder(run.metadata["encoder_origin"], "cpu")
     library = Library(content, [wav for wav, _ in singers.corpus(truth.target)])
     heard = [
         [listen(content, song.source) for song in songs],

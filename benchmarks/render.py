@@ -41,8 +41,8 @@ from svc.data.singers.harmonic import VOICES, Note, sing
 from svc.pipeline.diffusion.diffusion import Batch, Diffusion
 from svc.pipeline.diffusion.diffusion import Shape as ModelShape
 from svc.pipeline.diffusion.sampling import enough_steps, sample
-from svc.pipeline.encoder.content import ContentEncoder
-from svc.pipeline.encoder.encoders import Encoder
+from svc.pipeline.encoder.content import EncoderSettings
+from svc.pipeline.encoder.hubert import Hubert
 from svc.pipeline.frames import CONTENT_RATE, MEL_FRAME_RATE, MEL_HOP, MEL_RATE
 from svc.pipeline.mel import log_mel, loudness
 from svc.pipeline.pitch import pitch
@@ -145,7 +145,7 @@ def parts(seconds: float) -> dict[str, Callable[[], Any]]:
     mel, f0 = log_mel(torch.from_numpy(wav)).numpy(), pitch.track(wav, PitchSettings("dio"))
     wide = pick_precision("auto", "cpu") == "bf16"
     hubert = HubertModel(HubertConfig()).eval()
-    content = ContentEncoder(Encoder(hubert, True, "base", "base"), "cpu", "bf16" if wide else "fp32")
+    content = Hubert(hubert, True, EncoderSettings("base", "base", "cpu", "bf16" if wide else "fp32"))
     sound_16k = torch.randn(1, int(seconds * CONTENT_RATE))
     length = torch.tensor([sound_16k.shape[1]])
     shape = nsf_hifigan.Shape((8, 8, 2, 2, 2), (16, 16, 4, 4, 4), 512, (3, 7, 11), ((1, 3, 5),) * 3, 128, MEL_RATE)

@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from svc.data.make_mini import FIRST_PROBE_SEED, Clip, hidden_spans, sing_clip
 from svc.data.probe_mini import ASKED, TAUGHT, phones, singers
 from svc.pipeline import audio
-from svc.pipeline.encoder.content import ContentEncoder
-from svc.pipeline.encoder.encoders import load_encoder
+from svc.pipeline.encoder.registry import load_encoder
+from svc.pipeline.encoder.waveform_transformer import WaveformEncoder
 from svc.pipeline.frames import CONTENT_HOP, CONTENT_PAD, CONTENT_RATE
 from svc.pipeline.projection import SoftProjection, soft_loss
 from svc.stages import checkpoint
@@ -93,6 +93,7 @@ def fine_tune(run: Run, rate: float, steps: int, hide: float, seed: int) -> Iter
     """Train a run's encoder and soft layer together; after each step its number and both."""
     torch.manual_seed(seed)
     encoder = load_encoder(run.metadata["encoder_origin"])
+    assert isinstance(encoder, WaveformEncoder)  # what the paper fine-tunes
     model, projection = encoder.model.train().requires_grad_(True), soft_layer(run).train().requires_grad_(True)
     clips = [lesson for lesson in lessons(run)[0] if len(lesson[0]) >= CROP]
     weights = [*model.parameters(), *projection.parameters()]
@@ -182,7 +183,7 @@ def strangers() -> list[Clip]:
 
 def probe(system: System) -> list[float]:
     """Codes told of held-out frames; of strangers' units and of their layer, phones told and singers told."""
-    content, projection = ContentEncoder.load(system.encoder), system.projection
+    content, projection = load_encoder(system.encoder), system.projection
     layer = system.start.metadata["unit_layer"]
 
     def state(sound: Tensor) -> Tensor:

@@ -19,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 from transformers import HubertModel
 
-from ..pipeline.encoder.content import ContentEncoder
-from ..pipeline.encoder.encoders import Encoder
+from ..pipeline.encoder.content import ContentEncoder, EncoderSettings
+from ..pipeline.encoder.hubert import Hubert
+from ..pipeline.encoder.registry import load_encoder
 from .make_mini import FIRST_PROBE_SEED, Clip, mfcc, read, sing_clip
 from .singers import NAMES
 
@@ -123,9 +124,10 @@ def retrieval(
     return float(np.concatenate(right).mean())
 
 
-def random_like(content: ContentEncoder) -> ContentEncoder:
+def random_like(content: ContentEncoder) -> Hubert:
     torch.manual_seed(0)
-    return ContentEncoder(Encoder(HubertModel(content.model.config), content.normalize, "random", "random"))
+    assert isinstance(content, Hubert)
+    return Hubert(HubertModel(content.model.config), content.normalize, EncoderSettings("random", "random"))
 
 
 def rows(content: ContentEncoder, same: Sequence[Path]) -> Iterator[tuple[str, float, float, float]]:
@@ -159,7 +161,7 @@ def main() -> None:
         "| features | phones of unseen singers | who sings, of 90 | the same words in another real voice |\n"
         "|---|---|---|---|"
     )
-    for name, told, who, found in rows(ContentEncoder.load(asked.encoder), asked.same):
+    for name, told, who, found in rows(load_encoder(asked.encoder), asked.same):
         print(f"| {name} | {told:.3f} | {who:.3f} | {'' if np.isnan(found) else f'{found:.3f}'} |", flush=True)
 
 

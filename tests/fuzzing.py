@@ -217,7 +217,7 @@ def store() -> Attempt:
 def checkpoint() -> Attempt:
     import torch
     from svc.common.errors import UserError
-    from svc.pipeline.encoder.checkpoint_files import read_checkpoint_file
+    from svc.pipeline.checkpoints.torch_file import read_checkpoint_file
     from svc.stages import checkpoint
 
     tensors = {"a.weight": torch.arange(60.0).reshape(6, 10), "b": torch.ones(3, dtype=torch.float16)}

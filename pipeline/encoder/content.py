@@ -1,74 +1,170 @@
-"""What is being said, whoever says it: the hidden states of a frozen HuBERT (Hsu et al., 2021, arXiv 2106.07447).
+"""The socket for content encoders: frozen networks that turn 16 kHz waveforms into a vector every 20 ms.
 
-The encoder is a Hugging Face `HubertModel` of any size. A clip's features do not depend on what it was batched
-with, and any number of threads may ask for them at the same time.
+A new encoder is one file with a subclass of `ContentEncoder` and one line in `registry.py`. The subclass reads its
+weights and builds a network that encodes one batch. Batching, precision, memory limits and threads are handled here,
+and are the same for all. tests/pipeline/encoder/conformance.py is what every encoder must pass.
 """
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import Sequence
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..frames import CONTENT_HOP, CONTENT_PAD, CONTENT_RATE, unit_frames
-from .encoders import Encoder, EncoderError, load_encoder
-from .hubert import Hubert
+from ...common.errors import SvcError
+from ..checkpoints.model_folder import ModelFolder
+from ..frames import CONTENT_HOP, CONTENT_RATE, unit_frames
+from ..projection import SoftHead
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CPU_BUDGET = 12 * CONTENT_RATE  # samples; a larger batch costs a CPU more in padding than it saves in reading weights
-CUDA_BUDGET = 20 * 60 * CONTENT_RATE  # samples; beyond that a GPU is busy, and results are only longer in coming
+CUDA_BUDGET = 20 * 60 * CONTENT_RATE  # samples; with more a GPU is no faster, and results only take longer to arrive
 CUDA_SHARE = 0.6  # of the memory that is free
 
-_lock = threading.Lock()  # for what every Content changes: its networks, and its count of clips redone
+_lock = threading.Lock()  # for what every ContentEncoder changes: its networks, and its count of clips redone
 
 
-class ContentEncoder:
-    """A frozen HuBERT: waveforms in, hidden states out.
+class EncoderError(SvcError, ValueError):
+    """An encoder cannot be loaded, or is not what was expected. The message says what to do."""
 
-    `name` is how the user called it, `fingerprint` the sha256 of its weights whatever file they came from,
-    `hidden_size` the width of a hidden state and `layers` how many transformer layers there are. `model` has the
-    weights, in float32 on the CPU; `head` is the soft projection that came with them, on `device` in float32. The
-    network computes on `device` in `precision`. `budget` is how many samples of padded clips it is best given at a
-    time, and `redone` how many clips were beyond the precision and were computed again in float32.
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """How an encoder is called and where it computes.
+
+    Attributes:
+        name: as the user called it.
+        origin: where to find it again from any folder: a hub id, a short name, or an absolute path.
+        device: where its networks compute.
+        precision: in which arithmetic: fp32, bf16 or fp16.
     """
 
-    def __init__(self, encoder: Encoder, device: str | torch.device = "cpu", precision: str = "fp32"):
-        """Raises ValueError for a precision that is none of `PRECISIONS`, EncoderError for a variant not known."""
-        if precision not in PRECISIONS:
-            raise ValueError(f"no precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
-        if encoder.model.config.conv_pos_batch_norm:
-            raise EncoderError(f"{encoder.name} has a batch norm (conv_pos_batch_norm), which is not supported")
-        self.name, self.origin, self.normalize = encoder.name, encoder.origin, encoder.normalize
-        self.device, self.precision = torch.device(device), precision
-        self.model = encoder.model.eval().requires_grad_(False)
-        self.fingerprint = weights_hash(self.model)
-        self.hidden_size = int(self.model.config.hidden_size)
-        self.layers = int(self.model.config.num_hidden_layers)
-        self.head = None if encoder.head is None else encoder.head.to(self.device, torch.float32)
-        self.redone = 0
-        self._networks: dict[tuple[torch.device, torch.dtype], Hubert] = {}
-        self.budget = self._budget()
+    name: str
+    origin: str
+    device: str | torch.device = "cpu"
+    precision: str = "fp32"
 
-    @classmethod
-    def load(cls, name: str, device: str | torch.device = "cpu", precision: str = "fp32") -> ContentEncoder:
-        """The encoder of that short name, hub id or path, to run on `device` in `precision`: fp32, bf16 or fp16.
 
-        Raises EncoderError as `load_encoder` does, and ValueError for another precision.
-        """
-        return cls(load_encoder(name), device, precision)
+class Network(Protocol):
+    """An encoder's network on one device in one dtype.
 
-    def hidden(self, wavs: Tensor, lengths: Tensor, layers: Sequence[int]) -> dict[int, Tensor]:
-        """Hidden states of a batch of clips.
+    `bytes_per_sample` bounds the memory that it needs for a sample of a batch, beside its weights.
+    """
+
+    bytes_per_sample: float
+
+    def __call__(self, wavs: Tensor, lengths: Tensor, layers: Sequence[int]) -> dict[int, Tensor]:
+        """Hidden states of a batch. The result for a clip must not depend on the other clips of the batch.
 
         Args:
-            wavs: float32 [B, T] at 16 kHz, whatever beyond each row's length.
+            wavs: float32 [B, T] at 16 kHz on the network's device, zero beyond each clip's length.
+            lengths: int64 [B] on the device, samples, at least 320 each.
+            layers: at least one; 0 is the transformer's input, i the output of its layer i.
+
+        Returns:
+            For each layer [B, >= max(lengths) // 320, hidden_size] in the network's dtype. Of row b the first
+            lengths[b] // 320 frames are the clip's.
+        """
+        ...
+
+
+class ContentEncoder(ABC):
+    """A frozen encoder: waveforms in, hidden states out. Any number of threads may use it at the same time.
+
+    Attributes:
+        model_type: class attribute, the `model_type` of its config.json; the `kind` in a store's settings.
+        short_names: class attribute, what a user may call it, with the hub id, file address or shipped folder meant.
+        sample_rate: Hz of the waveforms that it takes.
+        hop: samples between frames. Frame i is centred at (i + 0.5) * hop samples.
+        name, origin, device, precision: as in `EncoderSettings`.
+        fingerprint: sha256 of its weights, whatever file they came from.
+        hidden_size: width of a hidden state.
+        layers: number of transformer layers.
+        head: the soft projection that came with it, on `device` in float32, or None.
+        redone: number of clips that were not finite in `precision` and were computed again in float32.
+    """
+
+    model_type: ClassVar[str]
+    short_names: ClassVar[Mapping[str, str]] = {}
+    sample_rate = CONTENT_RATE
+    hop = CONTENT_HOP
+
+    def __init__(
+        self,
+        settings: EncoderSettings,
+        *,
+        fingerprint: str,
+        hidden_size: int,
+        layers: int,
+        head: SoftHead | None = None,
+    ):
+        """Raises ValueError for a precision that is none of `PRECISIONS`."""
+        if settings.precision not in PRECISIONS:
+            raise ValueError(f"no precision {settings.precision!r}: expected one of {', '.join(PRECISIONS)}")
+        self.name, self.origin = settings.name, settings.origin
+        self.device, self.precision = torch.device(settings.device), settings.precision
+        self.fingerprint, self.hidden_size, self.layers = fingerprint, hidden_size, layers
+        self.head = None if head is None else head.to(self.device, torch.float32)
+        self.redone = 0
+        self._networks: dict[tuple[torch.device, torch.dtype], Network] = {}
+        self._budget: int | None = None
+
+    @classmethod
+    @abstractmethod
+    def from_folder(cls, folder: ModelFolder, settings: EncoderSettings) -> Self:
+        """The encoder in a folder whose config.json has this `model_type`.
+
+        Raises:
+            ValueError: the configuration or the weights are not what is expected.
+        """
+
+    @classmethod
+    def from_checkpoint(cls, found: Any, settings: EncoderSettings) -> Self | None:
+        """The encoder in what `read_checkpoint_file` found in a .pt file; None if it is of another kind.
+
+        Raises:
+            ValueError: it is of this kind, but incomplete or damaged.
+        """
+        return None
+
+    @abstractmethod
+    def build_network(self, device: torch.device, dtype: torch.dtype) -> Network:
+        """The network there, in that dtype. Called once for each."""
+
+    def describe(self) -> dict[str, Any]:
+        """What a store keeps of it, so that a render can check that it has the same encoder. Values are JSON's."""
+        return {
+            "kind": self.model_type,
+            "sha256": self.fingerprint,
+            "hidden_size": self.hidden_size,
+            "layers": self.layers,
+            "sample_rate": self.sample_rate,
+            "hop": self.hop,
+        }
+
+    @property
+    def budget(self) -> int:
+        """Samples of padded clips (clips x longest) that are best given to `encode_batch` at a time."""
+        if self._budget is None:
+            self._budget = CPU_BUDGET
+            if self.device.type == "cuda":
+                per_sample = self.network(self.device, PRECISIONS[self.precision]).bytes_per_sample
+                free, _ = torch.cuda.mem_get_info(self.device)
+                self._budget = max(CPU_BUDGET, min(CUDA_BUDGET, int(CUDA_SHARE * free / per_sample)))
+        return self._budget
+
+    def hidden(self, wavs: Tensor, lengths: Tensor, layers: Sequence[int]) -> dict[int, Tensor]:
+        """Hidden states of a padded batch of clips.
+
+        Args:
+            wavs: float32 [B, T] at 16 kHz; what lies beyond a row's length is ignored.
             lengths: int64 [B], samples, at least 320 each.
-            layers: 0 is the projected convolutions, i the output of transformer layer i.
+            layers: 0 is the transformer's input, i the output of transformer layer i.
 
         Returns:
             For each layer float32 [B, T // 320, hidden_size], on the device. Row b is valid for lengths[b] // 320
@@ -81,7 +177,7 @@ class ContentEncoder:
         return self._hidden(wavs, lengths, layers, self.device, PRECISIONS[self.precision])
 
     def encode_batch(self, wavs: Sequence[Tensor], layers: Sequence[int]) -> list[dict[int, Tensor]]:
-        """Hidden states of clips, computed together: each exactly as if it were alone.
+        """Hidden states of clips, computed together: each as if it were alone, up to rounding.
 
         A batch too large for the GPU is halved until it fits. A clip too long for the GPU is encoded on the CPU.
 
@@ -91,6 +187,9 @@ class ContentEncoder:
 
         Returns:
             For each clip and layer float32 (T // 320, hidden_size), on the CPU.
+
+        Raises:
+            EncoderError: there is no such layer.
         """
         if not wavs:
             return []
@@ -107,6 +206,19 @@ class ContentEncoder:
     def encode(self, wav: Tensor, layers: Sequence[int]) -> dict[int, Tensor]:
         """Hidden states of one clip. float32 (T,) at 16 kHz -> for each layer float32 (T // 320, hidden_size)."""
         return self.encode_batch([wav], layers)[0]
+
+    def network(self, device: torch.device, dtype: torch.dtype) -> Network:
+        """The network there, in that dtype; built at the first call."""
+        with _lock:
+            if (device, dtype) not in self._networks:
+                self._networks[device, dtype] = self.build_network(device, dtype)
+            return self._networks[device, dtype]
+
+    def check_layers(self, layers: Sequence[int]) -> None:
+        """Raises EncoderError if one of `layers` is not within 0 to the last."""
+        for layer in layers:
+            if not 0 <= layer <= self.layers:
+                raise EncoderError(f"{self.name} has no layer {layer}: it has layers 0 to {self.layers}")
 
     def _encode(
         self, wavs: Sequence[Tensor], layers: Sequence[int], device: torch.device, dtype: torch.dtype
@@ -132,13 +244,6 @@ class ContentEncoder:
         wavs, lengths = wavs.to(device, non_blocking=True), lengths.to(device)
         own = torch.arange(wavs.shape[1], device=device) < lengths[:, None]
         wavs = wavs.masked_fill(~own, 0)
-        if self.normalize:
-            # transformers' Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm, over the clip's own samples
-            count = lengths[:, None].to(wavs.dtype)
-            centred = (wavs - wavs.sum(1, keepdim=True) / count) * own
-            wavs = centred / torch.sqrt(centred.square().sum(1, keepdim=True) / count + 1e-7)
-        wavs = F.pad(wavs, (CONTENT_PAD, CONTENT_PAD))
-        lengths = lengths + 2 * CONTENT_PAD
         states = self.network(device, dtype)(wavs, lengths, layers)
         if dtype == torch.float32:
             return states
@@ -151,57 +256,3 @@ class ContentEncoder:
             with _lock:
                 self.redone += len(beyond)
         return states
-
-    def network(self, device: torch.device, dtype: torch.dtype) -> Hubert:
-        """The network there, in that precision; made when it is first asked for."""
-        with _lock:
-            if (device, dtype) not in self._networks:
-                self._networks[device, dtype] = Hubert(self.model, device, dtype)
-            return self._networks[device, dtype]
-
-    def _budget(self) -> int:
-        if self.device.type != "cuda":
-            return CPU_BUDGET
-        network = self.network(self.device, PRECISIONS[self.precision])
-        free, _ = torch.cuda.mem_get_info(self.device)
-        return max(CPU_BUDGET, min(CUDA_BUDGET, int(CUDA_SHARE * free / network.bytes_per_sample)))
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A copy makes its own networks, of its own weights. A weight norm cannot be pickled, but its state can.
-        model = (type(self.model), self.model.config, self.model.state_dict())
-        return {**self.__dict__, "model": model, "_networks": {}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        kind, config, weights = state["model"]
-        with torch.device("meta"):
-            model = kind(config)
-        model.load_state_dict(weights, assign=True)
-        self.__dict__.update(state, model=model.eval().requires_grad_(False))
-
-    def check_layers(self, layers: Sequence[int]) -> None:
-        """Raises EncoderError unless every layer exists."""
-        if wrong := [layer for layer in layers if not 0 <= layer <= self.layers]:
-            raise EncoderError(f"{self.name} has no layer {wrong[0]}: it has layers 0 to {self.layers}")
-
-    def describe(self) -> dict[str, Any]:
-        """What a store keeps of it, so that a render can check that it has the same."""
-        return {
-            "kind": "hubert",
-            "sha256": self.fingerprint,
-            "hidden_size": self.hidden_size,
-            "layers": self.layers,
-            "normalize": self.normalize,
-            "sample_rate": CONTENT_RATE,
-            "hop": CONTENT_HOP,
-            "pad": CONTENT_PAD,
-        }
-
-
-def weights_hash(model: nn.Module) -> str:
-    """sha256 over all weights in the model's own order, blind to their names and to the file they came from."""
-    digests = []
-    for tensor in model.state_dict().values():
-        array = tensor.detach().cpu().contiguous()
-        header = f"{array.dtype}{tuple(array.shape)}".encode()
-        digests.append(hashlib.sha256(header + array.numpy().tobytes()).digest())
-    return hashlib.sha256(b"".join(digests)).hexdigest()

@@ -1,4 +1,4 @@
-"""The convolutions of a HuBERT as products of matrices: of windows with weights, and of spectra with weights.
+"""The convolutions of the wav2vec 2.0 family as products of matrices: windows by weights, and spectra by weights.
 
 The weights are those of the transformers modules, and so is the result, up to rounding. Everything is [B, time,
 channels], so that the norms over channels and the linear layers that follow need no transposed copy.
@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..frames import CONTENT_HOP, CONTENT_WINDOW
+from ..frames import CONTENT_HOP
 
 
 def windows(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """What each step of a convolution hears: [B, T, C] -> [B, (T - kernel) // stride + 1, kernel * C]."""
+    """The input of each step of a convolution: [B, T, C] -> [B, (T - kernel) // stride + 1, kernel * C]."""
     return x.unfold(1, kernel, stride).transpose(2, 3).flatten(2)
 
 
@@ -40,36 +40,36 @@ class Convolution:
     dtype: torch.dtype
 
     @classmethod
-    def of(cls, layer: Any, device: torch.device, hears: torch.dtype, dtype: torch.dtype) -> Convolution:
-        """One of transformers' `Hubert...ConvLayer`s, whose input is of dtype `hears`."""
+    def of(cls, layer: Any, device: torch.device, takes: torch.dtype, dtype: torch.dtype) -> Convolution:
+        """One of transformers' `...ConvLayer`s, whose input is of dtype `takes`."""
         conv, norm = layer.conv, getattr(layer, "layer_norm", nn.Identity())
-        weight = conv.weight.detach().permute(0, 2, 1).flatten(1).to(device, hears)
-        bias = None if conv.bias is None else conv.bias.detach().to(device, hears)
-        norm = copy.deepcopy(norm).to(device, hears)
+        weight = conv.weight.detach().permute(0, 2, 1).flatten(1).to(device, takes)
+        bias = None if conv.bias is None else conv.bias.detach().to(device, takes)
+        norm = copy.deepcopy(norm).to(device, takes)
         return cls(conv.kernel_size[0], conv.stride[0], weight, bias, norm, layer.activation, dtype)
 
     def __call__(self, x: Tensor) -> Tensor:
         """[B, T, in] -> [B, (T - kernel) // stride + 1, out]."""
-        heard = windows(x, self.kernel, self.stride)
+        steps = windows(x, self.kernel, self.stride)
         if self.bias is not None and self.bias.dim() == 3:
-            x = torch.baddbmm(self.bias, heard, self.weight.mT)
+            x = torch.baddbmm(self.bias, steps, self.weight.mT)
         else:
-            x = F.linear(heard.flatten(0, 1), self.weight, self.bias).unflatten(0, heard.shape[:2])
+            x = F.linear(steps.flatten(0, 1), self.weight, self.bias).unflatten(0, steps.shape[:2])
         return self.activation(self.norm(x).to(self.dtype))
 
     def folded(self, x: Tensor, lengths: Tensor) -> Convolution:
         """The same for the clips x [B, T, in], zero beyond int64 [B] lengths, with a norm over time in its weights.
 
-        A channel's mean and variance over time follow from the mean and the covariance of the windows that the
-        convolution hears, here in float64. Any other norm stays as it is.
+        A channel's mean and variance over time follow from the mean and the covariance of the convolution's input
+        windows, here in float64. Any other norm stays as it is.
         """
         if not isinstance(self.norm, nn.GroupNorm):
             return self
-        heard = windows(x.double(), self.kernel, self.stride)
+        steps = windows(x.double(), self.kernel, self.stride)
         # Windows that begin beyond a clip's last own one are zero: sums over all are sums over its own.
         count = ((lengths - self.kernel) // self.stride + 1)[:, None, None]
-        mean = heard.sum(1, keepdim=True) / count
-        covariance = heard.mT @ heard / count - mean.mT @ mean
+        mean = steps.sum(1, keepdim=True) / count
+        covariance = steps.mT @ steps / count - mean.mT @ mean
         weight = self.weight.double()
         variance = ((weight @ covariance) * weight).sum(-1).clamp(min=0)  # [B, out]
         scale = self.norm.weight * torch.rsqrt(variance + self.norm.eps)
@@ -78,31 +78,32 @@ class Convolution:
 
 
 class FrameConvolutions:
-    """A waveform's convolved frames, one every 20 ms: transformers' `HubertFeatureEncoder`.
+    """A waveform's convolved frames, one every 20 ms: transformers' `...FeatureEncoder`.
 
-    The first convolution hears the waveform in float32, the others compute in `dtype`. Once the group norm is
-    folded away a frame depends on nothing but its own 25 ms, so the frames are made in blocks of `block` samples,
-    which stay in the cache of a CPU and need little of a GPU's memory.
+    The first convolution computes in float32, the others in `dtype`. Once the group norm is folded into the weights a
+    frame depends on nothing but `window` samples, so the frames are made in blocks of `block` samples, which stay in
+    the cache of a CPU and need little of a GPU's memory.
     """
 
-    def __init__(self, extractor: Any, device: torch.device, dtype: torch.dtype, block: int):
+    def __init__(self, extractor: Any, window: int, device: torch.device, dtype: torch.dtype, block: int):
+        """`extractor` has the layers, `window` is their receptive field in samples."""
         first, *rest = extractor.conv_layers
         self.first = Convolution.of(first, device, torch.float32, dtype)
         self.rest = [Convolution.of(layer, device, dtype, dtype) for layer in rest]
-        self.block = block
+        self.window, self.block = window, block
 
     def __call__(self, wavs: Tensor, lengths: Tensor) -> Tensor:
-        """float32 [B, T] at 16 kHz, zero beyond int64 [B] lengths -> `dtype` [B, (T - 80) // 320, channels]."""
+        """float32 [B, T] at 16 kHz, zero beyond int64 [B] lengths -> `dtype` [B, (T - window) // 320 + 1, channels]."""
         if len(wavs) > 1 and wavs.numel() > self.block:
             together = max(1, self.block // wavs.shape[1])
             return torch.cat([self(*part) for part in zip(wavs.split(together), lengths.split(together), strict=True)])
         first = self.first.folded(wavs[..., None], lengths)
-        frames = (wavs.shape[1] - CONTENT_WINDOW) // CONTENT_HOP + 1
-        step = self.block // (len(wavs) * CONTENT_HOP)
+        frames = (wavs.shape[1] - self.window) // CONTENT_HOP + 1
+        step = max(1, self.block // (len(wavs) * CONTENT_HOP))
         blocks = []
         for start in range(0, frames, step):
             end = min(start + step, frames)
-            x = wavs[:, start * CONTENT_HOP : (end - 1) * CONTENT_HOP + CONTENT_WINDOW, None]
+            x = wavs[:, start * CONTENT_HOP : (end - 1) * CONTENT_HOP + self.window, None]
             for convolution in (first, *self.rest):
                 x = convolution(x)
             blocks.append(x)
@@ -110,10 +111,10 @@ class FrameConvolutions:
 
 
 class PositionalConvolution:
-    """What tells frames their place: transformers' `HubertPositionalConvEmbedding`, a convolution over 128 frames.
+    """The encoding of positions: transformers' `...PositionalConvEmbedding`, a grouped convolution over 128 frames.
 
-    In float32, and by Fourier transforms of overlapping blocks (overlap-save), a fifth of the time of the sum itself.
-    A clip so short that most of the kernel never meets it is summed, over the part that does.
+    It is computed in float32, by Fourier transforms of overlapping blocks (overlap-save), in a fifth of the time of
+    direct summation. For a clip that is short beside the kernel, the part of the kernel that meets it is summed.
     """
 
     def __init__(self, embedding: Any, device: torch.device):
@@ -126,8 +127,8 @@ class PositionalConvolution:
         spectrum = torch.fft.rfft(self.weight.unflatten(0, (self.groups, -1)), 2 * self.kernel).conj()
         self.spectrum = spectrum.permute(3, 0, 2, 1).contiguous()
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """[B, T, C], zero where a clip has ended -> float32 [B, T, C]."""
+    def __call__(self, x: Tensor, beyond: Tensor) -> Tensor:
+        """[B, T, C], zero where bool [B, T] `beyond` is set -> float32 [B, T, C]."""
         x = x.float().mT
         moved = self._summed(x) if x.shape[-1] < self.kernel // 4 else self._transformed(x)
         return self.activation((moved[..., : x.shape[-1]] + self.bias[:, None]).mT)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..audio import resample
-from ..encoder.hub import ModelError, fetch
+from ..checkpoints.hub import ModelError, fetch
 from ..frames import CONTENT_RATE
 
 Samples = NDArray[np.float32]

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..audio import resample
-from ..encoder.hub import ModelError, fetch
+from ..checkpoints.hub import ModelError, fetch
 from ..frames import CONTENT_RATE
 
 MOST_TOKENS = 200  # of a phrase

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import mel
-from ..encoder.checkpoint_files import describe, read_checkpoint_file, reason
+from ..checkpoints.torch_file import describe, read_checkpoint_file, reason
 from ..frames import MEL_HOP, MEL_RATE
 from .nsf_hifigan import Generator, NsfHifiGan, Shape
 from .vocoder import VocoderError

@@ -12,8 +12,7 @@ from ...common.errors import UserError
 from ...common.progress import Progress
 from ...common.text import count
 from ...pipeline import frames
-from ...pipeline.encoder.content import ContentEncoder
-from ...pipeline.encoder.encoders import SHIPPED
+from ...pipeline.encoder.registry import is_shipped, load_encoder
 from ...store import DamagedError, Store, StoreError, open_store
 from ...store.cells import missing_cells
 from ...store.layout import Layout
@@ -85,7 +84,7 @@ def extract(
         _repair(location, progress)
     store = _open_if_there(location)
     target = target_columns(
-        settings, store, lambda name, precision: ContentEncoder.load(name, "cpu" if remote else device, precision)
+        settings, store, lambda name, precision: load_encoder(name, "cpu" if remote else device, precision)
     )
     _announce(target, found, corpora, str(location), device, settings, progress)
     scan = scan_corpus(found, refused, progress)
@@ -149,7 +148,7 @@ def _announce(
         progress.say(f"{name} was made with other settings and is made anew; the other columns stay")
     for name in target.unknown:
         progress.warn(f"column {name} is of a kind that this svc does not know; it stays as it is, and is not extended")
-    if encoder.origin in SHIPPED and not all(singers_of(corpus) for corpus in corpora):
+    if is_shipped(encoder.origin) and not all(singers_of(corpus) for corpus in corpora):
         progress.warn(
             f"{encoder.origin} is the small encoder of the demo and the tests: it separates the words of synthetic "
             f"singers, and those of real voices poorly. For real voices take a real HuBERT: --encoder en, ko, ja, zh, "

@@ -11,6 +11,7 @@ import torch
 
 from ...pipeline.audio import Recording
 from ...pipeline.encoder.content import ContentEncoder
+from ...pipeline.encoder.registry import load_encoder
 from ...store.folder import open_folder
 from .corpus_scan import Source, cores
 from .job import JobConfig
@@ -43,7 +44,7 @@ class WorkerContext:
 
     @cached_property
     def content(self) -> ContentEncoder:
-        return ContentEncoder.load(self.config.encoder, self.config.device, self.config.precision)
+        return load_encoder(self.config.encoder, self.config.device, self.config.precision)
 
     def recording(self, source: Source) -> Recording:
         """A recording, scanned by the first thread that needs it and kept for the next. Raises AudioError."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ...common.column_names import SOFT, hidden_column, parse_hidden
 from ...pipeline import formant_shift as formants
 from ...pipeline import frames
-from ...pipeline.encoder.content import ContentEncoder, weights_hash
-from ...pipeline.encoder.encoders import EncoderError
+from ...pipeline.checkpoints.fingerprint import weights_hash
+from ...pipeline.encoder.content import ContentEncoder, EncoderError
 from ...store.schema import UNIT
 from .feature import ALGORITHM, EncoderInfo, Feature, FeatureRequest, FeatureSettings, UtteranceInput
 from .waveform import as_float16

@@ -23,6 +23,7 @@ from ...pipeline import audio, frames, mel
 from ...pipeline.audio import AudioError
 from ...pipeline.diffusion.sampling import enough_steps, methods
 from ...pipeline.encoder.content import ContentEncoder
+from ...pipeline.encoder.registry import load_encoder
 from ...pipeline.formant_shift import shift_formants
 from ...pipeline.pitch import melody, pitch
 from ...pipeline.pitch.melody import Range
@@ -412,7 +413,7 @@ def _load_encoder(run: Run, settings: RenderSettings, device: str, bf16: bool) -
     name, precision = settings.encoder or run.metadata["encoder_origin"], run.metadata.get("encoder_precision", "fp32")
     if bf16 and precision == "fp32":  # half the cost, and nobody hears the difference (docs/render.md)
         precision = "bf16"
-    content = ContentEncoder.load(name, device, precision)
+    content = load_encoder(name, device, precision)
     if changed := differences(run.metadata["encoder"], content.describe(), "in the run", "found"):
         raise UserError(
             f"the encoder {content.name} is not the one that {run.path} was trained on:\n{changed}\n"

@@ -9,14 +9,17 @@ import pytest
 import svc.data
 from svc.data.make_mini import FIRST_PROBE_SEED, Clip, augment, cluster, hidden_spans, mfcc, sing_clip
 from svc.data.probe_mini import features_of, phones, random_like
-from svc.pipeline.encoder.content import ContentEncoder
+from svc.pipeline.encoder.hubert import Hubert
+from svc.pipeline.encoder.registry import load_encoder
 
 FOLDER = Path(svc.data.__file__).parent / "mini"
 
 
 @pytest.fixture(scope="module")
-def content() -> ContentEncoder:
-    return ContentEncoder.load("mini")
+def content() -> Hubert:
+    found = load_encoder("mini")
+    assert isinstance(found, Hubert)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +28,11 @@ def clips() -> list[Clip]:
 
 
 def test_it_is_small_and_loads_from_any_folder(
-    content: ContentEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: Hubert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 15e6
     monkeypatch.chdir(tmp_path)
-    again = ContentEncoder.load("mini")
+    again = load_encoder("mini")
     assert again.fingerprint == content.fingerprint
     assert again.origin == "mini"
     assert (content.hidden_size, content.layers, content.normalize) == (256, 6, True)
@@ -38,7 +41,7 @@ def test_it_is_small_and_loads_from_any_folder(
 
 
 def test_it_tells_phones_of_unseen_singers_better_than_mfccs_and_a_random_network_does_not(
-    content: ContentEncoder, clips: list[Clip]
+    content: Hubert, clips: list[Clip]
 ) -> None:
     wavs = [clip.wav.astype(np.float32) / 32767 for clip in clips]
 

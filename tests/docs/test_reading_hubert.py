@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from svc.pipeline.encoder.content import ContentEncoder
-from svc.pipeline.encoder.encoders import Encoder, load_encoder
+from svc.pipeline.encoder.content import EncoderSettings
+from svc.pipeline.encoder.hubert import Hubert
+from svc.pipeline.encoder.registry import load_encoder
 from svc.pipeline.frames import CONTENT_PAD, unit_frames
 from torch import Tensor
 from transformers import HubertConfig, HubertForCTC, HubertModel, Wav2Vec2FeatureExtractor
@@ -88,7 +89,7 @@ def test_an_attention_mask_mends_a_batch_of_large_models_alone(kind: str, mended
     for given, exact in ((None, False), (mask, mended)):
         together = model(batch, attention_mask=given).last_hidden_state[0, : len(alone)]
         assert (apart(together, alone) < 1e-5) is exact
-    content = ContentEncoder(Encoder(model, normalize=True, name="small", origin="small"))
+    content = Hubert(model, True, EncoderSettings("small", "small"))
     ours = content.encode_batch(clips, [4])[0][4]
     assert apart(ours, content.encode(clips[0], [4])[4]) < 1e-6
 
@@ -167,6 +168,7 @@ def test_the_indices_of_hidden_states_are_those_said(kind: str) -> None:
 def test_a_model_with_letters_loads_as_an_encoder(tmp_path: Path) -> None:
     model = HubertForCTC(small().config)
     model.save_pretrained(tmp_path)
-    loaded = load_encoder(str(tmp_path)).model
+    loaded = load_encoder(str(tmp_path))
+    assert isinstance(loaded, Hubert)
     truth = model.hubert.state_dict()
-    assert all(torch.equal(tensor, truth[name]) for name, tensor in loaded.state_dict().items())
+    assert all(torch.equal(tensor, truth[name]) for name, tensor in loaded.model.state_dict().items())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from svc.pipeline.encoder.hub import ModelError
+from svc.pipeline.checkpoints.hub import ModelError
 from svc.pipeline.metrics.speaker_encoder import SpeakerEncoder
 
 

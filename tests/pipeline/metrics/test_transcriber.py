@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from svc.pipeline.encoder import hub
-from svc.pipeline.encoder.hub import ModelError
+from svc.pipeline.checkpoints import hub
+from svc.pipeline.checkpoints.hub import ModelError
 from svc.pipeline.metrics.transcriber import Transcriber, character_errors, letters
 
 SPECIAL = ("<|endoftext|>", "<|startoftranscript|>", "<|ko|>", "<|en|>", "<|transcribe|>", "<|translate|>")

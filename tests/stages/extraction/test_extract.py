@@ -16,6 +16,7 @@ import torch
 from svc.common.errors import UserError
 from svc.pipeline import audio, frames
 from svc.pipeline.encoder.content import ContentEncoder
+from svc.pipeline.encoder.registry import load_encoder
 from svc.stages.extraction.extract import extract
 from svc.stages.features.content import default_layers
 from svc.stages.settings import ExtractSettings
@@ -36,7 +37,7 @@ def test_hidden_states_are_those_of_the_clip_alone(store: Path, corpus: Path, en
     recording = audio.scan(corpus / "alto" / "phrase_0.wav")
     part = (part - np.float32(recording.mixdown.offset)) * np.float32(recording.mixdown.gain)
     part16 = audio.resample(part, rate, 16_000, frames.content_samples(row.end - row.start))
-    content = ContentEncoder.load(str(encoder))
+    content = load_encoder(str(encoder))
     expected = content.encode(torch.from_numpy(part16), [2, 4])
     for layer in (2, 4):
         found = clip.hidden(layer).astype(np.float32)
@@ -336,7 +337,7 @@ def test_another_layer_is_one_more_column(tmp_path: Path, store: Path, corpus: P
     report = extract([corpus], copy, ExtractSettings(layers=(3,)))
     assert counted(report) == {"hidden/3": 1}
     assert all(tree(copy)[name] == data for name, data in before.items() if "/c/" in name or "receipts" in name)
-    content = ContentEncoder.load(open_store(copy).columns["hidden/4"].origin)
+    content = load_encoder(open_store(copy).columns["hidden/4"].origin)
     clip = open_store(copy)[0]
     assert clip.hidden(3).shape == (clip.row.unit_frames, content.hidden_size)
     again = extract([corpus], copy, ExtractSettings())
@@ -464,14 +465,19 @@ def test_an_encoder_with_a_soft_head_brings_its_units(
     tmp_path: Path, corpus: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """HuBERT-soft: a column of the head's units beside the hidden states that they are made of."""
-    from dataclasses import replace
-
-    from svc.pipeline.encoder import content as content_module
+    from svc.pipeline.checkpoints.model_folder import ModelFolder
+    from svc.pipeline.encoder.content import EncoderSettings
+    from svc.pipeline.encoder.hubert import Hubert
     from svc.pipeline.projection import SoftHead
 
     head = SoftHead.of(torch.randn(32, 256), torch.randn(32), torch.randn(10, 32))
-    real = content_module.load_encoder
-    monkeypatch.setattr(content_module, "load_encoder", lambda name: replace(real(name), head=head))
+    real = Hubert.from_folder
+
+    def with_head(folder: ModelFolder, settings: EncoderSettings) -> Hubert:
+        found = real(folder, settings)
+        return Hubert(found.model, found.normalize, settings, head)
+
+    monkeypatch.setattr(Hubert, "from_folder", with_head)
     report = extract([corpus / "alto"], tmp_path / "s.zarr", ExtractSettings(encoder=str(encoder), layers=(2,)))
     assert counted(report) == dict.fromkeys(("hidden/2", "soft", "mel", "loudness", "mel2ph", "f0"), 1)
     extract([corpus / "alto"], tmp_path / "s.zarr", ExtractSettings(layers=(4,)))

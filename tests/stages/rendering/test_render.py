@@ -12,7 +12,7 @@ import soundfile
 import torch
 from svc.common.errors import UserError
 from svc.pipeline import audio, frames, mel
-from svc.pipeline.encoder.encoders import EncoderError
+from svc.pipeline.encoder.content import EncoderError
 from svc.pipeline.pitch import pitch
 from svc.pipeline.slicing import Span, slice_at_silence
 from svc.pipeline.vocoder.pulse_noise import PulseNoise

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from svc.common.progress import Progress
-from svc.pipeline.encoder.content import ContentEncoder
+from svc.pipeline.encoder.registry import load_encoder
 from svc.pipeline.formant_shift import shift_formants
 from svc.stages.extraction.extract import extract
 from svc.stages.features import Waveform, formant_shift_of, hidden_column
@@ -53,7 +53,7 @@ def test_a_column_s_name_says_its_warp() -> None:
 def test_a_warped_voice_is_what_the_encoder_hears_of_another_throat(voices: Corpus, encoder: Path) -> None:
     from svc.pipeline import audio
 
-    content, clip = ContentEncoder.load(str(encoder), "cpu"), voices.train[0]
+    content, clip = load_encoder(str(encoder), "cpu"), voices.train[0]
     recording = audio.scan(Path(clip.utterance.corpus, clip.utterance.source))
     for semitones, name in COLUMNS.items():
         wave = Waveform.read(recording, clip.row.start, clip.row.end).shift_formants(semitones)

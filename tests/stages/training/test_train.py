@@ -381,16 +381,23 @@ def test_units_of_a_hubert_soft_are_trained_on_and_sung_with(
     tmp_path: Path, corpus: Path, encoder: Path, song: Path, train_settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is projected in training; in rendering the encoder's own head is."""
-    from svc.pipeline.encoder import content as content_module
+    from svc.pipeline.checkpoints.model_folder import ModelFolder
+    from svc.pipeline.encoder.content import EncoderSettings
+    from svc.pipeline.encoder.hubert import Hubert
     from svc.pipeline.projection import SoftHead
     from svc.stages.extraction.extract import extract
     from svc.stages.rendering.render import Converter
     from svc.stages.settings import ExtractSettings, RenderSettings
 
     head = SoftHead.of(torch.randn(32, 256), torch.randn(32), torch.randn(10, 32))
-    real = content_module.load_encoder
+    real = Hubert.from_folder
+
+    def with_head(folder: ModelFolder, settings: EncoderSettings) -> Hubert:
+        found = real(folder, settings)
+        return Hubert(found.model, found.normalize, settings, head)
+
     with monkeypatch.context() as patched:
-        patched.setattr(content_module, "load_encoder", lambda name: dataclasses.replace(real(name), head=head))
+        patched.setattr(Hubert, "from_folder", with_head)
         extract([corpus / "alto"], tmp_path / "s.zarr", ExtractSettings(encoder=str(encoder)))
         settings = dataclasses.replace(train_settings, units="hubert-soft", steps=2, unit_steps=3)
         assert train([tmp_path / "s.zarr"], tmp_path / "r", settings).code_accuracy is None

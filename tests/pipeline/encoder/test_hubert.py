@@ -1,24 +1,24 @@
-"""HuBERT of random weights, small: a clip's features are its own, whatever it is batched with."""
+"""HuBERT of random weights, small: what is its own beyond test_conformance.py."""
 
-import copy
 import json
-import pickle
+import socket
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
-from svc.pipeline.encoder import encoders as encoders_module
+from svc.pipeline.checkpoints import hub
+from svc.pipeline.checkpoints.fingerprint import weights_hash
 from svc.pipeline.encoder.batches import batches
-from svc.pipeline.encoder.content import PRECISIONS, ContentEncoder, weights_hash
-from svc.pipeline.encoder.encoders import HUB_NAMES, Encoder, EncoderError, looks_like_path
-from svc.pipeline.encoder.hubert import Hubert, full_precision
+from svc.pipeline.encoder.content import EncoderError, EncoderSettings
+from svc.pipeline.encoder.hubert import Hubert
+from svc.pipeline.encoder.registry import load_encoder, looks_like_path, short_names
+from svc.pipeline.encoder.waveform_transformer import full_precision
 from torch import Tensor
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
@@ -29,20 +29,19 @@ KINDS = ["group", "layer"]
 def build(kind: str, seed: int = 0, **other: object) -> HubertModel:
     """`group` is made like HuBERT base, `layer` like HuBERT large with its stable layer norm."""
     torch.manual_seed(seed)
-    config = HubertConfig(
-        hidden_size=96,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        intermediate_size=128,
-        conv_dim=[64] * 7,
-        num_conv_pos_embeddings=32,
-        num_conv_pos_embedding_groups=8,
-        feat_extract_norm=kind,
-        do_stable_layer_norm=kind == "layer",
-        conv_bias=kind == "layer",
-        **other,
-    )
-    model = HubertModel(config)
+    settings: dict[str, object] = {
+        "hidden_size": 96,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 128,
+        "conv_dim": [64] * 7,
+        "num_conv_pos_embeddings": 32,
+        "num_conv_pos_embedding_groups": 8,
+        "feat_extract_norm": kind,
+        "do_stable_layer_norm": kind == "layer",
+        "conv_bias": kind == "layer",
+    }
+    model = HubertModel(HubertConfig(**{**settings, **other}))
     with torch.no_grad():  # norms and biases as trained ones have, not all 1 and 0
         for parameter in model.parameters():
             if parameter.dim() == 1:
@@ -57,6 +56,12 @@ def save(model: HubertModel, folder: Path, normalize: bool | None = None) -> str
     return str(folder)
 
 
+def load_hubert(name: str) -> Hubert:
+    found = load_encoder(name)
+    assert isinstance(found, Hubert)
+    return found
+
+
 @pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
     """As extract's workers have it, and many times faster beside other processes."""
@@ -67,8 +72,8 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def content(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ContentEncoder:
-    return ContentEncoder.load(save(build(request.param), tmp_path_factory.mktemp(request.param)))
+def content(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Hubert:
+    return load_hubert(save(build(request.param), tmp_path_factory.mktemp(request.param)))
 
 
 def clips(*seconds: float) -> list[Tensor]:
@@ -90,15 +95,6 @@ def apart(got: Tensor, truth: Tensor) -> float:
     return float((got - truth).norm() / truth.norm())
 
 
-def test_a_clip_in_a_batch_has_the_features_it_has_alone(content: ContentEncoder) -> None:
-    wavs = clips(0.1, 6.0, 0.37, 2.5, 1.0 + 1 / 16_000)
-    together = content.hidden(*batch(wavs), LAYERS)
-    for row, wav in enumerate(wavs):
-        alone = content.encode(wav, LAYERS)
-        for layer in LAYERS:
-            assert apart(together[layer][row, : len(wav) // 320], alone[layer]) < 1e-5
-
-
 def test_a_batch_without_masks_would_not_do() -> None:
     """What the test above guards against is there to be found: plain zero padding changes a short clip."""
     model, (short, long) = build("group"), clips(1.0, 3.0)
@@ -113,7 +109,7 @@ def test_a_batch_without_masks_would_not_do() -> None:
 def test_features_are_those_of_transformers_on_the_padded_clip(tmp_path: Path, kind: str, normalize: bool) -> None:
     model, (wav,) = build(kind), clips(1.3)
     wav = 0.05 * wav + 0.01
-    got = ContentEncoder.load(save(model, tmp_path, normalize)).encode(wav, LAYERS)
+    got = load_hubert(save(model, tmp_path, normalize)).encode(wav, LAYERS)
     extractor = Wav2Vec2FeatureExtractor(do_normalize=normalize)
     heard = torch.from_numpy(np.asarray(extractor(wav.numpy(), sampling_rate=16_000).input_values[0]))
     with torch.inference_mode():
@@ -121,12 +117,6 @@ def test_features_are_those_of_transformers_on_the_padded_clip(tmp_path: Path, k
     for layer in LAYERS[:-1]:
         assert apart(got[layer], truth.hidden_states[layer][0]) < 1e-5
     assert apart(got[3], truth.last_hidden_state[0]) < 1e-5
-
-
-@pytest.mark.parametrize("samples", [320, 639, 640, 1600, 16_000, 16_001, 47_999])
-def test_frames_are_one_every_320_samples(content: ContentEncoder, samples: int) -> None:
-    hidden = content.encode(torch.randn(samples, generator=torch.Generator().manual_seed(1)), [0, 3])
-    assert {h.shape for h in hidden.values()} == {(samples // 320, 96)}
 
 
 def test_frame_i_hears_what_sounds_around_its_20_milliseconds() -> None:
@@ -145,31 +135,31 @@ def test_frame_i_hears_what_sounds_around_its_20_milliseconds() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_do_normalize_is_read_from_the_preprocessor(tmp_path: Path, kind: str) -> None:
     model = build(kind)
-    assert ContentEncoder.load(save(model, tmp_path / "yes", True)).normalize
-    assert not ContentEncoder.load(save(model, tmp_path / "no", False)).normalize
-    assert ContentEncoder.load(save(model, tmp_path / "unsaid")).normalize
+    assert load_hubert(save(model, tmp_path / "yes", True)).normalize
+    assert not load_hubert(save(model, tmp_path / "no", False)).normalize
+    assert load_hubert(save(model, tmp_path / "unsaid")).normalize
 
 
 def test_normalised_features_do_not_hear_gain_or_offset(tmp_path: Path) -> None:
     model, (wav,) = build("layer"), clips(1.0)
-    normed, plain = (ContentEncoder.load(save(model, tmp_path / str(on), on)) for on in (True, False))
+    normed, plain = (load_hubert(save(model, tmp_path / str(on), on)) for on in (True, False))
     changed = 0.3 * wav + 0.1
     assert apart(normed.encode(changed, [3])[3], normed.encode(wav, [3])[3]) < 1e-3
     assert apart(plain.encode(changed, [3])[3], plain.encode(wav, [3])[3]) > 1e-3
 
 
-def test_padding_of_a_row_is_never_heard(content: ContentEncoder) -> None:
-    """Garbage beyond a clip's length, where zeros are asked for, is masked away all the same."""
-    wavs, lengths = batch(clips(0.5, 1.5))
-    dirty = wavs.clone()
-    dirty[0, lengths[0] :] = 0.7
-    for layer, states in content.hidden(dirty, lengths, [3]).items():
-        assert apart(states[0, :25], content.hidden(wavs, lengths, [layer])[layer][0, :25]) < 1e-5
-
-
-def test_what_it_says_of_itself(content: ContentEncoder) -> None:
-    assert (content.hidden_size, content.layers) == (96, 3)
-    assert content.describe()["sha256"] == content.fingerprint
+def test_what_it_says_of_itself(content: Hubert) -> None:
+    """Stores made before hold this: an encoder that describes itself otherwise would not match them."""
+    assert content.describe() == {
+        "kind": "hubert",
+        "sha256": weights_hash(content.model),
+        "hidden_size": 96,
+        "layers": 3,
+        "normalize": True,
+        "sample_rate": 16_000,
+        "hop": 320,
+        "pad": 40,
+    }
     assert Path(content.origin).is_absolute()
     assert not any(parameter.requires_grad for parameter in content.model.parameters())
 
@@ -194,22 +184,7 @@ def test_clips_of_one_length_fill_batches() -> None:
     assert batches([], 100) == []
 
 
-def test_clips_encoded_together_are_those_of_transformers(content: ContentEncoder) -> None:
-    """0.1 s to 30 s in one batch, against the plain model on each clip alone."""
-    wavs = clips(0.1, 30.0, 0.63, 7.7)
-    for wav, states in zip(wavs, content.encode_batch(wavs, LAYERS), strict=True):
-        truth = plain(content, wav)
-        for layer in LAYERS:
-            assert states[layer].dtype == torch.float32
-            assert apart(states[layer], truth[layer]) < 1e-5
-
-
-def test_nothing_to_encode_is_nothing(content: ContentEncoder) -> None:
-    assert content.encode_batch([], LAYERS) == []
-    assert content.encode_batch(clips(0.5), []) == [{}]
-
-
-def plain(content: ContentEncoder, wav: Tensor) -> list[Tensor]:
+def plain(content: Hubert, wav: Tensor) -> list[Tensor]:
     """Every hidden state of a clip, as transformers computes it."""
     if content.normalize:
         wav = (wav - wav.mean()) / torch.sqrt(wav.var(correction=0) + 1e-7)
@@ -222,17 +197,17 @@ def plain(content: ContentEncoder, wav: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize("gain", [1e-4, 1.0])
 def test_quiet_and_offset_clips_are_those_of_transformers(gain: float, offset: float) -> None:
     """Where the group norm's eps counts, and where a mean would swallow what it hides."""
-    content = ContentEncoder(Encoder(build("group"), False, "test", "test"))
+    content = Hubert(build("group"), False, EncoderSettings("test", "test"))
     (wav,) = clips(1.0)
     truth = plain(
-        ContentEncoder(Encoder(content.model.double(), False, "test", "test")), (gain * wav + offset).double()
+        Hubert(content.model.double(), False, EncoderSettings("test", "test")), (gain * wav + offset).double()
     )
-    content = ContentEncoder(Encoder(build("group"), False, "test", "test"))
+    content = Hubert(build("group"), False, EncoderSettings("test", "test"))
     for layer, state in content.encode(gain * wav + offset, LAYERS).items():
         assert apart(state, truth[layer].float()) < (1e-4 if offset > 100 * gain else 1e-5)
 
 
-def test_layers_beyond_the_deepest_asked_for_are_not_computed(content: ContentEncoder) -> None:
+def test_layers_beyond_the_deepest_asked_for_are_not_computed(content: Hubert) -> None:
     called: list[int] = []
     hooks = [
         layer.register_forward_hook(lambda *_, number=number: called.append(number))
@@ -249,81 +224,16 @@ def test_layers_beyond_the_deepest_asked_for_are_not_computed(content: ContentEn
         hook.remove()
 
 
-class SmallDevice:
-    """A network that has memory for so many samples, in any dtype but float32."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, samples: int):
-        self.passes: list[tuple[int, ...]] = []
-        real = Hubert.__call__
-
-        def small(network: Hubert, wavs: Tensor, lengths: Tensor, layers: list[int]) -> dict[int, Tensor]:
-            if network.dtype != torch.float32 and wavs.numel() > samples:
-                raise torch.OutOfMemoryError("pretended")
-            self.passes.append(tuple(wavs.shape))
-            return real(network, wavs, lengths, layers)
-
-        monkeypatch.setattr(Hubert, "__call__", small)
-
-
-def test_a_batch_that_does_not_fit_is_halved_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    content, exact = (ContentEncoder(Encoder(build("group"), True, "test", "test"), "cpu", p) for p in ("bf16", "fp32"))
-    wavs = clips(1.0, 0.9, 0.8, 0.7, 3.0, 0.6, 0.5)
-    truth = [exact.encode(wav, [3])[3] for wav in wavs]
-    device = SmallDevice(monkeypatch, 40_000)
-    found = content.encode_batch(wavs, [3])
-    assert [apart(states[3], true) < 3e-2 for states, true in zip(found, truth, strict=True)] == [True] * 7
-    assert device.passes == [(1, 16_080), (2, 14_480), (1, 11_280), (1, 48_080), (2, 9_680)]
-    assert torch.equal(found[4][3], truth[4])  # too long for the device even alone: in float32 on the CPU
-
-
 # Precision
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-5), ("bf16", 3e-2), ("fp16", 4e-3)])
-def test_a_precision_costs_so_much(kind: str, precision: str, bound: float) -> None:
-    content = ContentEncoder(Encoder(build(kind), True, "test", "test"), "cpu", precision)
-    wavs = clips(0.1, 2.0, 0.7)
-    for wav, states in zip(wavs, content.encode_batch(wavs, LAYERS), strict=True):
-        truth = plain(content, wav)
-        for layer in LAYERS:
-            assert states[layer].dtype == torch.float32
-            assert apart(states[layer], truth[layer]) < bound
-            assert precision == "fp32" or apart(states[layer], truth[layer]) > bound / 100
-    assert content.redone == 0
-    assert content.precision == precision
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_a_group_norm_counts_in_full_precision(precision: str) -> None:
     """A thousand times quieter, beside an offset: sums in 16 bits would see no signal at all."""
-    content = ContentEncoder(Encoder(build("group"), False, "test", "test"), "cpu", precision)
+    content = Hubert(build("group"), False, EncoderSettings("test", "test", "cpu", precision))
     (wav,) = clips(4.0)
     wav = 1e-2 * wav + 0.2
     assert apart(content.encode(wav, [0])[0], plain(content, wav)[0]) < 3e-2
-
-
-def test_a_clip_beyond_the_precision_is_done_again_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    content, exact = (ContentEncoder(Encoder(build("group"), True, "test", "test"), "cpu", p) for p in ("fp16", "fp32"))
-    wavs = clips(0.5, 1.0, 0.7, 0.9)
-    fine, truth = content.encode_batch(wavs, LAYERS), exact.encode_batch(wavs, LAYERS)
-    real = Hubert.__call__
-
-    def overflowing(network: Hubert, wavs: Tensor, lengths: Tensor, layers: list[int]) -> dict[int, Tensor]:
-        states = real(network, wavs, lengths, layers)
-        if network.dtype != torch.float32:
-            states[1][2, 3, 4] = float("inf")
-            states[3][3, 0, 0] = float("nan")
-        return states
-
-    monkeypatch.setattr(Hubert, "__call__", overflowing)
-    found = content.encode_batch(wavs, LAYERS)
-    assert content.redone == 2
-    for layer in LAYERS:
-        assert torch.equal(found[0][layer], fine[0][layer])
-        assert torch.equal(found[1][layer], fine[1][layer])
-        for redone in (2, 3):
-            assert apart(found[redone][layer], truth[redone][layer]) < 1e-6
 
 
 def test_a_model_too_loud_for_fp16_is_encoded_all_the_same() -> None:
@@ -331,7 +241,7 @@ def test_a_model_too_loud_for_fp16_is_encoded_all_the_same() -> None:
     model = build("group")
     with torch.no_grad():
         model.encoder.layers[1].feed_forward.output_dense.bias[5] = 1e5
-    content, wavs = ContentEncoder(Encoder(model, True, "test", "test"), "cpu", "fp16"), clips(0.5, 0.6)
+    content, wavs = Hubert(model, True, EncoderSettings("test", "test", "cpu", "fp16")), clips(0.5, 0.6)
     found = content.encode_batch(wavs, LAYERS)
     assert content.redone == 2
     for wav, states in zip(wavs, found, strict=True):
@@ -339,7 +249,7 @@ def test_a_model_too_loud_for_fp16_is_encoded_all_the_same() -> None:
         assert all(apart(states[layer], truth[layer]) < 1e-5 for layer in LAYERS)
 
 
-def test_float32_is_exact_whatever_the_process_is_set_to(content: ContentEncoder) -> None:
+def test_float32_is_exact_whatever_the_process_is_set_to(content: Hubert) -> None:
     """Where the CPU multiplies bfloat16, PyTorch may do so for float32 if asked to; elsewhere this says nothing."""
     (wav,) = clips(2.0)
     truth = plain(content, wav)
@@ -368,114 +278,94 @@ def test_full_precision_lasts_until_the_last_pass_ends() -> None:
         matmul.fp32_precision = before  # type: ignore[attr-defined]  # not in torch's stubs
 
 
-def test_precision_is_not_who_it_is() -> None:
-    described = [ContentEncoder(Encoder(build("group"), True, "a", "a"), "cpu", p).describe() for p in PRECISIONS]
-    assert described[0] == described[1] == described[2]
-    with pytest.raises(ValueError, match="no precision 'fp8': expected one of fp32, bf16, fp16"):
-        ContentEncoder(Encoder(build("group"), True, "a", "a"), "cpu", "fp8")
-
-
 # Threads and copies
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_threads_may_encode_at_the_same_time(content: ContentEncoder, precision: str) -> None:
-    content = ContentEncoder(Encoder(content.model, True, "test", "test"), "cpu", precision)
-    wavs = clips(*(0.1 + 0.13 * number for number in range(12)))
-    batched = [wavs[start : start + 3] for start in range(0, 12, 3)]
-    serial = ContentEncoder(Encoder(content.model, True, "test", "test"), "cpu", precision)
-    truth = [serial.encode_batch(some, LAYERS) for some in batched]
-    with ThreadPoolExecutor(4, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        found = list(pool.map(lambda some: content.encode_batch(some, LAYERS), batched * 3))
-    for got, true in zip(found, truth * 3, strict=True):
-        for one, other in zip(got, true, strict=True):
-            assert all(apart(one[layer], other[layer]) < 1e-6 for layer in LAYERS)
-
-
-def test_copies_encode_the_same(content: ContentEncoder) -> None:
-    (wav,) = clips(0.6)
-    truth = content.encode(wav, LAYERS)
-    for twin in (copy.deepcopy(content), pickle.loads(pickle.dumps(content))):
-        assert twin.describe() == content.describe()
-        assert all(torch.equal(state, truth[layer]) for layer, state in twin.encode(wav, LAYERS).items())
 
 
 # What is refused
 
 
-@pytest.mark.parametrize("layer", [-1, 4])
-def test_a_layer_that_is_not_there_is_refused(content: ContentEncoder, layer: int) -> None:
-    with pytest.raises(EncoderError, match=f"no layer {layer}: it has layers 0 to 3"):
-        content.encode(torch.zeros(16_000), [0, layer])
-
-
 def test_a_folder_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path / "none", tmp_path):
         with pytest.raises(EncoderError, match=r"expected a folder with config\.json and model\.safetensors"):
-            ContentEncoder.load(str(folder))
-
-
-def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
-    save(build("group"), tmp_path)
-    (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(EncoderError, match="cannot be loaded"):
-        ContentEncoder.load(str(tmp_path))
-
-
-def test_cut_off_weights_are_refused(tmp_path: Path) -> None:
-    save(build("group"), tmp_path)
-    weights = tmp_path / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1000])
-    with pytest.raises(EncoderError, match="cannot be loaded"):
-        ContentEncoder.load(str(tmp_path))
+            load_encoder(str(folder))
 
 
 def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
     save(build("group"), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "wav2vec2"}))
-    with pytest.raises(EncoderError, match="is a 'wav2vec2' model; a 'hubert' model is needed"):
-        ContentEncoder.load(str(tmp_path))
-
-
-@pytest.mark.parametrize(
-    "lost", ["encoder.layers.1.attention.k_proj.weight", "feature_extractor.conv_layers.0.layer_norm.bias"]
-)
-def test_weights_that_lack_a_tensor_are_refused(tmp_path: Path, lost: str) -> None:
-    save(build("group"), tmp_path)
-    weights = load_file(tmp_path / "model.safetensors")
-    del weights[lost]
-    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(EncoderError, match=f"lack 1 tensors, {lost}"):
-        ContentEncoder.load(str(tmp_path))
-
-
-def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
-    save(build("group"), tmp_path)
-    weights = load_file(tmp_path / "model.safetensors")
-    weights["encoder.layer_norm.bias"] = torch.zeros(7)
-    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(EncoderError, match="cannot be loaded"):
-        ContentEncoder.load(str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "sew"}))
+    with pytest.raises(EncoderError, match="is a 'sew' model; expected one of hubert"):
+        load_encoder(str(tmp_path))
 
 
 def test_an_encoder_with_another_hop_is_refused(tmp_path: Path) -> None:
     save(build("group", conv_stride=[5, 2, 2, 2, 2, 2, 1]), tmp_path)
     with pytest.raises(EncoderError, match="a frame every 160 samples; 320 are expected"):
-        ContentEncoder.load(str(tmp_path))
+        load_encoder(str(tmp_path))
+
+
+def test_convolutions_that_skip_samples_are_refused(tmp_path: Path) -> None:
+    save(build("group", conv_dim=[64, 64], conv_kernel=[10, 2], conv_stride=[20, 16]), tmp_path)
+    with pytest.raises(EncoderError, match="skip samples"):
+        load_encoder(str(tmp_path))
 
 
 def test_a_hub_name_without_a_network_says_how_to_fetch_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoders_module, "hub_is_reachable", lambda: False)
+    monkeypatch.setattr(hub, "hub_is_reachable", lambda: False)
     with pytest.raises(EncoderError, match="hf download nobody/no-such-hubert"):
-        ContentEncoder.load("nobody/no-such-hubert")
+        load_encoder("nobody/no-such-hubert")
 
 
 def test_paths_and_hub_ids_are_told_apart() -> None:
     for path in ("./hubert", "/data/hubert", "~/hubert", "encoders", "a/b/c"):
         assert looks_like_path(path)
-    for hub_id in HUB_NAMES.values():
-        assert not looks_like_path(hub_id)
+    for meant in short_names().values():
+        assert not looks_like_path(meant) or meant.startswith(("https://", "svc.data/"))
+
+
+# The hub
+
+
+def in_cache(cache: Path, hub_id: str, model: HubertModel, pickled: bool) -> None:
+    """A model as the hub's client leaves it on the disk."""
+    repository = cache / f"models--{hub_id.replace('/', '--')}"
+    folder = repository / "snapshots" / "0123"
+    if pickled:
+        model.config.save_pretrained(folder)
+        torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    else:
+        model.save_pretrained(folder)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0123")
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+def test_a_model_of_the_hub_is_taken_from_its_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pickled: bool
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    in_cache(tmp_path, "facebook/hubert-base-ls960", build("group"), pickled)
+    for name in ("en", "facebook/hubert-base-ls960"):
+        found = load_encoder(name, allow_hub=False)
+        assert (found.name, found.origin) == (name, "facebook/hubert-base-ls960")
+        assert found.fingerprint == weights_hash(build("group"))
+
+
+@pytest.mark.parametrize("name", ["nobody/no-such-hubert", "ko", "hubert-soft"])
+def test_no_request_is_made_for_a_name_that_the_user_did_not_give(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def request(*_: object, **__: object) -> None:
+        raise AssertionError("a request was made")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(socket, "getaddrinfo", request)
+    monkeypatch.setattr(socket, "socket", request)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", request)
+    with pytest.raises(EncoderError, match="nothing is downloaded for a name that comes from a file"):
+        load_encoder(name, allow_hub=False)
 
 
 # The fingerprint
@@ -501,7 +391,7 @@ def test_the_fingerprint_is_that_of_the_weights_in_every_form_of_file(tmp_path: 
     model.config.save_pretrained(pickled)
     torch.save(old_names(model), pickled / "pytorch_model.bin")
     for folder in (whole, shards, pickled):
-        assert ContentEncoder.load(str(folder)).fingerprint == truth
+        assert load_encoder(str(folder)).fingerprint == truth
     assert weights_hash(build("group")) == truth
 
 
@@ -517,9 +407,9 @@ def test_the_fingerprint_tells_one_changed_weight() -> None:
 
 def test_saving_a_loaded_encoder_is_refused_nothing(tmp_path: Path) -> None:
     """Encoding leaves the model as it was: saved again it is the same encoder."""
-    first = ContentEncoder.load(save(build("group"), tmp_path / "first", False))
+    first = load_hubert(save(build("group"), tmp_path / "first", False))
     first.encode(clips(0.6)[0], [2])
-    second = ContentEncoder.load(save(first.model, tmp_path / "second", False))
+    second = load_hubert(save(first.model, tmp_path / "second", False))
     (wav,) = clips(0.6)
     assert second.fingerprint == first.fingerprint
     assert torch.equal(second.encode(wav, [2])[2], first.encode(wav, [2])[2])
