@@ -38,7 +38,7 @@ def test_help_names_every_command() -> None:
 
 def test_help_names_what_there_is() -> None:
     """Help is written without importing torch, so that it is quick; what it names must be what is there."""
-from svc.commands.options import ENCODERS, METHOD, METHODS
+    from svc.commands.options import ENCODERS, METHOD, METHODS
     from svc.pipeline.encoder.registry import short_names
     from svc.pipeline.pitch.pitch import METHODS as there
     from svc.pipeline.pitch.pitch import PitchSettings
