@@ -141,7 +141,6 @@ EXAMPLES = {
         lambda seed: torch.randn(2, 201, 201, generator=torch.Generator().manual_seed(seed)) / 14, None, save_spectrum
     ),
 }
-registry.register(LogSpectrum)
 
 
 @dataclass(frozen=True)
@@ -164,8 +163,16 @@ class Subject:
         return load_encoder(str(self.folder), "cpu", precision)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def registered() -> Iterator[None]:
+    """`LogSpectrum` is known for as long as these tests run."""
+    registry.register(LogSpectrum)
+    yield
+    registry.ENCODERS.remove(LogSpectrum)
+
+
 @pytest.fixture(scope="module", params=EXAMPLES)
-def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+def subject(registered: None, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Subject:
     example = EXAMPLES[request.param]
     model, folder = example.make(0), tmp_path_factory.mktemp("encoders") / "saved"
     example.save(model, folder)
