@@ -16,15 +16,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
-from svc.pipeline import audio
+from svc.pipeline.frames import MEL_RATE
 from svc.stages.evaluation.scores import ParallelSong, References, Scores, table
 from svc.stages.parallel_singers import ParallelSingers, singers_of
-from svc.stages.rendering.render import Converter
+from svc.stages.rendering.run_converter import RunConverter
 from svc.stages.run import Run
 from svc.stages.settings import RenderSettings, TrainSettings
 from svc.stages.training.train import train
@@ -57,15 +56,9 @@ def singers_beside(run: Path, parser: argparse.ArgumentParser) -> ParallelSinger
 
 def score(run: Path, truth: References, songs: list[ParallelSong], own: bool = False, **settings: Any) -> Scores:
     """A run's row with those render settings; `own`: of the target's songs, sung by the target again."""
-    singer = Converter(Run.open(run), RenderSettings(speaker=truth.target.name, **settings))
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for song in songs:
-            path = Path(folder) / f"{song.name}.wav"
-            audio.write(path, song.target if own else song.source)
-            found = audio.scan(singer.render(path, path.with_suffix(".sung.wav")).wav)
-            rows.append(truth.judge(audio.read(found, 0, found.frames), song))
-    return Scores.mean(rows)
+    converter = RunConverter(Run.open(run), RenderSettings(speaker=truth.target.name, **settings))
+    results = [converter.convert(song.target if own else song.source, MEL_RATE, measured=False) for song in songs]
+    return Scores.mean([truth.judge(result.samples, song) for result, song in zip(results, songs, strict=True)])
 
 
 def main() -> None:

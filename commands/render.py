@@ -35,7 +35,7 @@ from .terminal import Terminal
     cloup.option("--loudness", default=0.0, metavar="0..1", help="Follow the song's own loudness by this share."),
     cloup.option("--threshold", type=float, metavar="DB", help="Be silent where the song is softer than this, dBFS."),
     cloup.option("--format", "suffix", default="wav", show_default=True, help="wav, flac, mp3 or ogg."),
-    cloup.option("--depth", default="16", show_default=True, help="Bits: 16, 24 or float."),
+    cloup.option("--bit-depth", "--depth", "bit_depth", default="16", show_default=True, help="16, 24 or float."),
     cloup.option("--rate", default="44100", show_default=True, help="Hz, or song for the song's own."),
 )
 @cloup.option_group(
@@ -61,7 +61,7 @@ from .terminal import Terminal
     cloup.option("--seed", default=0, show_default=True, help="The same seed gives the same bytes."),
     cloup.option("--encoder", help="Where the run's encoder is now.  [default: where it was]"),
     cloup.option("--precision", default="auto", show_default=True, help="fp32, bf16, or auto."),
-    cloup.option("--batch", default=0, metavar="N", help="Slices sampled at once.  [default: 1, on a GPU 8]"),
+    cloup.option("--batch", default=0, metavar="N", help="Segments sampled at once.  [default: 1, on a GPU 8]"),
 )
 def render(
     songs: tuple[Path, ...],

@@ -11,7 +11,8 @@ from ..common.progress import Progress
 from .evaluation.parallel import evaluate_truth
 from .extraction.extract import extract
 from .parallel_singers import ParallelSingers
-from .rendering.render import Converter
+from .rendering.render_file import render_file
+from .rendering.run_converter import RunConverter
 from .run import Run
 from .settings import PRESETS, ExtractSettings, RenderSettings
 from .training.train import train
@@ -46,8 +47,8 @@ def demo(out: Path, steps: int | None, progress: Progress | None = None) -> list
     progress.say(f"\n$ svc train --store {store} --out {run} --preset tiny --steps {steps}")
     train([store], run, dataclasses.replace(PRESETS["tiny"], steps=steps), progress=progress)
     progress.say(f"\n$ svc render {song} -m {run} -s {target.name}")
-    singer = Converter(Run.open(run), RenderSettings(speaker=target.name))
-    report = singer.render(song, out / f"song.{target.name}.wav", progress)
+    converter = RunConverter(Run.open(run), RenderSettings(speaker=target.name))
+    report = render_file(converter, song, out / f"song.{target.name}.wav", progress=progress)
     progress.say(f"\n$ svc evaluate {run}")
     found = evaluate_truth(run, SINGERS, run / "evaluation", progress=progress)
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -42,37 +43,44 @@ def save_comparison(path: Path | IO[bytes], *panels: Panel, seconds: float | Non
 
 
 def save_song(
-    path: Path,
-    source: tuple[str, PooledFeatures],
-    result: tuple[str, PooledFeatures],
-    asked: PooledFeatures,
-    seconds: float,
+    path: Path | IO[bytes], source: Track, result: Track, target: NDArray[np.float32], seconds: float
 ) -> None:
-    """A song and what was sung of it, as a PNG: both mels with their f0, the asked and the sung f0, both loudnesses."""
+    """A song and its conversion, as a PNG: both mels with their f0, the target f0 and both f0s, both loudnesses."""
     from matplotlib.figure import Figure
 
     with _fonts():
         figure = Figure(figsize=(14, 10), layout="constrained")
         rows = figure.subplots(4, 1, sharex=True, height_ratios=[3, 3, 2.4, 1.4])
-        for axes, (title, strip) in zip(rows, (source, result), strict=False):
-            draw_mel(axes, strip.mel, strip.f0, seconds)
-            axes.set_title(title)
-        at = (np.arange(len(asked.f0)) + 0.5) * seconds / len(asked.f0)
+        for axes, track in zip(rows, (source, result), strict=False):
+            draw_mel(axes, track.mel.mel, pooled_f0(track.f0), seconds)
+            axes.set_title(track.title)
         lines = (
-            ("the song's", source[1], "0.7", 1.0),
-            ("asked", asked, "tab:orange", 2.6),
-            ("sung", result[1], "k", 1.0),
+            ("the song's", source.f0, "0.7", 1.0),
+            ("target", target, "tab:orange", 2.6),
+            ("sung", result.f0, "k", 1.0),
         )
-        for label, strip, colour, width in lines:
-            rows[2].plot(at, np.where(strip.f0 > 0, strip.f0, np.nan), color=colour, linewidth=width, label=label)
+        for label, f0, colour, width in lines:
+            columns = pooled_f0(f0)
+            at = (np.arange(len(columns)) + 0.5) * seconds / len(columns)
+            rows[2].plot(at, np.where(columns > 0, columns, np.nan), color=colour, linewidth=width, label=label)
         rows[2].set_yscale("log")
         rows[2].set_ylabel("f0, Hz")
         rows[2].legend(loc="upper right", ncols=3, framealpha=0.5, fontsize="small")
-        for label, strip, colour, width in (lines[0], lines[2]):
-            rows[3].plot(at, np.maximum(strip.loudness, QUIETEST_DB), color=colour, linewidth=width, label=label)
+        for track, colour in ((source, "0.7"), (result, "k")):
+            rows[3].plot(at, np.maximum(pooled_mean(track.loudness), QUIETEST_DB), color=colour, linewidth=1.0)
         rows[3].set_ylabel("loudness, dBFS")
         rows[3].set_xlabel("seconds")
         figure.savefig(path, dpi=80, format="png")
+
+
+@dataclass(frozen=True)
+class Track:
+    """A sound for a picture: its mel, f0 in Hz (frames,) with 0 = unvoiced, and loudness in dBFS (frames,)."""
+
+    title: str
+    mel: PooledMel
+    f0: NDArray[np.float32]
+    loudness: NDArray[np.float32]
 
 
 @contextmanager
@@ -87,31 +95,37 @@ def _fonts() -> Iterator[None]:
         yield
 
 
-class PooledFeatures:
-    """Mel, f0 and loudness for a picture: neighbouring frames are pooled so that any song fits its width."""
+class PooledMel:
+    """A ln mel for a picture, float32 (columns, 128): neighbouring frames are averaged, so that any song fits."""
 
     def __init__(self, count: int):
-        self.pool = max(1, -(-count // COLUMNS))
-        columns = -(-count // self.pool)
-        self.mel = np.full((columns, mels.N_MELS), np.log(mels.FLOOR), np.float32)
-        self.f0 = np.zeros(columns, np.float32)
-        self.loudness = np.full(columns, QUIETEST_DB, np.float32)
+        self.pool = _pool(count)
+        self.mel = np.full((-(-count // self.pool), mels.N_MELS), np.log(mels.FLOOR), np.float32)
 
-    def put(
-        self,
-        start: int,
-        log_mel: NDArray[np.float32] | None,
-        f0: NDArray[np.float32],
-        loudness: NDArray[np.float32] | None = None,
-    ) -> None:
-        """Frames from `start` on: mel and loudness are averaged, of f0 a voiced value is kept."""
-        columns = np.arange(start, start + len(f0)) // self.pool
-        first, last = columns[0], columns[-1] + 1
-        counts = np.bincount(columns - first)
-        begins = np.r_[0, np.cumsum(counts)[:-1]]
-        if log_mel is not None:
-            self.mel[first:last] = np.add.reduceat(log_mel, begins, axis=0) / counts[:, None]
-        if loudness is not None:
-            self.loudness[first:last] = np.add.reduceat(loudness, begins) / counts
-        voiced = f0 > 0
-        self.f0[columns[voiced]] = f0[voiced]
+    def put(self, start: int, log_mel: NDArray[np.float32]) -> None:
+        """Frames (n, 128) from number `start` on."""
+        columns = np.arange(start, start + len(log_mel)) // self.pool
+        begins = np.flatnonzero(np.r_[True, np.diff(columns) > 0])
+        counts = np.diff(np.r_[begins, len(columns)])
+        self.mel[columns[0] : columns[-1] + 1] = np.add.reduceat(log_mel, begins, axis=0) / counts[:, None]
+
+
+def pooled_f0(f0: NDArray[np.float32]) -> NDArray[np.float32]:
+    """f0 in Hz (frames,) at a picture's columns: the last voiced value of each, 0 where there is none."""
+    pool = _pool(len(f0))
+    columns = np.zeros(-(-len(f0) // pool), np.float32)
+    voiced = np.flatnonzero(f0 > 0)
+    columns[voiced // pool] = f0[voiced]
+    return columns
+
+
+def pooled_mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Values (frames,) at a picture's columns: the mean of each."""
+    begins = np.arange(0, len(values), _pool(len(values)))
+    mean: NDArray[np.float32] = np.add.reduceat(values, begins) / np.diff(np.r_[begins, len(values)])
+    return mean
+
+
+def _pool(count: int) -> int:
+    """Frames in a column."""
+    return max(1, -(-count // COLUMNS))

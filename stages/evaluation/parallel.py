@@ -10,7 +10,7 @@ from ...common.errors import UserError
 from ...common.progress import Progress
 from ...pipeline.metrics.audio_features import Samples
 from ..parallel_singers import ParallelSingers
-from ..rendering.render import Converter
+from ..rendering.run_converter import RunConverter
 from ..run import Run
 from ..settings import RenderSettings
 from .page import Section
@@ -33,7 +33,7 @@ def evaluate_truth(
         raise UserError(
             f"{run} has no speaker {target!r}: it was not trained on these singers; it has {opened.speakers}"
         )
-    singer = Converter(opened, RenderSettings(speaker=target, device=device))
+    singer = RunConverter(opened, RenderSettings(speaker=target, device=device))
     out.mkdir(parents=True, exist_ok=True)
     with progress.bar("truth", 1, "pair") as bar:
         truth = References(singers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ import numpy as np
 
 from ...common.files import write_whole
 from ...common.progress import Progress
-from ...pipeline import audio
+from ...pipeline.frames import MEL_RATE
 from ...pipeline.metrics.audio_features import Samples
-from ..rendering.render import Converter
+from ..rendering.converter import Converter
+from ..rendering.result_files import write_conversion
 from .page import Section, write_page
 
 
@@ -28,14 +28,11 @@ class Evaluation:
     refused: dict[Path, str] = field(default_factory=dict)
 
 
-def sung(singer: Converter, source: Samples, out: Path, name: str, progress: Progress) -> tuple[Samples, float]:
-    """The run's conversion of a song (T,), left in `out` as `svc render` leaves it, and the key it is in."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{name}.wav"
-        audio.write(path, source)
-        report = singer.render(path, out / f"{name}.{safe(singer.speaker)}.wav", progress)
-    found = audio.scan(report.wav)
-    return audio.read(found, 0, found.frames)[: len(source)], report.key
+def sung(converter: Converter, source: Samples, out: Path, name: str, progress: Progress) -> tuple[Samples, float]:
+    """A song (T,) at 44.1 kHz, converted: (T,), and its key. Its files lie in `out`, as `svc render` leaves them."""
+    conversion = converter.convert(source, MEL_RATE, progress=progress)
+    write_conversion(conversion, out / f"{name}.{safe(converter.speaker())}.wav", name)
+    return conversion.samples, conversion.key
 
 
 def safe(speaker: str) -> str:

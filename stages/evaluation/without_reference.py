@@ -27,7 +27,7 @@ from ...pipeline.pitch import pitch
 from ...pipeline.vocoder.vocoder import Vocoder
 from ...store import StoreError, open_store
 from ..devices import pick_device
-from ..rendering.render import Converter
+from ..rendering.run_converter import RunConverter
 from ..run import Run
 from ..settings import RenderSettings
 from ..training.dataset import Corpus, gather_corpus
@@ -109,7 +109,7 @@ def evaluate_songs(
             f"a result is compared with one voice of the run, and {target!r} is none; its voices are "
             f"{', '.join(opened.speakers)}"
         )
-    singer = Converter(opened, RenderSettings(speaker=speaker, key=key, device=device))
+    singer = RunConverter(opened, RenderSettings(speaker=speaker, key=key, device=device))
     corpus = _corpus_of(opened, progress)
     clips = {name: [clip for clip in corpus.clips if clip.speaker == name] for name in opened.speakers}
     own = {name: [clip.mel.astype(np.float32) for clip in theirs[:TAUGHT]] for name, theirs in clips.items()}

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, uniform_filter1d
 
 from ...pipeline.frames import seconds_to_mel_frames
-from ..settings import RenderSettings
+from ..settings import ConversionSettings
 
 AUDIBLE_DB = -60.0  # dBFS: what is softer, in song or result, has no loudness worth matching
 MOST_DB = 20.0  # that a moment is turned up or down
@@ -15,7 +15,9 @@ SMOOTH_SECONDS = 0.06
 HOLD_SECONDS = 0.08  # that the response threshold waits, either side, before it is silent
 
 
-def volume(source_db: NDArray[np.float32], power: NDArray[np.float32], settings: RenderSettings) -> NDArray[np.float32]:
+def volume(
+    source_db: NDArray[np.float32], power: NDArray[np.float32], settings: ConversionSettings
+) -> NDArray[np.float32]:
     """What to multiply each mel frame of a result with: float32 (frames,), 1 = as it was sung.
 
     Args:

@@ -1,8 +1,9 @@
-"""The acoustic half of singing: a song's windows in, their mels out, drawn by the model."""
+"""The acoustic half of a conversion: a song's segments in, their mels out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import copy
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -14,13 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...common.random import fork_generator
+from ...pipeline import frames
 from ...pipeline.diffusion.diffusion import Batch, Diffusion
 from ...pipeline.diffusion.sampling import sample
 from ...pipeline.encoder.content import ContentEncoder
 from ...pipeline.frames import mel_centres, mel_seconds, unit_centres
 from ...pipeline.pitch import pitch
+from .converter import ConversionPlan
 from .retrieval import Retrieval
-from .source_audio import SHARED_FRAMES, Segment, SourceAudio
+from .source_audio import SHARED_FRAMES, Segment
 from .speaker_mix import SpeakerMix
 from .stopwatch import Stopwatch
 
@@ -28,114 +31,141 @@ NOISE_BLOCK = 256  # mel frames
 
 
 @dataclass(frozen=True)
-class PredictedMel:
-    """A window's mel as the model draws it, and the source's ln mel and loudness, float32 (frames, ...)."""
+class Voice:
+    """Whose voice: shares of a run's speakers, and what each of them has said, by `retrieve` of each unit."""
 
-    window: Segment
-    mel: NDArray[np.float32]
-    source_mel: NDArray[np.float32]
-    loudness: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class MelPredictor:
-    """What draws mels: encoder, units, model, whose voice, what each voice has said, and the sampler's settings."""
-
-    content: ContentEncoder
-    layer: int
-    projection: nn.Module
-    model: Diffusion
     speaker_mix: SpeakerMix
     retrievals: dict[int, Retrieval]
     retrieve: float
-    steps: int
-    method: str
-    seed: int
-    device: str
-    bf16: bool
-    batch: int
 
-    def draw(self, song: SourceAudio, asked: NDArray[np.float32], watch: Stopwatch) -> Iterator[PredictedMel]:
-        """The mels of a song's windows, in order, `batch` of them at a time. `asked` is the f0 to sing."""
-        prepared = self._prepare(song, asked, watch)
-        while windows := list(islice(prepared, self.batch)):
-            with watch("diffusion"):
-                mels = self._sample([tensors for _, tensors, _ in windows], [window for window, _, _ in windows])
-            for (window, _, signal), mel in zip(windows, mels, strict=True):
-                yield PredictedMel(window, mel, signal["mel"].astype(np.float32), signal["loudness"])
+    def move(self, start: int, hidden: Tensor, units: Tensor) -> Tensor:
+        """Units (U, D) moved towards the target's own: towards each voice's, by its share at that moment.
 
-    def _prepare(
-        self, song: SourceAudio, asked: NDArray[np.float32], watch: Stopwatch
-    ) -> Iterator[tuple[Segment, dict[str, Tensor], dict[str, NDArray[Any]]]]:
-        """Each window's tensors (frames first), and the source's signal features."""
-        for window, wave in song.waveforms():
-            with watch("mel and loudness"):
-                signal = wave.signal()
-            with watch("encoder"):
-                name = f"hidden/{self.layer}"
-                hidden = torch.from_numpy(wave.hidden(self.content, [self.layer])[name].astype(np.float32))
-            with watch("units"), torch.inference_mode():
-                units = self.projection(hidden.to(self.device))
-                units = self._retrieved(window, hidden, units)
-            f0 = asked[window.start : window.end]
-            tensors = {
-                "units": units,
-                "mel2ph": torch.from_numpy(signal["mel2ph"].astype(np.int64)),
-                "f0": torch.from_numpy(pitch.continuous(f0)),
-                "voiced": torch.from_numpy((f0 > 0).astype(np.float32)),
-                "loudness": torch.from_numpy(signal["loudness"]),
-                "mask": torch.ones(len(f0)),
-            }
-            yield window, tensors, signal
-
-    def _retrieved(self, window: Segment, hidden: Tensor, units: Tensor) -> Tensor:
-        """A window's units, moved towards those of who sings: at each moment every voice's own, by its share."""
+        Args:
+            start: the mel frame of the song where they begin.
+            hidden: the hidden states that they were made of, (U, H).
+            units: of the song.
+        """
         if not self.retrievals or len(units) == 0:
             return units
-        shares = self.speaker_mix.at(mel_seconds(window.start) + unit_centres(len(units)))
+        shares = self.speaker_mix.at(mel_seconds(start) + unit_centres(len(units)))
         moved = torch.zeros_like(units)
         for number, retrieval in self.retrievals.items():
             if (share := shares[:, number, None]).any():
                 moved += torch.from_numpy(share).to(units) * retrieval.blend(hidden, units, self.retrieve)
         return moved
 
-    def _sample(self, tensors: list[dict[str, Tensor]], windows: list[Segment]) -> list[NDArray[np.float32]]:
+
+@dataclass(frozen=True)
+class Sampling:
+    """How mels are drawn: `depth` is the part of the noise schedule that is gone through, 0 to 1."""
+
+    steps: int
+    method: str
+    depth: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class PredictedMel:
+    """A segment's mel as the model draws it: ln magnitude, float32 (len(segment), 128)."""
+
+    segment: Segment
+    mel: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class MelPredictor:
+    """Encoder, units and acoustic model. `batch` segments are sampled at once."""
+
+    content: ContentEncoder
+    layer: int
+    projection: nn.Module
+    model: Diffusion
+    device: str
+    bf16: bool
+    batch: int
+
+    def predict(
+        self, plan: ConversionPlan, segments: Sequence[Segment], voice: Voice, sampling: Sampling, watch: Stopwatch
+    ) -> Iterator[PredictedMel]:
+        """The mels of some of a plan's segments, in order."""
+        model = copy.copy(self.model)  # shares its weights
+        model.depth = sampling.depth
+        prepared = self._prepare(plan, segments, voice, watch)
+        while several := list(islice(prepared, self.batch)):
+            with watch("diffusion"):
+                mels = self._sample(model, several, voice.speaker_mix, sampling)
+            for (segment, _), mel in zip(several, mels, strict=True):
+                yield PredictedMel(segment, mel)
+
+    def _prepare(
+        self, plan: ConversionPlan, segments: Sequence[Segment], voice: Voice, watch: Stopwatch
+    ) -> Iterator[tuple[Segment, dict[str, Tensor]]]:
+        """Each segment's condition, as tensors whose first axis is frames."""
+        for segment, wave in plan.source.waveforms(segments, (frames.CONTENT_RATE,)):
+            with watch("encoder"):
+                name = f"hidden/{self.layer}"
+                hidden = torch.from_numpy(wave.hidden(self.content, [self.layer])[name].astype(np.float32))
+            with watch("units"), torch.inference_mode():
+                units = voice.move(segment.start, hidden, self.projection(hidden.to(self.device)))
+            f0 = plan.target.f0[segment.start : segment.end]
+            yield (
+                segment,
+                {
+                    "units": units,
+                    "mel2ph": torch.from_numpy(wave.mel2ph().astype(np.int64)),
+                    "f0": torch.from_numpy(pitch.continuous(f0)),
+                    "voiced": torch.from_numpy((f0 > 0).astype(np.float32)),
+                    "loudness": torch.from_numpy(plan.features.segment_loudness[segment]),
+                    "mask": torch.ones(len(f0)),
+                },
+            )
+
+    def _sample(
+        self,
+        model: Diffusion,
+        conditions: list[tuple[Segment, dict[str, Tensor]]],
+        speaker_mix: SpeakerMix,
+        sampling: Sampling,
+    ) -> list[NDArray[np.float32]]:
+        segments, tensors = [segment for segment, _ in conditions], [each for _, each in conditions]
         padding = {"f0": 200.0, "loudness": -100.0}
         batch = {
             name: nn.utils.rnn.pad_sequence([t[name] for t in tensors], True, padding.get(name, 0.0)).to(self.device)
             for name in tensors[0]
         }
         longest = batch["mel2ph"].shape[1]
-        noise = torch.zeros(len(windows), self.model.shape.bins, longest)
-        for row, window in enumerate(windows):
-            noise[row, :, : len(window)] = frame_noise(self.seed, window.start, window.end, self.model.shape.bins)
+        noise = torch.zeros(len(segments), model.shape.bins, longest)
+        for row, segment in enumerate(segments):
+            noise[row, :, : len(segment)] = frame_noise(sampling.seed, segment.start, segment.end, model.shape.bins)
         precision: AbstractContextManager[Any] = (
             torch.autocast(torch.device(self.device).type, torch.bfloat16) if self.bf16 else nullcontext()
         )
-        generator = fork_generator(self.seed, 1, windows[0].start)
         with precision:
             mels = sample(
-                self.model,
-                Batch(speaker=self._speaker(windows, longest), **batch),
-                generator,
-                self.steps,
-                self.method,
+                model,
+                Batch(speaker=self._speaker(segments, longest, speaker_mix), **batch),
+                fork_generator(sampling.seed, 1, segments[0].start),
+                sampling.steps,
+                sampling.method,
                 noise,
             )
-        return [mel[: len(window)].float().cpu().numpy() for mel, window in zip(mels, windows, strict=True)]
+        return [mel[: len(segment)].float().cpu().numpy() for mel, segment in zip(mels, segments, strict=True)]
 
-    def _speaker(self, windows: list[Segment], longest: int) -> Tensor:
-        if self.speaker_mix.single is not None:
-            return torch.full((len(windows),), self.speaker_mix.single, device=self.device)
-        times = [mel_centres(window.start, window.start + longest) for window in windows]
-        shares = [torch.from_numpy(self.speaker_mix.at(seconds)) for seconds in times]
-        return torch.stack(shares if self.speaker_mix.changes else [share[0] for share in shares]).to(self.device)
+    def _speaker(self, segments: list[Segment], longest: int, speaker_mix: SpeakerMix) -> Tensor:
+        if speaker_mix.single is not None:
+            return torch.full((len(segments),), speaker_mix.single, device=self.device)
+        times = [mel_centres(segment.start, segment.start + longest) for segment in segments]
+        shares = [torch.from_numpy(speaker_mix.at(seconds)) for seconds in times]
+        return torch.stack(shares if speaker_mix.changes else [share[0] for share in shares]).to(self.device)
 
 
 def frame_noise(seed: int, start: int, end: int, bins: int) -> Tensor:
     """The noise that mel frames [start, end) of a song begin from: float32 (bins, end - start).
 
-    It belongs to the frame: windows that overlap draw nearly the same there, and how a song is cut matters little.
+    It depends on the seed and the frame's number alone: segments that overlap draw nearly the same there, and where a
+    song is cut matters little.
     """
     first = start // NOISE_BLOCK
     blocks = [
@@ -145,16 +175,16 @@ def frame_noise(seed: int, start: int, end: int, bins: int) -> Tensor:
     return torch.cat(blocks)[start - first * NOISE_BLOCK : end - first * NOISE_BLOCK].T
 
 
-def joined(drawn: Iterable[PredictedMel]) -> Iterator[NDArray[np.float32]]:
-    """The mels of a region's windows as one, piece by piece: where windows overlap one fades into the next."""
+def joined(predicted: Iterable[PredictedMel]) -> Iterator[NDArray[np.float32]]:
+    """The mels of a phrase's segments as one, piece by piece: where segments overlap one is faded into the next."""
     fade = np.linspace(0, 1, 2 * SHARED_FRAMES + 2, dtype=np.float32)[1:-1, None]
     tail: NDArray[np.float32] | None = None
-    for one in drawn:
+    for one in predicted:
         mel = one.mel.copy()
-        if one.window.before:
+        if one.segment.before:
             assert tail is not None
             mel[: len(fade)] = mel[: len(fade)] * fade + tail * (1 - fade)
-        if one.window.after:
+        if one.segment.after:
             tail = mel[-len(fade) :]
             mel = mel[: -len(fade)]
         yield mel

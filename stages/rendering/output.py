@@ -1,4 +1,4 @@
-"""The sung song as a file: where it goes, how it grows, and how it is written in the end."""
+"""A converted song as a file: where it goes, and how it is written."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from ...common.errors import UserError
 from ...pipeline import frames
-from ..settings import RenderSettings
+from ..settings import OutputSettings
+from .mixer import Mixer
 
-FADE = 882  # samples, 20 ms, over which sung regions rise from and fall to silence
-BLOCK = frames.MEL_HOP * 2_048  # samples
 HEADROOM = 0.99  # of full scale: what is louder is turned down
 MADE_BY = "svc render"
 
@@ -30,9 +29,9 @@ FORMATS: dict[str, tuple[str, dict[str, str]]] = {
 LOSSY_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)  # Hz that MP3 knows
 
 
-def check_writable(out: Path, song: Path) -> None:
+def check_writable(out: Path, song: Path | None = None) -> None:
     """Raises UserError where writing `out`, or what lies beside it, would touch a file that svc did not make."""
-    if out.absolute() == song.absolute():
+    if song is not None and out.absolute() == song.absolute():
         raise UserError(f"the result would overwrite the song {song}; give another place with -o")
     if not out.parent.is_dir():
         raise UserError(f"{out.parent} does not exist; make it, or give another place with -o")
@@ -70,92 +69,7 @@ def output_path(song: Path, speaker: str, out: Path | None, songs: Sequence[Path
     return out
 
 
-class OutputBuffer:
-    """The song as it grows: silence until sung, in a file beside the result, so that any length fits in memory.
-
-    `power` is the mean square of each mel frame, float32 (frames,), of what was sung.
-    """
-
-    def __init__(self, out: Path, samples: int):
-        self.samples, self.written = samples, 0
-        self.power = np.zeros(-(-samples // frames.MEL_HOP), np.float32)
-        self.path = out.with_name(f".{out.name}.partial")
-        try:
-            self.file = soundfile.SoundFile(self.path, "w", frames.MEL_RATE, 1, "FLOAT", format="RF64")
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise UserError(f"cannot write in {out.parent}: {error}; give another place with -o") from error
-
-    def put(self, start: int, wav: NDArray[np.float32], rises: bool = True, falls: bool = True) -> None:
-        """Add samples at `start`, at or after the end of what is there; faded where they rise from or fall to silence.
-
-        `start` is the first sample of a mel frame.
-        """
-        wav = wav[: max(0, self.samples - start)].copy()
-        fade = np.linspace(0, 1, min(FADE, len(wav) // 2), dtype=np.float32)
-        if rises:
-            wav[: len(fade)] *= fade
-        if falls:
-            wav[len(wav) - len(fade) :] *= fade[::-1]
-        self._silence(start)
-        self.file.write(wav)
-        self.written = start + len(wav)
-        squares = np.pad(np.square(wav), (0, -len(wav) % frames.MEL_HOP)).reshape(-1, frames.MEL_HOP)
-        first = start // frames.MEL_HOP
-        self.power[first : first + len(squares)] = squares.mean(1)
-
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """All of it, silence to the end included, in blocks (n,)."""
-        if not self.file.closed:
-            self._silence(self.samples)
-            self.file.close()
-        yield from soundfile.blocks(self.path, BLOCK, dtype="float32")
-
-    def discard(self) -> None:
-        self.file.close()
-        self.path.unlink(missing_ok=True)
-
-    def _silence(self, until: int) -> None:
-        while self.written < until:
-            count = min(BLOCK, until - self.written)
-            self.file.write(np.zeros(count, np.float32))
-            self.written += count
-
-
-class Mixer:
-    """A take, with a volume for every mel frame, and on a backing where there is one: blocks (n, channels) at 44.1 kHz.
-
-    Args:
-        take: what was sung.
-        volume: float (frames,), 1 = as it is; between frames it changes linearly.
-        backing: a file at 44.1 kHz of any channels, at the same time, to be added.
-    """
-
-    def __init__(self, take: OutputBuffer, volume: NDArray[np.floating], backing: Path | None = None):
-        self.take, self.volume, self.backing = take, volume, backing
-        self.channels = soundfile.info(backing).channels if backing else 1
-
-    def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        centres = (np.arange(len(self.volume)) + 0.5) * frames.MEL_HOP
-        plain = bool((self.volume == 1).all())
-        position = 0
-        behind = soundfile.SoundFile(self.backing) if self.backing else None
-        try:
-            for block in self.take.blocks():
-                if not plain:
-                    at = np.arange(position, position + len(block)) + 0.5
-                    block = block * np.interp(at, centres, self.volume).astype(np.float32)
-                position += len(block)
-                mixed = np.repeat(block[:, None], self.channels, axis=1)
-                if behind is not None:
-                    other = behind.read(len(block), dtype="float32", always_2d=True)
-                    mixed[: len(other)] += other
-                yield mixed
-        finally:
-            if behind is not None:
-                behind.close()
-
-
-def write_output(mixer: Mixer, out: Path, settings: RenderSettings, song_samples: int, song_rate: int) -> float:
+def write_output(mixer: Mixer, out: Path, settings: OutputSettings, song_samples: int, song_rate: int) -> float:
     """Write the result in the format that its name asks for, turned down if it would clip; returns the gain used.
 
     It is aside until it is whole. At the song's own rate it has the song's number of samples; at another one what lasts
@@ -165,7 +79,7 @@ def write_output(mixer: Mixer, out: Path, settings: RenderSettings, song_samples
         UserError: the format does not take that depth or rate, or the disk does not take the file.
     """
     rate = settings.rate or song_rate
-    form, subtype = choose_format(out, settings.depth, rate)
+    form, subtype = choose_format(out, settings.bit_depth, rate)
     length = frames.resampled_length(song_samples, song_rate, rate)
     if form == "WAV" and length * mixer.channels * 4 > 2**31:
         form = "RF64"  # a WAV's header has no room for more than 4 GiB
@@ -178,6 +92,7 @@ def write_output(mixer: Mixer, out: Path, settings: RenderSettings, song_samples
             for block in _at_rate(mixer, rate, length):
                 for start in range(0, len(block), 65_536):  # libsndfile's Vorbis encoder overflows on larger writes
                     file.write(block[start : start + 65_536] * np.float32(gain))
+        _clear_timestamp(done)
         done.replace(out)
     except (soundfile.LibsndfileError, OSError) as error:
         raise UserError(f"cannot write {out}: {error}") from error
@@ -186,14 +101,23 @@ def write_output(mixer: Mixer, out: Path, settings: RenderSettings, song_samples
     return gain
 
 
-def choose_format(out: Path, depth: str, rate: int) -> tuple[str, str]:
-    """libsndfile's format and subtype. Raises UserError where a format does not take a depth or rate."""
+def _clear_timestamp(path: Path) -> None:
+    """libsndfile writes the time into a float WAV's PEAK chunk; the same samples are to give the same bytes."""
+    with path.open("r+b") as file:
+        place = file.read(4_096).find(b"PEAK")
+        if place >= 0:  # id, size and version, 4 bytes each, then the time
+            file.seek(place + 12)
+            file.write(bytes(4))
+
+
+def choose_format(out: Path, bit_depth: str, rate: int) -> tuple[str, str]:
+    """libsndfile's format and subtype. Raises UserError where a format does not take a bit depth or rate."""
     form, depths = FORMATS[out.suffix.lower()]
-    if depth not in depths:
-        raise UserError(f"{out.suffix} files have no depth {depth!r}; choose {' or '.join(depths)}, or .wav")
+    if bit_depth not in depths:
+        raise UserError(f"{out.suffix} files have no bit depth {bit_depth!r}; choose {' or '.join(depths)}, or .wav")
     if form == "MP3" and rate not in LOSSY_RATES:
         raise UserError(f"MP3 knows no sample rate of {rate} Hz; give --rate 44100, or another format")
-    return form, depths[depth]
+    return form, depths[bit_depth]
 
 
 def _at_rate(mixer: Mixer, rate: int, length: int) -> Iterator[NDArray[np.float32]]:

@@ -10,7 +10,7 @@ from ...common.errors import UserError
 from ...common.files import write_whole
 from ..mp3 import encode_file
 from ..page import page, picture, player
-from .render import RenderReport
+from .render_file import RenderReport
 
 MARK = "<!-- made by svc render -->"
 

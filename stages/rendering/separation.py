@@ -1,24 +1,22 @@
-"""A mix taken apart, for its voice to be sung anew and mixed back: by demucs, an optional extra.
+"""A mix separated into its voice and the rest, by demucs, an optional extra.
 
 demucs (Rouard et al., 2023, arXiv 2211.08553; MIT) brings its own weights, which the user's machine downloads once.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 from numpy.typing import NDArray
 
 from ...common.errors import UserError
 from ...common.progress import Progress
-from ...pipeline import audio, frames
+from ...pipeline import frames
+from ...pipeline.sample_buffer import SampleBuffer
 
 MODEL = "htdemucs"
 VOICE = "vocals"
@@ -29,36 +27,38 @@ Separator = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Stems:
-    """Files at 44.1 kHz, float, stereo: the voice, and everything else. Together they are the mix."""
+    """Two recordings at 44.1 kHz, stereo, which together are the mix."""
 
-    voice: Path
-    backing: Path
+    voice: SampleBuffer
+    backing: SampleBuffer
+
+    def close(self) -> None:
+        """Let go of both."""
+        self.voice.close()
+        self.backing.close()
 
 
-@contextmanager
-def separated(
-    song: Path, folder: Path, device: str, progress: Progress, separator: Separator | None = None
-) -> Iterator[Stems]:
-    """Take a mix apart, into files that are gone afterwards.
+def separate(
+    song: SampleBuffer, folder: Path | None, device: str, progress: Progress, separator: Separator | None = None
+) -> Stems:
+    """Separate a song. What does not fit into memory lies in unnamed files in `folder`.
 
     Raises:
         UserError: demucs is not installed, or its weights cannot be had.
-        AudioError: the song cannot be read.
     """
     separator = separator or load_demucs(device)
-    with tempfile.TemporaryDirectory(prefix=".svc-stems-", dir=folder) as place:
-        stems = Stems(Path(place) / "voice.wav", Path(place) / "backing.wav")
-        seconds = soundfile.info(song).duration
-        with (
-            _writer(stems.voice) as voice_file,
-            _writer(stems.backing) as backing_file,
-            progress.bar("taking the mix apart", round(seconds, 1), "s") as bar,
-        ):
+    stems = Stems(*(SampleBuffer(frames.MEL_RATE, 2, folder) for _ in range(2)))
+    seconds = len(song) / song.sample_rate
+    try:
+        with progress.bar("separating the voice", round(seconds, 1), "s") as bar:
             for mix, voice in _blocks(song, separator):
-                voice_file.write(voice.T)
-                backing_file.write((mix - voice).T)  # not the other stems' sum: nothing of the mix is lost
+                stems.voice.append(voice.T)
+                stems.backing.append((mix - voice).T)  # not the other stems' sum: nothing of the mix is lost
                 bar.advance(mix.shape[1] / frames.MEL_RATE)
-        yield stems
+    except BaseException:
+        stems.close()
+        raise
+    return stems
 
 
 def load_demucs(device: str) -> Separator:
@@ -69,7 +69,7 @@ def load_demucs(device: str) -> Separator:
     except ImportError as error:
         raise UserError(
             "--separate needs demucs, which is not installed: pip install 'svc[separate]' (or pip install demucs). "
-            "Or take the voice out with another program, and render that"
+            "Or separate the voice with another program, and render that"
         ) from error
     import torch
 
@@ -82,7 +82,7 @@ def load_demucs(device: str) -> Separator:
         ) from error
     index = model.sources.index(VOICE)
 
-    def separate(mix: NDArray[np.float32]) -> NDArray[np.float32]:
+    def apply(mix: NDArray[np.float32]) -> NDArray[np.float32]:
         wav = torch.from_numpy(mix)
         mean, scale = wav.mean(), wav.std().clamp(min=1e-6)
         with torch.no_grad():  # shifts=0: no random shift, so that the same song gives the same bytes
@@ -90,11 +90,11 @@ def load_demucs(device: str) -> Separator:
         voice: NDArray[np.float32] = (found[0, index] * scale + mean).cpu().numpy()
         return voice
 
-    return separate
+    return apply
 
 
-def _blocks(song: Path, separator: Separator) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Mix and voice (2, n), block by block: each is separated with some of the next, and they are faded over."""
+def _blocks(song: SampleBuffer, separator: Separator) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Mix and voice (2, n), block by block: blocks overlap, and their voices are faded into each other there."""
     block, overlap = BLOCK_SECONDS * frames.MEL_RATE, OVERLAP_SECONDS * frames.MEL_RATE
     fade = np.linspace(0, 1, overlap, dtype=np.float32)
     held = np.zeros((2, 0), np.float32)
@@ -112,17 +112,11 @@ def _blocks(song: Path, separator: Separator) -> Iterator[tuple[NDArray[np.float
             tail, held = voice[:, count:], held[:, count:]
 
 
-def _stereo(song: Path) -> Iterator[tuple[NDArray[np.float32], bool]]:
-    """A song as stereo at 44.1 kHz in blocks (2, n); the last is told."""
-    audio.scan(song)  # raises for what cannot be used
-    with soundfile.SoundFile(song) as file:
-        stream = soxr.ResampleStream(file.samplerate, frames.MEL_RATE, 2, dtype="float32", quality="HQ")
-        for block in file.blocks(file.samplerate * 10, dtype="float32", always_2d=True):
-            clean = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
-            pair = clean[:, :2] if clean.shape[1] >= 2 else np.repeat(clean, 2, axis=1)
-            yield stream.resample_chunk(np.ascontiguousarray(pair)).T, False
-        yield stream.resample_chunk(np.zeros((0, 2), np.float32), last=True).T, True
-
-
-def _writer(path: Path) -> soundfile.SoundFile:
-    return soundfile.SoundFile(path, "w", frames.MEL_RATE, 2, "FLOAT", format="RF64")
+def _stereo(song: SampleBuffer) -> Iterator[tuple[NDArray[np.float32], bool]]:
+    """A song as stereo at 44.1 kHz in blocks (2, n), and whether it is the last."""
+    stream = soxr.ResampleStream(song.sample_rate, frames.MEL_RATE, 2, dtype="float32", quality="HQ")
+    for block in song.blocks(song.sample_rate * 10):
+        clean = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
+        pair = clean[:, :2] if clean.shape[1] >= 2 else np.repeat(clean, 2, axis=1)
+        yield stream.resample_chunk(np.ascontiguousarray(pair)).T, False
+    yield stream.resample_chunk(np.zeros((0, 2), np.float32), last=True).T, True

@@ -13,8 +13,9 @@ from ..run import Run, newest_run
 from ..settings import RenderSettings
 from .inputs import find_songs
 from .output import FORMATS, output_path
-from .render import Converter, RenderReport
+from .render_file import RenderReport, render_file
 from .report import check_page_writable, write_page
+from .run_converter import RunConverter
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class RefusedSong:
 class SongBatch:
     """Songs to convert with one run. What was done and refused so far is in `done` and `refused`."""
 
-    converter: Converter
+    converter: RunConverter
     songs: list[Path]
     output: Path | None = None
     suffix: str = ".wav"
@@ -57,7 +58,7 @@ class SongBatch:
             page: an HTML file to write with players and pictures of all songs.
 
         Raises:
-            UserError: a format is not known, a folder holds no song, the page cannot be written, or as Converter.
+            UserError: a format is not known, a folder holds no song, the page cannot be written, or as RunConverter.
         """
         if (suffix := "." + suffix.lower().lstrip(".")) not in FORMATS:
             known = ", ".join(name[1:] for name in FORMATS)
@@ -66,13 +67,13 @@ class SongBatch:
             check_page_writable(page)
         run = Run.open(model or newest_run())
         found = find_songs(songs)
-        return cls(Converter(run, settings), found, output, suffix, page)
+        return cls(RunConverter(run, settings), found, output, suffix, page)
 
     def header(self) -> str:
         """Which run, voice, vocoder and device are used."""
         used = self.converter
         return (
-            f"{used.run.path} (step {used.step}): voice {used.speaker}, vocoder {used.vocoder.name}, on {used.device}"
+            f"{used.run.path} (step {used.step}): voice {used.speaker()}, vocoder {used.vocoder.name}, on {used.device}"
         )
 
     def render(self, progress: Progress | None = None) -> Iterator[RenderReport | RefusedSong]:
@@ -83,8 +84,8 @@ class SongBatch:
         """
         for song in self.songs:
             try:
-                out = output_path(song, self.converter.speaker, self.output, self.songs, self.suffix)
-                self.done.append(self.converter.render(song, out, progress))
+                out = output_path(song, self.converter.speaker(), self.output, self.songs, self.suffix)
+                self.done.append(render_file(self.converter, song, out, progress=progress))
                 yield self.done[-1]
             except (AudioError, UserError) as error:
                 if len(self.songs) == 1 and isinstance(error, UserError):

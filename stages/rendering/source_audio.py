@@ -1,27 +1,28 @@
-"""A song before it is sung anew: where it is cut, its f0, and its windows in order."""
+"""A song before it is converted: where it is cut, and its sound, segment by segment."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...common.progress import Bar
 from ...pipeline import audio, frames
 from ...pipeline.audio import Recording
-from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.sample_buffer import SampleBuffer
 from ...pipeline.slicing import SliceSettings, Span, slice_at_silence
 from ..features import Waveform
 
-SHARED_FRAMES = 22  # mel frames, 0.25 s, that slices cut in mid-sound share with their neighbours
+SHARED_FRAMES = 22  # mel frames, 0.25 s, that segments cut in mid-sound share with their neighbours
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A slice and the context around it: mel frames [start, end). `before`, `after`: another slice adjoins there."""
+    """A span of a song, and the context around it: mel frames [start, end).
+
+    `before` and `after` say whether another segment adjoins there: then the context is SHARED_FRAMES of it.
+    """
 
     span: Span
     start: int
@@ -32,65 +33,87 @@ class Segment:
     def __len__(self) -> int:
         return self.end - self.start
 
+    @property
+    def own(self) -> slice:
+        """Where the span lies within the segment's own frames."""
+        return slice(self.span.start - self.start, self.span.end - self.start)
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """Segments that adjoin in mid-sound, with silence around them. `number` counts the song's phrases from 0."""
+
+    number: int
+    segments: tuple[Segment, ...]
+
+    @property
+    def start(self) -> int:
+        """The first mel frame."""
+        return self.segments[0].span.start
+
+    @property
+    def end(self) -> int:
+        """The mel frame after the last."""
+        return self.segments[-1].span.end
+
 
 @dataclass(frozen=True)
 class SourceAudio:
-    """A recording and its windows. `f0` is Hz at mel centres, 0 = unvoiced, float32 (frames,), once it is tracked."""
+    """A recording and the phrases that it is converted in, which do not overlap."""
 
     recording: Recording
-    windows: list[Segment]
-    f0: NDArray[np.float32] = field(repr=False)
+    phrases: tuple[Phrase, ...]
 
     @classmethod
-    def open(cls, path: Path, slices: SliceSettings) -> SourceAudio:
-        """Raises AudioError where it cannot be used."""
-        recording = audio.scan(path)
+    def of(cls, wav: NDArray[np.floating], sample_rate: int, slices: SliceSettings) -> SourceAudio:
+        """Samples float (T,) or (T, channels). Raises AudioError where they cannot be used."""
+        return cls.cut(audio.scan(SampleBuffer.of(wav, sample_rate)), slices)
+
+    @classmethod
+    def cut(cls, recording: Recording, slices: SliceSettings) -> SourceAudio:
+        """A recording, cut at its silences."""
         spans = slice_at_silence(recording.level_db, slices)
-        windows = []
+        phrases: list[list[Segment]] = []
         for span, following in zip(spans, [*spans[1:], None], strict=True):
             after = following is not None and following.joined
-            windows.append(
-                Segment(
-                    span, span.start - SHARED_FRAMES * span.joined, span.end + SHARED_FRAMES * after, span.joined, after
-                )
-            )
-        return cls(recording, windows, np.zeros(recording.frames, np.float32))
+            start, end = span.start - SHARED_FRAMES * span.joined, span.end + SHARED_FRAMES * after
+            if not span.joined:
+                phrases.append([])
+            phrases[-1].append(Segment(span, start, end, span.joined, after))
+        return cls(recording, tuple(Phrase(number, tuple(segments)) for number, segments in enumerate(phrases)))
 
     @property
-    def seconds_sung(self) -> float:
-        return frames.mel_seconds(sum(len(window.span) for window in self.windows))
+    def frames(self) -> int:
+        """Mel frames that cover the song."""
+        return self.recording.frames
 
-    def track(self, settings: PitchSettings, bar: Bar) -> None:
-        """Fill in f0, window by window, as extraction does."""
-        for window, wave in self.waveforms((frames.MEL_RATE,)):
-            own = slice(window.span.start - window.start, window.span.end - window.start)
-            self.f0[window.span.start : window.span.end] = wave.f0(settings)[own]
-            bar.advance(frames.mel_seconds(len(window.span)))
+    @property
+    def samples(self) -> int:
+        """Samples at 44.1 kHz that last as long as the song."""
+        return frames.resampled_length(self.recording.samples, self.recording.sample_rate, frames.MEL_RATE)
 
-    def regions(self) -> Iterator[list[Segment]]:
-        """Runs of windows that follow each other in mid-sound."""
-        region: list[Segment] = []
-        for window in self.windows:
-            if region and not window.before:
-                yield region
-                region = []
-            region.append(window)
-        if region:
-            yield region
+    @property
+    def segments(self) -> list[Segment]:
+        return [segment for phrase in self.phrases for segment in phrase.segments]
 
-    def waveforms(
-        self, rates: tuple[int, ...] = (frames.MEL_RATE, frames.CONTENT_RATE)
-    ) -> Iterator[tuple[Segment, Waveform]]:
-        """Each window's sound. The file is decoded once, in order: what windows share is kept."""
+    @property
+    def seconds_converted(self) -> float:
+        """What lies in phrases."""
+        return frames.mel_seconds(sum(phrase.end - phrase.start for phrase in self.phrases))
+
+    def waveforms(self, segments: Sequence[Segment], rates: Sequence[int]) -> Iterator[tuple[Segment, Waveform]]:
+        """The sound of segments, context included, at sample rates of `rates` (44100, 16000).
+
+        What adjoining segments share is read once.
+        """
         rate = self.recording.sample_rate
         held, held_start, held_end = np.zeros(0, np.float32), 0, 0
         with audio.Reader(self.recording) as reader:
-            for window in self.windows:
-                shared = max(0, held_end - window.start)
-                if shared:
-                    skip = frames.mel_frame_start(window.start, rate) - frames.mel_frame_start(held_start, rate)
-                    mono = np.concatenate([held[skip:], reader.read(held_end, window.end)])
+            for segment in segments:
+                if held_start <= segment.start < held_end:
+                    skip = frames.mel_frame_start(segment.start, rate) - frames.mel_frame_start(held_start, rate)
+                    mono = np.concatenate([held[skip:], reader.read(held_end, segment.end)])
                 else:
-                    mono = reader.read(window.start, window.end)
-                held, held_start, held_end = mono, window.start, window.end
-                yield window, Waveform(mono, rate, len(window), rates)
+                    mono = reader.read(segment.start, segment.end)
+                held, held_start, held_end = mono, segment.start, segment.end
+                yield segment, Waveform(mono, rate, len(segment), rates)

@@ -4,14 +4,16 @@ from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.slicing import SliceSettings
 from .choice import chosen_training, chosen_vocoder
 from .extract import ExtractSettings
-from .render import RenderSettings
+from .render import ConversionSettings, OutputSettings, RenderSettings
 from .train import PRESETS, TrainSettings
 from .train_vocoder import VOCODER_PRESETS, VocoderSettings
 
 __all__ = [
     "PRESETS",
     "VOCODER_PRESETS",
+    "ConversionSettings",
     "ExtractSettings",
+    "OutputSettings",
     "PitchSettings",
     "RenderSettings",
     "SliceSettings",

@@ -1,4 +1,4 @@
-"""How `svc render` sings."""
+"""The settings of `svc render`: how a voice is converted, and how the result is written."""
 
 from __future__ import annotations
 
@@ -9,42 +9,31 @@ from .seed import check_seed
 
 
 @dataclass(frozen=True)
-class RenderSettings:
-    """How `svc render` sings.
+class ConversionSettings:
+    """How one song, or one phrase of it, is converted. Another value needs nothing to be loaded anew.
 
     Attributes:
-        speaker: whose voice: a name, or a mixture (stages.rendering.speaker_mix); None takes the run's first.
-        key: semitones up, or `auto`: the key in which the voice reaches the song's notes (pipeline.melody.choose_key).
-        steps, method: the sampler's; None is what suits the model (pipeline.diffusion.sampling).
-        k_step: how far into noise to go, of 1000; None is as far as the model was trained to.
-        seed: the same seed gives the same bytes.
-        encoder: where the run's encoder is, if not where the store was made with.
-        device: `auto`, `cpu`, `cuda`.
-        vocoder: `own`, `plain`, `world` or a path; None takes the run's own if it has one, else plain.
-        f0, f0_min, f0_max: how the song's f0 is found; None as the run's store has it.
+        speaker: the target: a speaker's name, or a mixture (stages.rendering.speaker_mix); None is the run's first.
+        key: semitones up, or `auto` (pipeline.pitch.melody.choose_key).
+        steps, method: of the sampler; None is what suits the model (pipeline.diffusion.sampling).
+        k_step: the noise step, of 1000, that sampling starts from; None is as far as the model was trained to.
+        seed: the same seed gives the same samples.
+        f0, f0_min, f0_max: method and range (Hz) of the song's f0 tracking; None is as in the run's store.
         smooth_ms: f0 is smoothed over so many milliseconds.
-        mend_octaves: f0's octave slips are mended.
+        fix_octaves: whether octave errors of the f0 tracker are corrected.
         formants: semitones by which formants are moved.
-        loudness: how much of the song's own loudness the result is given, 0 to 1.
+        loudness: 0 to 1: how far the result's loudness is moved to the song's own.
         threshold: dBFS; where the song is softer the result is silent.
-        retrieve: how much of each unit is taken from its nearest neighbours among the target's own, 0 to 1; None takes
-            all of it where the run's store is there, which has them.
-        depth: of the written samples: `16`, `24` or `float`.
-        rate: of the written samples, Hz; 0 is the song's own.
-        precision: `fp32`, `bf16`, or `auto`: bf16 where the machine computes it in hardware.
-        batch: slices that are sampled at once; 0 is 1 on a CPU, 8 on a GPU.
-        separate: whether the song is a mix, whose voice is to be taken out, sung, and mixed back in.
+        retrieve: 0 to 1: how much of each unit is taken from its nearest neighbours among the target's units; None is 1
+            where the run's store, which has them, can be opened.
     """
 
     speaker: str | None = None
     key: float | str = 0.0
     steps: int | None = None
     method: str | None = None
-    seed: int = 0
-    encoder: str | None = None
-    device: str = "auto"
     k_step: int | None = None
-    vocoder: str | None = None
+    seed: int = 0
     f0: str | None = None
     f0_min: float | None = None
     f0_max: float | None = None
@@ -54,11 +43,6 @@ class RenderSettings:
     loudness: float = 0.0
     threshold: float | None = None
     retrieve: float | None = None
-    depth: str = "16"
-    rate: int = 44_100
-    precision: str = "auto"
-    batch: int = 0
-    separate: bool = False
 
     def __post_init__(self) -> None:
         if self.steps is not None and not 1 <= self.steps <= 1000:
@@ -79,21 +63,61 @@ class RenderSettings:
             raise ValueError(f"f0 can be smoothed over 0 to 1000 ms, not {self.smooth_ms}")
         if self.threshold is not None and not -120 <= self.threshold <= 0:
             raise ValueError(f"a threshold lies between -120 and 0 dBFS, not {self.threshold}")
-        if self.depth not in ("16", "24", "float"):
-            raise ValueError(f"depth {self.depth!r} is not known; choose 16, 24 or float")
-        if self.rate and not 8_000 <= self.rate <= 192_000:
-            raise ValueError(f"a sample rate of {self.rate} Hz is not written; 8000 to 192000 Hz are, or the song's")
-        if self.precision not in ("auto", "fp32", "bf16"):
-            raise ValueError(f"precision {self.precision!r} is not known; choose auto, fp32 or bf16")
-        if self.batch < 0:
-            raise ValueError(f"{self.batch} slices at once cannot be")
         check_seed(self.seed)
         self.pitch(PitchSettings())
 
     def pitch(self, stored: PitchSettings) -> PitchSettings:
-        """The run's, but for what was asked."""
+        """`stored`, with what these settings say otherwise."""
         return PitchSettings(
             self.f0 or stored.method,
             stored.f0_min if self.f0_min is None else self.f0_min,
             stored.f0_max if self.f0_max is None else self.f0_max,
         )
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    """How a result is written.
+
+    Attributes:
+        bit_depth: of the samples: `16`, `24` or `float`.
+        rate: sample rate in Hz; 0 is the song's own.
+        separate: whether the song is a mix: its voice is separated, converted, and mixed with the rest again.
+    """
+
+    bit_depth: str = "16"
+    rate: int = 44_100
+    separate: bool = False
+
+    def __post_init__(self) -> None:
+        if self.bit_depth not in ("16", "24", "float"):
+            raise ValueError(f"bit depth {self.bit_depth!r} is not known; choose 16, 24 or float")
+        if self.rate and not 8_000 <= self.rate <= 192_000:
+            raise ValueError(f"a sample rate of {self.rate} Hz is not written; 8000 to 192000 Hz are, or the song's")
+
+
+@dataclass(frozen=True)
+class RenderSettings(ConversionSettings, OutputSettings):
+    """All settings of `svc render`: those above, and what is loaded.
+
+    Attributes:
+        encoder: where the run's encoder is, if not where the store was made with.
+        device: `auto`, `cpu`, `cuda`.
+        vocoder: `own`, `plain`, `world` or a path; None takes the run's own if it has one, else plain.
+        precision: `fp32`, `bf16`, or `auto`: bf16 where the machine computes it in hardware.
+        batch: segments that are sampled at once; 0 is 1 on a CPU, 8 on a GPU.
+    """
+
+    encoder: str | None = None
+    device: str = "auto"
+    vocoder: str | None = None
+    precision: str = "auto"
+    batch: int = 0
+
+    def __post_init__(self) -> None:
+        ConversionSettings.__post_init__(self)
+        OutputSettings.__post_init__(self)
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise ValueError(f"precision {self.precision!r} is not known; choose auto, fp32 or bf16")
+        if self.batch < 0:
+            raise ValueError(f"{self.batch} segments at once are not possible; give 1 or more, or 0 for the default")

@@ -16,12 +16,13 @@ SING = """
 import resource, sys
 from pathlib import Path
 import soundfile
-from svc.stages.rendering.render import Singer
+from svc.stages.rendering.render_file import render_file
+from svc.stages.rendering.run_converter import RunConverter
 from svc.stages.run import Run
 from svc.stages.settings import RenderSettings
 
 run, song, out = map(Path, sys.argv[1:])
-Singer(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=1)).render(song, out)
+render_file(RunConverter(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=1)), song, out)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, soundfile.info(out).frames)
 """
 HOURS, MINUTES = 2, 4

@@ -9,10 +9,11 @@ import pytest
 import soundfile
 from svc.common.errors import UserError
 from svc.common.progress import Progress
+from svc.pipeline.sample_buffer import SampleBuffer
 from svc.stages.rendering.inputs import find_songs
-from svc.stages.rendering.render import RenderReport
+from svc.stages.rendering.render_file import RenderReport
 from svc.stages.rendering.report import check_page_writable, write_page
-from svc.stages.rendering.separation import load_demucs, separated
+from svc.stages.rendering.separation import load_demucs, separate
 
 
 def test_a_folder_is_its_songs_without_results(tmp_path: Path) -> None:
@@ -84,15 +85,15 @@ def test_stems_are_together_the_mix(tmp_path: Path, seconds: float, rate: int, c
     """With and without joins between blocks; at 44.1 kHz to the rounding of floats."""
     generator = np.random.default_rng(0)
     wav = (0.1 * generator.standard_normal((int(seconds * rate), channels))).astype(np.float32)
-    soundfile.write(tmp_path / "mix.wav", wav, rate, "FLOAT")
-    with separated(tmp_path / "mix.wav", tmp_path, "cpu", Progress(), half) as stems:
-        voice, backing = (soundfile.read(path, dtype="float32")[0] for path in (stems.voice, stems.backing))
-        assert voice.shape == backing.shape
-        assert voice.shape == (pytest.approx(seconds * 44_100, abs=1), 2)
-        np.testing.assert_allclose(voice, backing, atol=1e-6)
-        if rate == 44_100:
-            np.testing.assert_allclose(voice + backing, wav, atol=1e-6)
-    assert [path.name for path in tmp_path.iterdir()] == ["mix.wav"]
+    stems = separate(SampleBuffer.of(wav, rate), tmp_path, "cpu", Progress(), half)
+    voice, backing = (stem.read(0, len(stem)) for stem in (stems.voice, stems.backing))
+    assert voice.shape == backing.shape
+    assert voice.shape == (pytest.approx(seconds * 44_100, abs=1), 2)
+    np.testing.assert_allclose(voice, backing, atol=1e-6)
+    if rate == 44_100:
+        np.testing.assert_allclose(voice + backing, wav, atol=1e-6)
+    assert list(tmp_path.iterdir()) == []
+    stems.close()
 
 
 def test_without_demucs_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

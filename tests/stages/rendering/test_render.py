@@ -14,29 +14,32 @@ from svc.common.errors import UserError
 from svc.pipeline import audio, frames, mel
 from svc.pipeline.encoder.content import EncoderError
 from svc.pipeline.pitch import pitch
-from svc.pipeline.slicing import Span, slice_at_silence
+from svc.pipeline.slicing import slice_at_silence
 from svc.pipeline.vocoder.pulse_noise import PulseNoise
 from svc.pipeline.vocoder.source_filter import Shape, SourceFilter, SourceFilterNet
 from svc.pipeline.vocoder.vocoder import Vocoder
 from svc.pipeline.vocoder.world import World
 from svc.stages.devices import pick_precision
-from svc.stages.picture import PooledFeatures
+from svc.stages.picture import PooledMel, pooled_f0, pooled_mean
 from svc.stages.rendering.mel_predictor import MelPredictor
 from svc.stages.rendering.output import check_writable, output_path
-from svc.stages.rendering.render import Converter
-from svc.stages.rendering.source_audio import SHARED_FRAMES, Segment, SourceAudio
+from svc.stages.rendering.render_file import render_file
+from svc.stages.rendering.run_converter import RunConverter
+from svc.stages.rendering.source_audio import SHARED_FRAMES, SourceAudio
 from svc.stages.rendering.stopwatch import Stopwatch
 from svc.stages.run import Run, newest_run
 from svc.stages.settings import RenderSettings
 
 
 @pytest.fixture(scope="module")
-def singer(run: Path) -> Converter:
-    return Converter(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=4))
+def converter(run: Path) -> RunConverter:
+    return RunConverter(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=4))
 
 
-def test_the_result_lasts_as_long_as_the_song_and_is_in_tune(singer: Converter, song: Path, tmp_path: Path) -> None:
-    report = singer.render(song, tmp_path / "a.wav")
+def test_the_result_lasts_as_long_as_the_song_and_is_in_tune(
+    converter: RunConverter, song: Path, tmp_path: Path
+) -> None:
+    report = render_file(converter, song, tmp_path / "a.wav")
     source, result = soundfile.info(song), soundfile.info(tmp_path / "a.wav")
     assert result.frames == frames.resampled_length(source.frames, source.samplerate, 44_100)
     assert (result.samplerate, result.channels, result.subtype) == (44_100, 1, "PCM_16")
@@ -62,21 +65,21 @@ def test_the_result_lasts_as_long_as_the_song_and_is_in_tune(singer: Converter, 
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
-    singer: Converter, song: Path, tmp_path: Path, run: Path
+    converter: RunConverter, song: Path, tmp_path: Path, run: Path
 ) -> None:
     for name in "ab":
-        singer.render(song, tmp_path / f"{name}.wav")
-    other = Converter(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=4, seed=1))
-    other.render(song, tmp_path / "c.wav")
+        render_file(converter, song, tmp_path / f"{name}.wav")
+    other = RunConverter(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=4, seed=1))
+    render_file(other, song, tmp_path / "c.wav")
     a, b, c = ((tmp_path / f"{name}.wav").read_bytes() for name in "abc")
     assert a == b != c
 
 
-def test_silence_in_the_song_is_silence_in_the_result(singer: Converter, tmp_path: Path, song: Path) -> None:
+def test_silence_in_the_song_is_silence_in_the_result(converter: RunConverter, tmp_path: Path, song: Path) -> None:
     wav, rate = soundfile.read(song, dtype="float32")
     gap = np.zeros(3 * rate, np.float32)
     soundfile.write(tmp_path / "s.wav", np.concatenate([wav[:rate], gap, wav[rate : 2 * rate]]), rate)
-    singer.render(tmp_path / "s.wav", tmp_path / "r.wav")
+    render_file(converter, tmp_path / "s.wav", tmp_path / "r.wav")
     result, _ = soundfile.read(tmp_path / "r.wav")
     assert np.abs(result[int(1.6 * 44_100) : int(3.4 * 44_100)]).max() == 0
     assert np.abs(result[:44_100]).max() > 0.01
@@ -92,7 +95,7 @@ def tone() -> np.ndarray:
 
 @pytest.mark.parametrize("vocoder", ["plain", "world", "own"])
 def test_of_a_model_without_fault_joins_cannot_be_heard(
-    singer: Converter, tone: np.ndarray, tmp_path: Path, monkeypatch, vocoder: str
+    converter: RunConverter, tone: np.ndarray, tmp_path: Path, monkeypatch, vocoder: str
 ) -> None:
     """A model that draws the source's own mel: what is sung in slices is what is sung in one, with no step at joins."""
     own = SourceFilter(SourceFilterNet(Shape(32, 2)), {})
@@ -100,12 +103,14 @@ def test_of_a_model_without_fault_joins_cannot_be_heard(
     asked: list[np.ndarray] = []
     stream = sings.stream
     monkeypatch.setattr(sings, "stream", lambda mels, f0: (asked.append(f0), stream(mels, f0))[1])
-    monkeypatch.setattr(singer, "vocoder", sings)
-    monkeypatch.setattr(MelPredictor, "_sample", lambda _, __, windows: [truth[w.start : w.end] for w in windows])
+    monkeypatch.setattr(converter, "vocoder", sings)
+    monkeypatch.setattr(
+        MelPredictor, "_sample", lambda _, __, several, *___: [truth[s.start : s.end] for s, _ in several]
+    )
     wav = np.pad(tone, (0, -len(tone) % frames.MEL_HOP))
     truth = mel.log_mel(torch.from_numpy(wav)).numpy()
     audio.write(tmp_path / "tone.wav", wav)
-    singer.render(tmp_path / "tone.wav", tmp_path / "r.wav")
+    render_file(converter, tmp_path / "tone.wav", tmp_path / "r.wav")
     at_once = sings(truth, asked[0])
     result, _ = soundfile.read(tmp_path / "r.wav", dtype="float32")
     assert len(result) == len(wav)
@@ -114,12 +119,12 @@ def test_of_a_model_without_fault_joins_cannot_be_heard(
     np.testing.assert_allclose(result[middle], gain * at_once[middle], atol=1e-3)
 
 
-def test_slices_of_a_long_tone_join_without_a_click(singer: Converter, tone: np.ndarray, tmp_path: Path) -> None:
+def test_slices_of_a_long_tone_join_without_a_click(converter: RunConverter, tone: np.ndarray, tmp_path: Path) -> None:
     """Cut twice in mid-sound, sung by a model that is hardly trained: no step at a join is larger than elsewhere."""
     audio.write(tmp_path / "tone.wav", tone)
-    spans = slice_at_silence(audio.scan(tmp_path / "tone.wav").level_db, singer.slices)
+    spans = slice_at_silence(audio.scan(tmp_path / "tone.wav").level_db, converter.slices)
     assert [span.joined for span in spans] == [False, True, True]
-    singer.render(tmp_path / "tone.wav", tmp_path / "r.wav")
+    render_file(converter, tmp_path / "tone.wav", tmp_path / "r.wav")
     result, _ = soundfile.read(tmp_path / "r.wav")
     steps = np.abs(np.diff(result))
     joins = [span.start * frames.MEL_HOP for span in spans[1:]]
@@ -139,7 +144,7 @@ def test_another_encoder_is_refused(run: Path, tmp_path: Path, encoder: Path) ->
         model.encoder.layers[0].feed_forward.output_dense.bias[0] += 1e-3
     model.save_pretrained(tmp_path / "other")
     with pytest.raises(UserError, match=r"is not the one that(.|\n)*sha256(.|\n)*--encoder"):
-        Converter(Run.open(run), RenderSettings(encoder=str(tmp_path / "other")))
+        RunConverter(Run.open(run), RenderSettings(encoder=str(tmp_path / "other")))
 
 
 def test_a_moved_encoder_is_found_by_its_option(run: Path, tmp_path: Path, encoder: Path) -> None:
@@ -148,21 +153,21 @@ def test_a_moved_encoder_is_found_by_its_option(run: Path, tmp_path: Path, encod
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / "run.json").write_text(json.dumps({**metadata, "encoder_origin": str(tmp_path / "gone")}))
     with pytest.raises(EncoderError, match="no encoder in"):
-        Converter(Run.open(tmp_path / "run"), RenderSettings())
-    Converter(Run.open(tmp_path / "run"), RenderSettings(encoder=str(tmp_path / "moved")))
+        RunConverter(Run.open(tmp_path / "run"), RenderSettings())
+    RunConverter(Run.open(tmp_path / "run"), RenderSettings(encoder=str(tmp_path / "moved")))
 
 
 def test_an_unknown_speaker_and_method_are_named_with_the_known(run: Path) -> None:
     with pytest.raises(UserError, match="no speaker 'tenor'; there are alto, bass"):
-        Converter(Run.open(run), RenderSettings(speaker="tenor"))
+        RunConverter(Run.open(run), RenderSettings(speaker="tenor"))
     with pytest.raises(UserError, match="choose euler or heun"):
-        Converter(Run.open(run), RenderSettings(method="pndm"))
+        RunConverter(Run.open(run), RenderSettings(method="pndm"))
 
 
-def test_what_svc_did_not_make_is_not_overwritten(singer: Converter, song: Path, tmp_path: Path) -> None:
+def test_what_svc_did_not_make_is_not_overwritten(converter: RunConverter, song: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.wav").write_bytes(b"precious")
     with pytest.raises(UserError, match="not made by svc"):
-        singer.render(song, tmp_path / "mine.wav")
+        render_file(converter, song, tmp_path / "mine.wav")
     assert (tmp_path / "mine.wav").read_bytes() == b"precious"
     with pytest.raises(UserError, match="overwrite the song"):
         check_writable(song, song)
@@ -170,19 +175,19 @@ def test_what_svc_did_not_make_is_not_overwritten(singer: Converter, song: Path,
         check_writable(tmp_path / "no" / "a.wav", song)
 
 
-def test_a_song_without_a_voice_has_no_figures_of_one(singer: Converter, tmp_path: Path) -> None:
+def test_a_song_without_a_voice_has_no_figures_of_one(converter: RunConverter, tmp_path: Path) -> None:
     noise = 0.1 * np.random.default_rng(0).standard_normal(44_100).astype(np.float32)
     audio.write(tmp_path / "hiss.wav", noise)
-    report = singer.render(tmp_path / "hiss.wav", tmp_path / "a.wav")
+    report = render_file(converter, tmp_path / "hiss.wav", tmp_path / "a.wav")
     metadata = json.loads((tmp_path / "a.json").read_text(), parse_constant=lambda name: pytest.fail(name))
     assert metadata["f0"]["within_50_cents"] == report.within_50_cents
     assert soundfile.info(tmp_path / "a.wav").frames == 44_100
 
 
-def test_a_failure_leaves_nothing_behind(singer: Converter, song: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(singer.vocoder, "levels", lambda *_: 1 / 0)
+def test_a_failure_leaves_nothing_behind(converter: RunConverter, song: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(converter.vocoder, "levels", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        singer.render(song, tmp_path / "a.wav")
+        render_file(converter, song, tmp_path / "a.wav")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -208,17 +213,20 @@ def test_the_newest_run_is_taken(tmp_path: Path, run: Path) -> None:
     assert newest_run(tmp_path) == tmp_path / "new"
 
 
-def test_a_strip_averages_what_does_not_fit() -> None:
-    strip = PooledFeatures(10_000)
-    assert strip.pool == 3
-    strip.put(3, np.arange(9 * 128, dtype=np.float32).reshape(9, 128), np.full(9, 100, np.float32))
-    np.testing.assert_allclose(strip.mel[1:4, 0], [128, 512, 896])
-    assert strip.f0[:5].tolist() == [0, 100, 100, 100, 0]
+def test_a_picture_averages_what_does_not_fit() -> None:
+    pooled = PooledMel(10_000)
+    assert pooled.pool == 3
+    pooled.put(3, np.arange(9 * 128, dtype=np.float32).reshape(9, 128))
+    np.testing.assert_allclose(pooled.mel[1:4, 0], [128, 512, 896])
+    f0 = np.zeros(10_000, np.float32)
+    f0[[4, 9_999]] = 100, 200
+    np.testing.assert_array_equal(np.flatnonzero(pooled_f0(f0)), [1, 3_333])
+    np.testing.assert_allclose(pooled_mean(np.arange(10_000, dtype=np.float32))[[0, 1, -1]], [1, 4, 9_999])
 
 
-def test_a_listener_hears_it_all_before_it_is_written(singer: Converter, song: Path, tmp_path: Path) -> None:
+def test_a_listener_hears_it_all_before_it_is_written(converter: RunConverter, song: Path, tmp_path: Path) -> None:
     heard: list[tuple[float, int]] = []
-    singer.render(song, tmp_path / "a.wav", listener=lambda at, wav: heard.append((at, len(wav))))
+    render_file(converter, song, tmp_path / "a.wav", on_audio=lambda at, wav: heard.append((at, len(wav))))
     sung = json.loads((tmp_path / "a.json").read_text())["f0"]["asked_hz"].split()
     covered = np.zeros(len(sung), bool)
     for at, count in heard:
@@ -229,7 +237,7 @@ def test_a_listener_hears_it_all_before_it_is_written(singer: Converter, song: P
 
 
 def render_with(run: Path, song: Path, out: Path, **settings) -> dict:
-    Converter(Run.open(run), RenderSettings(**{"steps": 2, "speaker": "bass", **settings})).render(song, out)
+    render_file(RunConverter(Run.open(run), RenderSettings(**{"steps": 2, "speaker": "bass", **settings})), song, out)
     return json.loads(out.with_suffix(".json").read_text())
 
 
@@ -271,16 +279,21 @@ def test_a_mixture_lies_between_its_voices_and_can_change(run: Path, song: Path,
 
 def test_a_voice_that_turns_takes_its_units_from_who_sings_then(run: Path, song: Path) -> None:
     """Before it turns, in the song's pause, all is as the first voice alone sings it, and after that as the second."""
-    opened = SourceAudio.open(song, Converter(Run.open(run), RenderSettings()).slices)
-    number = next(n for n, window in enumerate(opened.windows) if not window.after) + 1
-    pause = frames.mel_seconds(opened.windows[number].start)
-    assert 0 < number < len(opened.windows)
-    asked = np.full(opened.recording.frames, 220, np.float32)
-    drawn = {}
+    converter = RunConverter(Run.open(run), RenderSettings(steps=2, precision="fp32"))
+    features = converter.analyse(SourceAudio.cut(audio.scan(song), converter.slices))
+    segments = features.source.segments
+    number = next(n for n, segment in enumerate(segments) if not segment.after) + 1
+    pause = frames.mel_seconds(segments[number].start)
+    assert 0 < number < len(segments)
+    predicted = {}
     for speaker in ("alto", "bass", f"{pause - 0.01}=alto; {pause}=bass"):
-        one = Converter(Run.open(run), RenderSettings(speaker=speaker, steps=2, precision="fp32"))
-        drawn[speaker] = [window.mel for window in one.acoustic.draw(opened, asked, Stopwatch())]
-    alto, bass, turning = drawn.values()
+        settings = dataclasses.replace(converter.settings, speaker=speaker)
+        plan = converter.plan(features, settings, f0=np.full(features.source.frames, 220, np.float32))
+        found = converter.predictor.predict(
+            plan, segments, converter.voice(settings), converter.sampling(settings), Stopwatch()
+        )
+        predicted[speaker] = [each.mel for each in found]
+    alto, bass, turning = predicted.values()
     for first, second in zip(alto, bass, strict=True):
         assert np.abs(first - second).mean() > 0.01
     for sung, expected in zip(turning, [*alto[:number], *bass[number:]], strict=True):
@@ -289,23 +302,23 @@ def test_a_voice_that_turns_takes_its_units_from_who_sings_then(run: Path, song:
 
 @pytest.mark.parametrize("speaker", ["0=alto; 2=bass", "alto:0.25,bass:0.75"])
 def test_units_of_several_voices_are_blended_by_their_shares(run: Path, speaker: str) -> None:
-    acoustic = Converter(Run.open(run), RenderSettings(speaker=speaker, retrieve=0.8)).acoustic
+    converter = RunConverter(Run.open(run), RenderSettings(speaker=speaker, retrieve=0.8))
+    voice = converter.voice(converter.settings)
     hidden = torch.randn(50, 256, generator=torch.Generator().manual_seed(0))
-    units = acoustic.projection(hidden)
+    units = converter.predictor.projection(hidden)
     start = frames.seconds_to_mel_frames(1.0)
     seconds = frames.mel_seconds(start) + 0.02 * (torch.arange(50) + 0.5)[:, None]
-    bass = seconds / 2 if acoustic.speaker_mix.changes else 0.75
-    expected = torch.lerp(*(acoustic.retrievals[voice].blend(hidden, units, 0.8) for voice in (0, 1)), bass)
-    window = Segment(Span(start, start + 86), start, start + 86, False, False)
-    torch.testing.assert_close(acoustic._retrieved(window, hidden, units), expected, atol=1e-4, rtol=1e-4)
-    assert acoustic._retrieved(window, hidden[:0], units[:0]).shape == (0, units.shape[1])
+    bass = seconds / 2 if voice.speaker_mix.changes else 0.75
+    expected = torch.lerp(*(voice.retrievals[number].blend(hidden, units, 0.8) for number in (0, 1)), bass)
+    torch.testing.assert_close(voice.move(start, hidden, units), expected, atol=1e-4, rtol=1e-4)
+    assert voice.move(start, hidden[:0], units[:0]).shape == (0, units.shape[1])
 
 
 def test_the_songs_loudness_and_silence_are_kept_as_asked(run: Path, song: Path, tmp_path: Path) -> None:
     """Fully asked for, the result's level follows the song's; under the threshold it is silent."""
 
     def off(**settings: float) -> float:
-        render_with(run, song, tmp_path / "a.wav", depth="float", **settings)
+        render_with(run, song, tmp_path / "a.wav", bit_depth="float", **settings)
         sung = torch.from_numpy(soundfile.read(tmp_path / "a.wav", dtype="float32")[0])
         levels = mel.loudness(sung).numpy()
         both = (source > -40) & (levels[: len(source)] > -60)
@@ -328,7 +341,7 @@ def test_units_are_taken_from_the_targets_store(run: Path, song: Path, tmp_path:
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / "run.json").write_text(json.dumps({**metadata, "stores": [str(tmp_path / "gone")]}))
     with pytest.raises(UserError, match=r"cannot be opened(.|\n)*sing with --retrieve 0"):
-        Converter(Run.open(tmp_path / "run"), RenderSettings(retrieve=0.5))
+        RunConverter(Run.open(tmp_path / "run"), RenderSettings(retrieve=0.5))
     alone = render_with(tmp_path / "run", song, tmp_path / "c.wav")
     assert alone["settings"]["retrieve"] == 0.0
     assert "the song's own units are sung" in alone["notes"][0]
@@ -339,7 +352,7 @@ def test_k_step_starts_nearer_to_the_first_guess_and_no_farther_than_trained(
     run: Path, song: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="up to 100 noise steps, not 400"):
-        Converter(Run.open(run), RenderSettings(k_step=400))
+        RunConverter(Run.open(run), RenderSettings(k_step=400))
     for name, k_step in (("a", 100), ("b", None), ("c", 50)):
         render_with(run, song, tmp_path / f"{name}.wav", k_step=k_step)
     a, b, c = ((tmp_path / f"{name}.wav").read_bytes() for name in "abc")
@@ -360,13 +373,13 @@ def test_slices_sampled_at_once_sound_as_one_by_one(run: Path, tmp_path: Path, s
 def test_a_region_of_any_length_is_sung_piece_by_piece(run: Path, tmp_path: Path, song: Path, monkeypatch) -> None:
     """A minute and a half without silence: no piece of mel or sound is longer than a slice, and none is missing."""
     monkeypatch.setattr(
-        "svc.stages.rendering.render.load_vocoder", lambda *_: SourceFilter(SourceFilterNet(Shape(32, 2)), {})
+        "svc.stages.rendering.run_converter.load_vocoder", lambda *_: SourceFilter(SourceFilterNet(Shape(32, 2)), {})
     )
-    singer = Converter(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=1))
+    converter = RunConverter(Run.open(run), RenderSettings(speaker="bass", key=-12, steps=1))
     wav, rate = soundfile.read(song, dtype="float32")
     soundfile.write(tmp_path / "long.flac", np.tile(wav[rate : 2 * rate], 90), rate)
     sizes: list[int] = []
-    stream = singer.vocoder.stream
+    stream = converter.vocoder.stream
 
     def spied(mels, f0):
         def noted():
@@ -378,8 +391,8 @@ def test_a_region_of_any_length_is_sung_piece_by_piece(run: Path, tmp_path: Path
             sizes.append(len(piece) // frames.MEL_HOP)
             yield piece
 
-    monkeypatch.setattr(singer.vocoder, "stream", spied)
-    report = singer.render(tmp_path / "long.flac", tmp_path / "r.wav")
+    monkeypatch.setattr(converter.vocoder, "stream", spied)
+    report = render_file(converter, tmp_path / "long.flac", tmp_path / "r.wav")
     assert soundfile.info(tmp_path / "r.wav").frames == frames.resampled_length(90 * rate, rate, 44_100)
     assert max(sizes) <= frames.seconds_to_mel_frames(15) + 2 * SHARED_FRAMES
     assert sum(sizes) == pytest.approx(2 * 90 * 44_100 / 512, abs=200)

@@ -321,7 +321,8 @@ def test_a_shifted_crop_is_another_column_with_its_f0(tmp_path: Path, store: Pat
 def test_units_without_codes_are_trained_and_sung_with(
     tmp_path: Path, store: Path, song: Path, train_settings, units: str, width: int
 ) -> None:
-    from svc.stages.rendering.render import Converter
+    from svc.stages.rendering.render_file import render_file
+    from svc.stages.rendering.run_converter import RunConverter
     from svc.stages.settings import RenderSettings
 
     settings = dataclasses.replace(train_settings, units=units, unit_dim=48, steps=2, unit_steps=3)
@@ -330,7 +331,7 @@ def test_units_without_codes_are_trained_and_sung_with(
     run = Run.open(tmp_path / "r")
     assert run.shape().unit_dim == 256
     assert run.new_model().condition.units.in_features == width
-    Converter(run, RenderSettings(steps=2)).render(song, tmp_path / "sung.wav")
+    render_file(RunConverter(run, RenderSettings(steps=2)), song, tmp_path / "sung.wav")
     assert (tmp_path / "sung.wav").exists()
 
 
@@ -386,7 +387,8 @@ def test_units_of_a_hubert_soft_are_trained_on_and_sung_with(
     from svc.pipeline.encoder.hubert import Hubert
     from svc.pipeline.projection import SoftHead
     from svc.stages.extraction.extract import extract
-    from svc.stages.rendering.render import Converter
+    from svc.stages.rendering.render_file import render_file
+    from svc.stages.rendering.run_converter import RunConverter
     from svc.stages.settings import ExtractSettings, RenderSettings
 
     head = SoftHead.of(torch.randn(32, 256), torch.randn(32), torch.randn(10, 32))
@@ -407,6 +409,6 @@ def test_units_of_a_hubert_soft_are_trained_on_and_sung_with(
         hidden = torch.from_numpy(clip.hidden(run.metadata["unit_layer"]).astype(np.float32))
         sung_from = run.projection(head)(hidden).numpy()
         np.testing.assert_allclose(sung_from, clip.read("soft"), atol=0.02 * np.abs(sung_from).max())
-        Converter(run, RenderSettings(steps=2)).render(song, tmp_path / "sung.wav")
+        render_file(RunConverter(run, RenderSettings(steps=2)), song, tmp_path / "sung.wav")
     with pytest.raises(UserError, match="no soft head"):
-        Converter(run, RenderSettings(steps=2))
+        RunConverter(run, RenderSettings(steps=2))

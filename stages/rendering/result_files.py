@@ -1,0 +1,97 @@
+"""What lies beside a result: its picture and its description, and the files of a Conversion that is in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ... import __version__
+from ...common.files import write_whole
+from ...pipeline import audio, frames
+from ..picture import Track, save_song
+from ..settings import OutputSettings
+from .converter import Conversion, ConversionPlan
+from .measurement import Measurement
+from .mixer import Mixer
+from .output import MADE_BY, check_writable, write_output
+from .output_buffer import OutputBuffer
+
+
+def write_conversion(conversion: Conversion, out: Path, title: str, settings: OutputSettings | None = None) -> None:
+    """Write a Conversion as `out`, and beside it a .png (if it was measured) and a .json, as `svc render` leaves them.
+
+    Args:
+        conversion: what was converted.
+        out: ends in one of `output.FORMATS`.
+        title: the song's name.
+        settings: bit depth and sample rate of the file.
+
+    Raises:
+        UserError: `out` cannot be written, or is a file that svc did not make.
+    """
+    check_writable(out)
+    buffer = OutputBuffer(len(conversion.samples), out.parent)
+    try:
+        buffer.put(0, conversion.samples, rises=False, falls=False)
+        blocks = Mixer(buffer, np.ones(len(buffer.power), np.float32))
+        recording = conversion.plan.source.recording
+        write_output(blocks, out, settings or OutputSettings(), recording.samples, recording.sample_rate)
+    finally:
+        buffer.close()
+    if conversion.measured is not None:
+        draw(conversion.plan, conversion.measured, title, f"{out.name} ({conversion.key:+g} semitones)", out)
+    about = {"song": title, "result": out.name, "result_sha256": audio.file_hash(out), "timings": conversion.timings}
+    write_description(out, conversion.plan, conversion.measured, conversion.metadata, conversion.notes, about)
+
+
+def draw(plan: ConversionPlan, found: Measurement, song: str, result: str, out: Path) -> None:
+    """The picture beside `out`: `song` and `result` are its titles."""
+    features = plan.features
+    save_song(
+        out.with_suffix(".png"),
+        Track(song, features.mel, features.f0, features.loudness),
+        Track(result, found.mel, found.f0, found.loudness),
+        plan.target.f0,
+        plan.source.recording.seconds,
+    )
+
+
+def write_description(
+    out: Path,
+    plan: ConversionPlan,
+    found: Measurement | None,
+    converter: Mapping[str, Any],
+    notes: tuple[str, ...],
+    about: Mapping[str, Any],
+) -> None:
+    """The JSON beside `out`.
+
+    Args:
+        out: the result.
+        plan: what was to be sung.
+        found: what came out, if it was measured.
+        converter: what converted it (Converter.metadata).
+        notes: sentences for the user.
+        about: song, result and timings.
+    """
+    f0 = {
+        "asked_hz": " ".join(f"{hertz:.6g}" for hertz in plan.target.f0.tolist()),
+        "asked_at": f"(m + 0.5) * {frames.MEL_HOP} / {frames.MEL_RATE} s",
+    }
+    description = {
+        "svc": __version__,
+        "made": MADE_BY,
+        **about,
+        "key": plan.target.key,
+        "settings": asdict(plan.settings),
+        **converter,
+        "seconds": plan.source.recording.seconds,
+        "f0": {**(found.figures() if found else {}), **f0},
+        "notes": list(notes),
+    }
+    write_whole(out.with_suffix(".json"), json.dumps(description, indent=1, ensure_ascii=False).encode())

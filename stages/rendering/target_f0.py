@@ -1,0 +1,69 @@
+"""From a song's f0 to the f0 that is to be sung: corrected, smoothed, and in the key asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...pipeline.pitch import melody, pitch
+from ...pipeline.pitch.melody import Range
+from ..settings import ConversionSettings
+
+F0 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TargetF0:
+    """The f0 to sing, Hz at mel centres, 0 = unvoiced, float32 (frames,); and the key that it is in.
+
+    `note` says how an automatic key was chosen.
+    """
+
+    f0: F0 = field(repr=False)
+    key: float
+    note: str | None
+
+
+def melody_of(tracked: F0, settings: ConversionSettings) -> F0:
+    """A tracked f0 (frames,) without the tracker's errors, smoothed as asked, in the song's own key."""
+    f0 = pitch.repair(tracked)
+    if settings.fix_octaves:
+        f0 = melody.fix_octaves(f0)
+    return melody.smoothed(f0, settings.smooth_ms)
+
+
+def target_f0(song: F0, settings: ConversionSettings, voice: Range | None, speaker: str) -> TargetF0:
+    """A song's f0 (frames,) in the key that is asked for, or that suits the voice's range."""
+    if settings.key != "auto":
+        key, note = float(settings.key), None
+    elif voice is None:
+        key, note = 0.0, f"the key is left: of {speaker} no range is known"
+    else:
+        key = float(melody.choose_key(song, voice))
+        note = (
+            f"key {key:+g}: {speaker} was heard from {voice.low:.0f} to {voice.high:.0f} Hz, "
+            f"mostly around {voice.middle:.0f}"
+        )
+    return TargetF0(melody.transposed(song, key), key, note)
+
+
+def range_warnings(target: F0, voice: Range | None, speaker: str) -> list[str]:
+    """A warning where notes of a target f0 lie beyond the voice's range, with times and a better key."""
+    if voice is None or (found := melody.range_violation(target, voice)) is None:
+        return []
+    sides = [f"{found.highest:.0f} semitones above"] if found.highest > 0 else []
+    sides += [f"{-found.lowest:.0f} below"] if found.lowest < 0 else []
+    places = ", ".join(f"{clock(start)}-{clock(end)}" for start, end in found.spots)
+    better = melody.choose_key(target, voice)
+    hint = f"; {better:+d} semitones from here they would lie better (-k auto)" if better else ""
+    return [
+        f"{found.share:.0%} of the notes lie up to {' and '.join(sides)} what {speaker} reaches "
+        f"({voice.low:.0f} to {voice.high:.0f} Hz was heard): at {places}{hint}"
+    ]
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds: 1:02.5."""
+    return f"{int(seconds) // 60}:{seconds % 60:04.1f}"
