@@ -20,19 +20,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from svc.pipeline.diffusion.shape import Architecture
 from svc.pipeline.frames import MEL_RATE
 from svc.stages.evaluation.scores import ParallelSong, References, Scores, table
 from svc.stages.parallel_singers import ParallelSingers, singers_of
 from svc.stages.rendering.run_converter import RunConverter
 from svc.stages.run import Run
 from svc.stages.settings import RenderSettings, TrainSettings
+from svc.stages.settings.choice import replaced
 from svc.stages.training.train import train
 
 
-def values(text: str, settings: type) -> tuple[str, list[Any]]:
+def values(text: str, *settings: type) -> tuple[str, list[Any]]:
     """`name=a,b` as the name of a setting and its values, of the type that its default has, or as they look."""
     name, _, given = text.partition("=")
-    default = {field.name: field.default for field in dataclasses.fields(settings)}[name]
+    default = {field.name: field.default for kind in settings for field in dataclasses.fields(kind)}[name]
     kinds = [int, float, str] if default is None or isinstance(default, int) else [type(default)]
     return name, [
         next(found for kind in kinds if (found := _read(value, kind)) is not None) for value in given.split(",")
@@ -83,13 +85,13 @@ def main() -> None:
         for value in choices:
             rows[f"{name} {value}"] = score(asked.run, truth, songs, asked.own, **{name: value})
             print(table({f"{name} {value}": rows[f"{name} {value}"]}).splitlines()[-1], flush=True)
-    metadata = Run.open(asked.run).metadata
-    base = TrainSettings(**metadata["settings"])
+    config = Run.open(asked.run).config
+    base = config.settings
     base = dataclasses.replace(base, steps=asked.steps or base.steps)
-    for name, choices in (values(text, TrainSettings) for text in asked.train):
+    for name, choices in (values(text, TrainSettings, Architecture) for text in asked.train):
         for value in choices:
             out = asked.run.parent / f"{asked.run.name}-{name}-{value}"
-            train(metadata["stores"], out, dataclasses.replace(base, **{name: value}))
+            train(config.stores, out, replaced(base, {name: value}))
             rows[f"{name} {value}"] = score(out, truth, songs, asked.own)
             print(table({f"{name} {value}": rows[f"{name} {value}"]}).splitlines()[-1], flush=True)
     print("\n" + table(rows))

@@ -99,12 +99,10 @@ def main() -> None:
     singers = singers_beside(asked.run, parser)
     _, projection = run.load_units()
     if not isinstance(projection, SoftProjection):
-        parser.error(
-            f"{asked.run} was trained on {run.metadata['settings']['units']} units; this wants a run of soft ones"
-        )
+        parser.error(f"{asked.run} was trained on {run.config.settings.units} units; this wants a run of soft ones")
     truth = References(singers)
     songs = [truth.song(name) for name in singers.songs]
-    content = load_encoder(run.metadata["encoder_origin"], "cpu")
+    content = load_encoder(run.config.encoder.origin, "cpu")
     library = Library(content, [wav for wav, _ in singers.corpus(truth.target)])
     heard = [
         [listen(content, song.source) for song in songs],
@@ -114,7 +112,7 @@ def main() -> None:
 
     print(f"| alike in | {' | '.join(f'{n} nearest, source / target' for n in counts)} |\n|---{'|---' * len(counts)}|")
     with torch.inference_mode():
-        for name, key in keys(content.layers, run.metadata["unit_layer"], projection).items():
+        for name, key in keys(content.layers, run.config.unit_column.layer, projection).items():
             cells = [
                 " / ".join(f"{right(truth, songs, library.answer(who, songs, key, count)):.3f}" for who in heard)
                 for count in counts

@@ -40,10 +40,10 @@ class Watched(Trainer):
         super().__init__(run, corpus, settings, DistributedContext("cpu"))
         self.pairs, self.seen = pairs, []
         codebook, _ = run.load_units()
-        column = run.metadata["unit_column"]
-        metadata = {**run.metadata, "augmented": [*formant_shifted.formant_shifts(column).values()]}
+        column = run.config.unit_column.name
+        config = dataclasses.replace(run.config, augmented=tuple(formant_shifted.formant_shifts(column).values()))
         self.mirror = ConversionProbe(
-            Run(run.path, metadata), formant_shifted, codebook, self.model, self.held_out, self.distributed
+            Run(run.path, config), formant_shifted, codebook, self.model, self.held_out, self.distributed
         )
 
     def _keep(self, line: dict[str, float]) -> None:

@@ -24,7 +24,6 @@ for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import argparse
 import copy
-import dataclasses
 import json
 import math
 import platform
@@ -39,12 +38,12 @@ import torch
 import torch.nn.functional as F
 from svc.data.singers.harmonic import VOICES, Note, sing
 from svc.pipeline.diffusion.diffusion import Batch, Diffusion
-from svc.pipeline.diffusion.diffusion import Shape as ModelShape
 from svc.pipeline.diffusion.sampling import enough_steps, sample
+from svc.pipeline.diffusion.shape import ModelShape
 from svc.pipeline.encoder.content import EncoderSettings
 from svc.pipeline.encoder.hubert import Hubert
 from svc.pipeline.frames import CONTENT_RATE, MEL_FRAME_RATE, MEL_HOP, MEL_RATE
-from svc.pipeline.mel import log_mel, loudness
+from svc.pipeline.mel import N_MELS, log_mel, loudness
 from svc.pipeline.pitch import pitch
 from svc.pipeline.pitch.pitch import PitchSettings
 from svc.pipeline.vocoder import nsf_hifigan, source_filter
@@ -191,9 +190,8 @@ def mel_and_loudness(wav: np.ndarray) -> None:
 
 def our_model(preset: str) -> Diffusion:
     settings = PRESETS[preset]
-    known = {field.name for field in dataclasses.fields(ModelShape)} & set(vars(settings))
-    shape = ModelShape(speakers=1, **{name: getattr(settings, name) for name in known})
-    return Diffusion(shape, settings.objective, settings.depth).eval()
+    shape = ModelShape(settings.unit_dim, 1, N_MELS, architecture=settings.architecture)
+    return Diffusion(shape, settings.objective, settings.shallow_depth).eval()
 
 
 def draw(model: Diffusion, frames: int, bf16: bool) -> None:
@@ -208,7 +206,7 @@ def draw(model: Diffusion, frames: int, bf16: bool) -> None:
         speaker=torch.zeros(1, dtype=torch.int64),
     )
     with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
-        sample(model, batch, torch.Generator().manual_seed(0), enough_steps(model.objective, model.depth))
+        sample(model, batch, torch.Generator().manual_seed(0), enough_steps(model.objective, model.shallow_depth))
 
 
 def measure(parts: dict[str, Callable[[], Any]], seconds: float, repeats: int) -> dict[str, float]:

@@ -57,7 +57,7 @@ Lesson = tuple[NDArray[np.float32], Tensor]  # sound (T,) at 16 kHz, codes int64
 
 
 def settings_of(run: Run) -> TrainSettings:
-    return TrainSettings(**run.metadata["settings"])
+    return run.config.settings
 
 
 def wide_run(out: Path, run: Run) -> Run:
@@ -67,7 +67,7 @@ def wide_run(out: Path, run: Run) -> Run:
     for seed in range(WIDE_SEED, WIDE_SEED + WIDE):
         if not (path := corpus / f"singer_{seed}.wav").exists():
             audio.write(path, heard(sing_clip(seed, 8.0)).numpy(), CONTENT_RATE)
-    extract([corpus], store, ExtractSettings(encoder=run.metadata["encoder_origin"], f0="dio"), Told())
+    extract([corpus], store, ExtractSettings(encoder=run.config.encoder.origin, f0="dio"), Told())
     train([store], out / "wide-units", settings_of(run), "cpu", only="units", progress=Told())
     return Run.open(out / "wide-units")
 
@@ -79,12 +79,12 @@ def heard(clip: Clip) -> Tensor:
 def lessons(run: Run) -> tuple[list[Lesson], list[Lesson]]:
     """What a run's soft layer learnt from, and what was held out."""
     codebook, _ = run.load_units()
-    corpus = gather_corpus([open_store(path) for path in run.metadata["stores"]], Told())
+    corpus = gather_corpus([open_store(path) for path in run.config.stores], Told())
 
     def lesson(clip: Stored) -> Lesson:
         recording = audio.scan(Path(clip.utterance.corpus, clip.utterance.source))
         sound = Waveform.read(recording, clip.row.start, clip.row.end).at(CONTENT_RATE)
-        return sound, codebook(torch.from_numpy(clip.hidden(run.metadata["code_layer"]).astype(np.float32)))
+        return sound, codebook(torch.from_numpy(clip.hidden(run.config.code_layer).astype(np.float32)))
 
     return [lesson(clip) for clip in corpus.train], [lesson(clip) for clip in corpus.held_out]
 
@@ -92,7 +92,7 @@ def lessons(run: Run) -> tuple[list[Lesson], list[Lesson]]:
 def fine_tune(run: Run, rate: float, steps: int, hide: float, seed: int) -> Iterator[tuple[int, Any, SoftProjection]]:
     """Train a run's encoder and soft layer together; after each step its number and both."""
     torch.manual_seed(seed)
-    encoder = load_encoder(run.metadata["encoder_origin"])
+    encoder = load_encoder(run.config.encoder.origin)
     assert isinstance(encoder, WaveformEncoder)  # what the paper fine-tunes
     model, projection = encoder.model.train().requires_grad_(True), soft_layer(run).train().requires_grad_(True)
     clips = [lesson for lesson in lessons(run)[0] if len(lesson[0]) >= CROP]
@@ -148,7 +148,7 @@ class System:
 
     @property
     def encoder(self) -> str:
-        return str(self.folder) if self.steps else self.start.metadata["encoder_origin"]
+        return str(self.folder) if self.steps else self.start.config.encoder.origin
 
     @property
     def projection(self) -> SoftProjection:
@@ -170,7 +170,7 @@ def make(systems: Sequence[System], rate: float, hide: float, seed: int) -> None
     by_steps = {system.steps: system for system in systems}
     if all((system.folder / "soft.safetensors").exists() for system in systems):
         return
-    normalize = bool(systems[0].start.metadata["encoder"]["normalize"])
+    normalize = bool(systems[0].start.config.encoder.description["normalize"])
     for step, model, projection in fine_tune(systems[0].start, rate, max(by_steps), hide, seed):
         if step in by_steps:
             by_steps[step].save(model, projection, normalize)
@@ -184,7 +184,7 @@ def strangers() -> list[Clip]:
 def probe(system: System) -> list[float]:
     """Codes told of held-out frames; of strangers' units and of their layer, phones told and singers told."""
     content, projection = load_encoder(system.encoder), system.projection
-    layer = system.start.metadata["unit_layer"]
+    layer = system.start.config.unit_column.layer
 
     def state(sound: Tensor) -> Tensor:
         return content.encode(sound, [layer])[layer]
@@ -203,7 +203,7 @@ def trained(system: System, run: Path) -> Path:
     if not system.steps and system.start.path == run:
         return run
     original, store = Run.open(run), system.folder / "corpus.zarr"
-    stores = original.metadata["stores"]
+    stores = original.config.stores
     if system.steps:
         extract([run.absolute().parent / "corpus"], store, ExtractSettings(encoder=system.encoder), Told())
         stores = [str(store)]

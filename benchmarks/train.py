@@ -25,9 +25,11 @@ from svc.common.progress import Progress
 from svc.common.random import fork_generator
 from svc.data.singers import draw_score, draw_voice, sing
 from svc.pipeline import audio
-from svc.pipeline.diffusion.diffusion import Batch, Diffusion, Shape
+from svc.pipeline.diffusion.diffusion import Batch, Diffusion
 from svc.pipeline.diffusion.sampling import sample
+from svc.pipeline.diffusion.shape import Architecture, ModelShape
 from svc.pipeline.frames import seconds_to_mel_frames
+from svc.pipeline.mel import N_MELS
 from svc.pipeline.pitch import pitch
 from svc.stages.extraction.extract import extract
 from svc.stages.run import Run
@@ -70,7 +72,8 @@ class Peers:
             self.files.append((number, corpus.speakers.index(clip.speaker)))
         self.folder, self.names = folder, list(features)
         torch.manual_seed(0)
-        shape = Shape(units.shape[1], len(corpus.speakers), condition=256, channels=384, layers=20)
+        sizes = Architecture(condition=256, channels=384, layers=20)
+        shape = ModelShape(units.shape[1], len(corpus.speakers), N_MELS, architecture=sizes)
         self.model = Diffusion(shape, "ddpm", 1.0)
         self.model.mel_mean.copy_(torch.from_numpy((low + high) / 2))
         self.model.mel_scale.copy_(torch.from_numpy(np.maximum(high - low, 1e-3) / 2))
@@ -199,11 +202,11 @@ def main() -> None:
         same = Ours([store], corpus, folder / "same", shape)
         tiny = Ours([store], corpus, folder / "tiny", dataclasses.replace(PRESETS["tiny"], schedule="constant"))
         _, projection = same.trainer.run.load_units()
-        column = same.trainer.run.metadata["unit_column"]
+        column = same.trainer.run.config.unit_column.name
         (folder / "npy").mkdir()
         crop = seconds_to_mel_frames(shape.crop_seconds)
         peers = Peers(corpus, column, projection, folder / "npy", shape.batch, crop)
-        precision = same.trainer.run.metadata["precision"]
+        precision = same.trainer.run.config.precision
         print(f"{store}: {len(corpus.train)} utterances, {options.threads} thread(s), ours in {precision}")
         ways = {"peers, 20 x 384, fp32": peers.train_step, "svc, 20 x 384": same.train_step}
         rates = speed(ways, options.rounds, 2)

@@ -3,7 +3,31 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
+
+from .errors import UserError
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """The bytes of a regular file: a pipe would be waited for, and a device never ends.
+
+    Raises:
+        FileNotFoundError: it does not exist.
+        UserError: it is not a regular file, or has more than `most` bytes.
+    """
+    # Without O_NONBLOCK, opening a pipe that nobody writes to would wait before its kind can be seen.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise UserError(f"{path} is not a regular file")
+        if found.st_size > most:
+            raise UserError(f"{path} has {found.st_size} bytes; expected at most {most}")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -76,24 +77,15 @@ def describe_utterance(clip: Clip) -> dict[str, Any]:
 def describe_run(run: Run) -> dict[str, Any]:
     log = run.log.read_text("utf-8").splitlines() if run.log.exists() else []
     validations = [json.loads(line) for line in log]
-    told = (
-        "speakers",
-        "stores",
-        "settings",
-        "unit_column",
-        "code_layer",
-        "shape",
-        "encoder",
-        "encoder_origin",
-        "held_out",
-    )
+    config = run.config
     return {
         "kind": "run",
         "path": str(run.path),
         "trained": run.best.exists(),
         "last_validation": validations[-1] if validations else None,
         "best_validation": max(validations, key=lambda line: line["score"], default=None),
-        **{key: run.metadata[key] for key in told},
+        "shape": asdict(config.shape),
+        **asdict(config),
     }
 
 
@@ -133,6 +125,7 @@ def _run_lines(metadata: dict[str, Any]) -> list[str]:
     settings, shape = metadata["settings"], metadata["shape"]
     last, best = metadata["last_validation"], metadata["best_validation"]
     width = shape["projected"] or shape["unit_dim"]
+    sizes = settings["architecture"]
     said = [
         f"Run {metadata['path']}: "
         + (f"step {last['step']} of {settings['steps']}, best at {best['step']}" if last else "not trained yet")
@@ -142,10 +135,10 @@ def _run_lines(metadata: dict[str, Any]) -> list[str]:
         heard = f"heard from {low:.0f} to {high:.0f} Hz, mostly around {middle:.0f}" if middle else "never voiced"
         said.append(f"  {speaker['name']}: {heard}")
     said += [
-        f"  units: {settings['units']}, {width} wide, of {metadata['unit_column']}; "
+        f"  units: {settings['units']}, {width} wide, of {metadata['unit_column']['name']}; "
         f"codes of hidden/{metadata['code_layer']}",
-        f"  encoder: {metadata['encoder_origin']}",
-        f"  model: {settings['objective']}, {shape['denoiser']}, {shape['layers']} layers of {shape['channels']}",
+        f"  encoder: {metadata['encoder']['origin']}",
+        f"  model: {settings['objective']}, {sizes['denoiser']}, {sizes['layers']} layers of {sizes['channels']}",
         f"  stores: {', '.join(metadata['stores'])}",
     ]
     if best:

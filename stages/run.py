@@ -14,52 +14,44 @@ runs/NAME/
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from ..common.errors import UserError
-from ..common.files import write_whole
-from ..pipeline.diffusion.diffusion import Diffusion, Shape
+from ..pipeline.diffusion.diffusion import Diffusion
 from ..pipeline.projection import Codebook, SoftHead, SoftProjection
 from . import checkpoint
+from .run_config import RunConfig
+from .run_format import read_config, write_config
 
-VERSION = 2
+CONFIG = "run.json"
 VOCODER, LAST_VOCODER = "vocoder.safetensors", "vocoder-last.safetensors"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder and what its run.json says."""
+    """A run's folder and its run.json."""
 
     path: Path
-    metadata: dict[str, Any]
+    config: RunConfig
 
     @classmethod
     def open(cls, path: Path) -> Run:
-        """Raises UserError when there is no run, or one of another version."""
+        """Raises UserError when there is no run, one of an unknown format, or one whose run.json is not valid."""
         if (path / "ledger").is_dir():
             raise UserError(f"{path} is a store, not a run; train a voice on it first: svc train --store {path}")
         try:
-            metadata = json.loads((path / "run.json").read_text("utf-8"))
-            version = metadata["version"]
-        except FileNotFoundError as error:
-            raise UserError(f"{path} is no run: it has no run.json; `svc train` makes one") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path / 'run.json'} is damaged, or not of svc") from error
-        if version != VERSION:
-            raise UserError(
-                f"{path} was made by svc with run format {version}; this svc reads {VERSION}: train it anew"
-            )
-        return cls(path, metadata)
+            return cls(path, read_config(path / CONFIG))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise UserError(f"{path} is not a run: it has no {CONFIG}; `svc train` makes one") from error
 
     def save(self) -> None:
-        write_whole(self.path / "run.json", (json.dumps(self.metadata, indent=1, ensure_ascii=False) + "\n").encode())
+        """Write run.json."""
+        write_config(self.path / CONFIG, self.config)
 
     @property
     def name(self) -> str:
@@ -67,7 +59,7 @@ class Run:
 
     @property
     def speakers(self) -> list[str]:
-        return [speaker["name"] for speaker in self.metadata["speakers"]]
+        return [speaker.name for speaker in self.config.speakers]
 
     @property
     def units(self) -> Path:
@@ -97,18 +89,15 @@ class Run:
     def log(self) -> Path:
         return self.path / "log.jsonl"
 
-    def shape(self) -> Shape:
-        return Shape(**self.metadata["shape"])
-
     def new_model(self) -> Diffusion:
         """The acoustic model, untrained."""
-        settings = self.metadata["settings"]
-        return Diffusion(self.shape(), settings["objective"], settings["depth"])
+        settings = self.config.settings
+        return Diffusion(self.config.shape, settings.objective, settings.shallow_depth)
 
     def begun_with(self, columns: dict[int, str]) -> dict[int, str]:
-        """Of the store's columns that vary what training sees, by semitones: those that were there when it began."""
-        known = self.metadata.get("augmented", columns.values())
-        return {semitones: name for semitones, name in columns.items() if name in known}
+        """Of a store's columns for augmentation, by semitones, those that the store had when the run began."""
+        known = self.config.augmented
+        return {semitones: name for semitones, name in columns.items() if known is None or name in known}
 
     def load_units(self) -> tuple[Codebook, nn.Module]:
         """The codes, and what makes units of the column that they come from.
@@ -119,7 +108,7 @@ class Run:
             raise UserError(f"{self.path} has no units yet: its training stopped before; run `svc train` again")
         tensors, _ = checkpoint.load(self.units)
         codebook = Codebook(tensors["codebook.centroids"])
-        if self.metadata["settings"]["units"] != "soft":
+        if self.config.settings.units != "soft":
             return codebook, nn.Identity()
         codes, unit_dim = tensors["projection.label_embedding.weight"].shape
         projection = SoftProjection(tensors["projection.proj.weight"].shape[1], unit_dim, codes)
@@ -128,7 +117,7 @@ class Run:
 
     def projection(self, head: SoftHead | None) -> nn.Module:
         """What makes units of the encoder's `unit_layer`: (..., hidden) -> (..., unit_dim). `head` is the encoder's."""
-        if self.metadata["settings"]["units"] != "hubert-soft":
+        if self.config.settings.units != "hubert-soft":
             return self.load_units()[1]
         if head is None:
             raise UserError(f"{self.path} sings from the units of a HuBERT-soft, but its encoder has no soft head")

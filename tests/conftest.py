@@ -110,17 +110,15 @@ def store(tmp_path_factory: pytest.TempPathFactory, corpus: Path, encoder: Path)
 @pytest.fixture(scope="session")
 def train_settings():
     """The tiny preset, cut down to seconds."""
+    from svc.pipeline.diffusion.shape import Architecture
     from svc.stages.settings import PRESETS
 
     return dataclasses.replace(
         PRESETS["tiny"],
+        architecture=Architecture(condition=64, channels=64, layers=3, decoder_layers=2),
         codes=20,
         unit_steps=60,
         steps=60,
-        condition=64,
-        channels=64,
-        layers=3,
-        decoder_layers=2,
         batch=4,
         crop_seconds=0.8,
         validate_every=20,

@@ -9,26 +9,21 @@ from __future__ import annotations
 from torch import nn
 
 from .lynxnet import LYNXNet2
+from .shape import Architecture
 from .wavenet import WaveNet
 
-DENOISERS = ("wavenet", "lynxnet2")
 
+def new_denoiser(architecture: Architecture, bins: int) -> WaveNet | LYNXNet2:
+    """An untrained denoiser for a mel of `bins` bins; its output is 0.
 
-def new_denoiser(
-    name: str, bins: int, condition: int, channels: int, layers: int, dilation_cycle: int
-) -> WaveNet | LYNXNet2:
-    """An untrained denoiser, which says exactly nothing yet. `dilation_cycle` is the WaveNet's alone.
-
-    `project` makes of a condition (B, condition, T) what the steps add of it; called with noisy mel (B, bins, T), noise
-    steps (B,) in 0..1000 and that, it gives its prediction, (B, bins, T).
-
-    Raises ValueError for a name that is not in DENOISERS.
+    `project` maps a condition (B, condition, T) to the terms that every step adds, so that sampling computes them once.
+    The denoiser is then called with a noisy mel (B, bins, T), noise steps (B,) in 0..1000 and those terms, and returns
+    its prediction (B, bins, T).
     """
-    if name == "wavenet":
-        return WaveNet(bins, condition, channels, layers, dilation_cycle)
-    if name == "lynxnet2":
-        return LYNXNet2(bins, condition, channels, layers)
-    raise ValueError(f"denoiser {name!r} is not known; choose {' or '.join(DENOISERS)}")
+    sizes = (bins, architecture.condition, architecture.channels, architecture.layers)
+    if architecture.denoiser == "wavenet":
+        return WaveNet(*sizes, architecture.dilation_cycle)
+    return LYNXNet2(*sizes)
 
 
 def parameters(module: nn.Module) -> int:

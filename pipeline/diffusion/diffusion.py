@@ -15,38 +15,12 @@ from torch import Tensor, nn
 
 from ..projection import gather
 from .denoiser import new_denoiser
+from .shape import ModelShape
 
 OBJECTIVES = ("ddpm", "flow")
 STEPS = 1_000  # noise steps; the flow's time runs 0..1 and is scaled to this for the denoiser
 BETAS = (1e-4, 0.02)  # ddpm's noise schedule, linear (Diff-SVC)
 PITCH_FEATURES = 16  # sines and cosines each, of log2 f0
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The widths of an acoustic model.
-
-    Attributes:
-        unit_dim: of the units that come in.
-        speakers: whose voices it sings with.
-        bins: of the mel.
-        projected: width of a linear layer on the units that is trained with the model; 0: there is none.
-        condition: channels of the condition.
-        denoiser, channels, layers, dilation_cycle: the denoiser's (pipeline.denoiser).
-        decoder_layers, decoder_channels: the auxiliary decoder's; 0 layers: there is none.
-    """
-
-    unit_dim: int
-    speakers: int
-    bins: int = 128
-    projected: int = 0
-    condition: int = 192
-    denoiser: str = "wavenet"
-    channels: int = 192
-    layers: int = 6
-    dilation_cycle: int = 4
-    decoder_layers: int = 0
-    decoder_channels: int = 192
 
 
 @dataclass
@@ -91,17 +65,17 @@ class Condition(nn.Module):
     unit_mean: Tensor
     unit_scale: Tensor
 
-    def __init__(self, shape: Shape):
+    def __init__(self, shape: ModelShape):
         super().__init__()
         self.register_buffer("unit_mean", torch.zeros(shape.unit_dim))
         self.register_buffer("unit_scale", torch.ones(shape.unit_dim))
         self.projected = nn.Linear(shape.unit_dim, shape.projected) if shape.projected else nn.Identity()
-        self.units = nn.Linear(shape.projected or shape.unit_dim, shape.condition)
-        self.pitch = nn.Linear(2 * PITCH_FEATURES + 1, shape.condition)
-        self.loudness = nn.Linear(1, shape.condition)
-        self.speaker = nn.Embedding(shape.speakers, shape.condition)
-        self.shift = nn.Linear(1, shape.condition, bias=False)
-        self.context = nn.Conv1d(shape.condition, shape.condition, 5, padding=2)
+        self.units = nn.Linear(shape.projected or shape.unit_dim, shape.architecture.condition)
+        self.pitch = nn.Linear(2 * PITCH_FEATURES + 1, shape.architecture.condition)
+        self.loudness = nn.Linear(1, shape.architecture.condition)
+        self.speaker = nn.Embedding(shape.speakers, shape.architecture.condition)
+        self.shift = nn.Linear(1, shape.architecture.condition, bias=False)
+        self.context = nn.Conv1d(shape.architecture.condition, shape.architecture.condition, 5, padding=2)
 
     def forward(self, batch: Batch) -> Tensor:
         # Before the gather, whose zero row must stay zero, and at 50 frames a second instead of 86.
@@ -127,11 +101,12 @@ class AuxiliaryDecoder(nn.Module):
     (B, condition, M) -> (B, bins, M).
     """
 
-    def __init__(self, shape: Shape):
+    def __init__(self, shape: ModelShape):
         super().__init__()
-        self.input = nn.Conv1d(shape.condition, shape.decoder_channels, 1)
-        self.blocks = nn.ModuleList(ConvNeXt(shape.decoder_channels) for _ in range(shape.decoder_layers))
-        self.output = nn.Conv1d(shape.decoder_channels, shape.bins, 1)
+        sizes = shape.architecture
+        self.input = nn.Conv1d(sizes.condition, sizes.decoder_channels, 1)
+        self.blocks = nn.ModuleList(ConvNeXt(sizes.decoder_channels) for _ in range(sizes.decoder_layers))
+        self.output = nn.Conv1d(sizes.decoder_channels, shape.bins, 1)
 
     def forward(self, condition: Tensor) -> Tensor:
         x = self.input(condition)
@@ -156,25 +131,26 @@ class ConvNeXt(nn.Module):
 class Diffusion(nn.Module):
     """Condition and denoiser, an objective to train them by, and the mel's own scale.
 
-    `depth` is how far into noise the model goes: 1 is all the way; less starts from the auxiliary decoder's guess
-    with that share of the noise steps to go (shallow diffusion: Liu et al., 2022, arXiv 2105.02446).
+    `shallow_depth` is the share of the noise steps that the model is trained on. Below 1, sampling starts from the
+    auxiliary decoder's output with that share of the steps to go (shallow diffusion: Liu et al., 2022, arXiv
+    2105.02446).
     """
 
     mel_mean: Tensor
     mel_scale: Tensor
 
-    def __init__(self, shape: Shape, objective: str = "flow", depth: float = 1.0):
+    def __init__(self, shape: ModelShape, objective: str = "flow", shallow_depth: float = 1.0):
         super().__init__()
-        if not 0 < depth <= 1 or (depth < 1 and not shape.decoder_layers):
-            raise ValueError(f"depth {depth} must lie in 0..1, and less than 1 needs an auxiliary decoder")
+        if not 0 < shallow_depth <= 1 or (shallow_depth < 1 and not shape.architecture.decoder_layers):
+            raise ValueError(
+                f"shallow_depth {shallow_depth} must lie in 0..1, and less than 1 needs an auxiliary decoder"
+            )
         if objective not in OBJECTIVES:
             raise ValueError(f"objective {objective!r} is not known; choose {' or '.join(OBJECTIVES)}")
-        self.shape, self.objective, self.depth = shape, objective, depth
+        self.shape, self.objective, self.shallow_depth = shape, objective, shallow_depth
         self.condition = Condition(shape)
-        self.decoder = AuxiliaryDecoder(shape) if shape.decoder_layers else None
-        self.denoiser = new_denoiser(
-            shape.denoiser, shape.bins, shape.condition, shape.channels, shape.layers, shape.dilation_cycle
-        )
+        self.decoder = AuxiliaryDecoder(shape) if shape.architecture.decoder_layers else None
+        self.denoiser = new_denoiser(shape.architecture, shape.bins)
         self.register_buffer("mel_mean", torch.zeros(shape.bins))
         self.register_buffer("mel_scale", torch.ones(shape.bins))
 
@@ -206,12 +182,12 @@ class Diffusion(nn.Module):
         assert batch.mel is not None
         x0 = self.normalise(batch.mel)
         if self.objective == "ddpm":
-            step = (chance.uniform * self.depth * STEPS).long().clamp(max=STEPS - 1)
+            step = (chance.uniform * self.shallow_depth * STEPS).long().clamp(max=STEPS - 1)
             keep = alphas_cumprod().to(x0.device)[step][:, None, None]
             noisy, target = keep.sqrt() * x0 + (1 - keep).sqrt() * chance.noise, chance.noise
         else:
             # Drawn most often in the middle, where the flow is hard to tell (Esser et al., 2024, arXiv 2403.03206)
-            time = torch.sigmoid(torch.special.ndtri(chance.uniform.clamp(1e-4, 1 - 1e-4))) * self.depth
+            time = torch.sigmoid(torch.special.ndtri(chance.uniform.clamp(1e-4, 1 - 1e-4))) * self.shallow_depth
             step = time * STEPS
             noisy, target = torch.lerp(x0, chance.noise, time[:, None, None]), chance.noise - x0
         condition = self.condition(batch)

@@ -34,13 +34,13 @@ def methods(objective: str) -> list[str]:
     return list(SOLVERS[objective])
 
 
-def enough_steps(objective: str, depth: float) -> int:
-    """How many steps suffice for a model that goes `depth` of the way into noise.
+def enough_steps(objective: str, shallow_depth: float) -> int:
+    """How many steps suffice for a model that goes `shallow_depth` of the way into noise.
 
     A flow converts as well by one for each tenth of the way as by 20 in all (docs/quality.md); for ddpm it was not
     measured.
     """
-    return max(4, round(10 * depth)) if objective == "flow" else 20
+    return max(4, round(10 * shallow_depth)) if objective == "flow" else 20
 
 
 def solver(objective: str, method: str, steps: int) -> Any:
@@ -77,7 +77,7 @@ def sample(
     `generator` lives on the CPU, so that one seed gives one noise on every device. `steps` left out are as many as
     suffice. `noise` (B, bins, M) is begun from instead of drawn, where given.
     """
-    steps = steps or enough_steps(model.objective, model.depth)
+    steps = steps or enough_steps(model.objective, model.shallow_depth)
     method = method or methods(model.objective)[0]
     condition = model.condition(batch)
     projected = model.denoiser.project(condition)
@@ -87,13 +87,13 @@ def sample(
         noise = torch.randn((size, model.shape.bins, frames), generator=generator)
     noise = noise.to(device)
     # A shallow start takes the last `steps` of a longer schedule, as image-to-image pipelines do.
-    total = min(STEPS, round(steps / model.depth))
+    total = min(STEPS, round(steps / model.shallow_depth))
     if method in WHOLE:
         total = next(count for count in range(total, STEPS + 1) if STEPS % count == 0)
-    skipped = total - max(1, round(total * model.depth))
+    skipped = total - max(1, round(total * model.shallow_depth))
     scheduler = solver(model.objective, method, total)
     timesteps = scheduler.timesteps
-    if model.decoder is None or model.depth == 1:
+    if model.decoder is None or model.shallow_depth == 1:
         x = noise * getattr(scheduler, "init_noise_sigma", 1.0)
     else:
         if method == "pndm":  # it warms up by taking its second step twice, wherever it starts

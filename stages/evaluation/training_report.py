@@ -31,14 +31,12 @@ SHARES = ("words", "voice", "in_tune", "lively", "unwarped", "score")  # what th
 def report_training(path: Path, device: str = "auto", verdict: str = "") -> Path:
     """Sing held-out utterances as they were, and by the next voice where there is one; returns the page's path."""
     run, device = Run.open(path), pick_device(device)
-    corpus = gather_corpus([open_store(location) for location in run.metadata["stores"]], Progress())
+    corpus = gather_corpus([open_store(location) for location in run.config.stores], Progress())
     lines = [json.loads(line) for line in run.log.read_text("utf-8").splitlines()]
     model, step = run.load_best(device)
     best = next((line for line in lines if line["step"] == step), lines[-1])
     projection, vocoder = run.load_units()[1].to(device), PulseNoise()
-    crops = Crops(
-        corpus.held_out, corpus.speakers, run.metadata["unit_column"], FRAMES, 1, run.metadata["settings"]["seed"]
-    )
+    crops = Crops(corpus.held_out, corpus.speakers, run.config.unit_column.name, FRAMES, 1, run.config.settings.seed)
     sections = []
     for number, clip in enumerate(corpus.held_out[:SONGS]):
         arrays = crops.whole(clip, FRAMES)
@@ -47,7 +45,7 @@ def report_training(path: Path, device: str = "auto", verdict: str = "") -> Path
         mels = {f"{clip.speaker}, as recorded, through the vocoder": arrays["mel"][0]}
         for voice in dict.fromkeys((own, (own + 1) % len(corpus.speakers))):
             asked = replace(batch, speaker=torch.full_like(batch.speaker, voice))
-            drawn = sample(model, asked, fork_generator(run.metadata["settings"]["seed"], 8, number, voice))
+            drawn = sample(model, asked, fork_generator(run.config.settings.seed, 8, number, voice))
             mels[f"sung by {corpus.speakers[voice]}"] = drawn[0].float().cpu().numpy()
         f0 = arrays["f0"][0] * arrays["voiced"][0]
         picture = io.BytesIO()

@@ -209,7 +209,7 @@ def _apart(a: Samples, b: Samples) -> float:
 
 def _corpus_of(run: Run, progress: Progress) -> Corpus:
     try:
-        return gather_corpus([open_store(path) for path in run.metadata["stores"]], progress)
+        return gather_corpus([open_store(path) for path in run.config.stores], progress)
     except StoreError as error:
         raise UserError(
             f"a run is compared with its speakers' own utterances, and their store is missing: {error}"

@@ -91,7 +91,7 @@ class MelPredictor:
     ) -> Iterator[PredictedMel]:
         """The mels of some of a plan's segments, in order."""
         model = copy.copy(self.model)  # shares its weights
-        model.depth = sampling.depth
+        model.shallow_depth = sampling.depth
         prepared = self._prepare(plan, segments, voice, watch)
         while several := list(islice(prepared, self.batch)):
             with watch("diffusion"):

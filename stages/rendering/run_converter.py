@@ -18,8 +18,6 @@ from ...pipeline.encoder.content import ContentEncoder
 from ...pipeline.encoder.registry import load_encoder
 from ...pipeline.formant_shift import shift_formants
 from ...pipeline.pitch.melody import Range
-from ...pipeline.pitch.pitch import PitchSettings
-from ...pipeline.slicing import SliceSettings
 from ..devices import pick_device, pick_precision
 from ..run import Run
 from ..settings import ConversionSettings, RenderSettings
@@ -45,18 +43,18 @@ class RunConverter(Converter):
         self.run, self.settings = run, settings
         self.name = run.name
         self.device = pick_device(settings.device)
-        metadata = run.metadata
         SpeakerMix.parse(settings.speaker or run.speakers[0], run.speakers)
         bf16 = pick_precision(settings.precision, self.device) == "bf16"
         model, self.step = run.load_best(self.device)
         self.content = _load_encoder(run, settings, self.device, bf16)
         projection = run.projection(self.content.head).to(self.device)
         batch = settings.batch or (1 if self.device == "cpu" else 8)
-        self.predictor = MelPredictor(self.content, metadata["unit_layer"], projection, model, self.device, bf16, batch)
+        layer = run.config.unit_column.layer
+        self.predictor = MelPredictor(self.content, layer, projection, model, self.device, bf16, batch)
         self.sampling(settings)
         self.vocoder = load_vocoder(settings.vocoder, run, self.device, bf16)
-        self.slices = SliceSettings(**metadata["identity"]["slices"])
-        self.stored_pitch = PitchSettings(*(metadata["pitch"][name] for name in ("method", "f0_min", "f0_max")))
+        self.slices = run.config.slices
+        self.stored_pitch = run.config.pitch_settings
         self._retrievals: dict[int, Retrieval] = {}
         self._unavailable: str | None = None
         self.voice(settings)
@@ -71,7 +69,7 @@ class RunConverter(Converter):
         return self._speaker_mix(settings or self.settings).name
 
     def voice_range(self, settings: ConversionSettings) -> Range | None:
-        return self._speaker_mix(settings).range([_range(speaker) for speaker in self.run.metadata["speakers"]])
+        return self._speaker_mix(settings).range([speaker.range for speaker in self.run.config.speakers])
 
     def sampling(self, settings: ConversionSettings) -> Sampling:
         """How mels are drawn. Raises UserError for what the run's model cannot do."""
@@ -80,11 +78,11 @@ class RunConverter(Converter):
         method = settings.method or known[0]
         if method not in known:
             raise UserError(f"method {method!r} does not suit this run; choose {' or '.join(known)}")
-        depth = model.depth
+        depth = model.shallow_depth
         if settings.k_step is not None:
-            if settings.k_step > 1000 * model.depth + 0.5 or model.decoder is None:
+            if settings.k_step > 1000 * model.shallow_depth + 0.5 or model.decoder is None:
                 raise UserError(
-                    f"this run can start from up to {1000 * model.depth:.0f} noise steps"
+                    f"this run can start from up to {1000 * model.shallow_depth:.0f} noise steps"
                     + (f", not {settings.k_step}" if model.decoder else " alone: it has no auxiliary decoder")
                 )
             depth = settings.k_step / 1000
@@ -167,26 +165,21 @@ class RunConverter(Converter):
     def _retrieval(self, number: int) -> Retrieval:
         """What a speaker has said, loaded once."""
         if number not in self._retrievals:
-            metadata, speaker = self.run.metadata, self.run.speakers[number]
+            config, speaker = self.run.config, self.run.speakers[number]
             self._retrievals[number] = Retrieval(
-                metadata["stores"], [speaker], metadata["unit_column"], self.predictor.projection
+                config.stores, [speaker], config.unit_column.name, self.predictor.projection
             )
         return self._retrievals[number]
 
 
-def _range(speaker: Mapping[str, Any]) -> Range | None:
-    """A speaker's range, as a run has it."""
-    low, middle, high = (speaker.get(name) for name in ("f0_low", "f0_median", "f0_high"))
-    return Range(low, middle, high) if low and middle and high else None
-
-
 def _load_encoder(run: Run, settings: RenderSettings, device: str, bf16: bool) -> ContentEncoder:
     """The encoder that the run's store was made with, or an equal one. Raises UserError for another."""
-    name, precision = settings.encoder or run.metadata["encoder_origin"], run.metadata.get("encoder_precision", "fp32")
+    encoder = run.config.encoder
+    name, precision = settings.encoder or encoder.origin, encoder.precision
     if bf16 and precision == "fp32":  # half the cost, and nobody hears the difference (docs/render.md)
         precision = "bf16"
     content = load_encoder(name, device, precision)
-    if changed := differences(run.metadata["encoder"], content.describe(), "in the run", "found"):
+    if changed := differences(encoder.description, content.describe(), "in the run", "found"):
         raise UserError(
             f"the encoder {content.name} is not the one that {run.path} was trained on:\n{changed}\n"
             f"Give the right one with --encoder, or extract and train anew with this one"

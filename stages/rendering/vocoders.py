@@ -36,7 +36,7 @@ def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) ->
         return World()
     if name in (None, "own"):
         if not own.exists():
-            stores = " ".join(f"--store {store}" for store in run.metadata["stores"])
+            stores = " ".join(f"--store {store}" for store in run.config.stores)
             raise VocoderError(
                 f"{run.path} has no vocoder of its own yet; train one with "
                 f"`svc train --only vocoder {stores} --out {run.path}`, or sing with --vocoder plain"

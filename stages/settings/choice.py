@@ -1,4 +1,4 @@
-"""Which settings a training gets: a preset's, but for what is asked for."""
+"""The settings of a training: a preset with the options that the user gave."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from ...pipeline.diffusion.shape import Architecture
 from .train import PRESETS, TrainSettings
 from .train_vocoder import VOCODER_PRESETS, VocoderSettings
 
@@ -13,31 +14,43 @@ NOISE_STEPS = 1_000  # that lie between sound and noise, as --k-step counts them
 
 
 def chosen_training(preset: str, asked: Mapping[str, Any]) -> TrainSettings:
-    """A preset's, with what is asked for: names of settings, or `k_step` for a depth in noise steps. None asks nothing.
+    """A preset with the options that the user gave: names of settings, or `k_step`. A value of None is not given.
 
-    Raises ValueError for a preset that is not known, for settings that cannot be, and for what would change nothing.
+    Raises ValueError for an unknown preset, for settings that are not valid, and for an option without effect.
     """
     _check(preset, PRESETS)
     given = {name: value for name, value in asked.items() if value is not None}
     if "k_step" in given:
-        given["depth"] = given.pop("k_step") / NOISE_STEPS
-        if given["depth"] < 1 and not PRESETS[preset].decoder_layers:
-            raise ValueError(f"--k-step starts from an auxiliary decoder's guess, and preset {preset} has no decoder")
-    settings = replace(PRESETS[preset], **given)
+        given["shallow_depth"] = given.pop("k_step") / NOISE_STEPS
+        if given["shallow_depth"] < 1 and not PRESETS[preset].architecture.decoder_layers:
+            raise ValueError(f"--k-step starts from an auxiliary decoder's output, and preset {preset} has no decoder")
+    settings = replaced(PRESETS[preset], given)
     if "unit_dim" in given and settings.units not in ("soft", "linear"):
-        raise ValueError(f"--unit-dim is of soft and linear units; {settings.units} are as wide as they are")
+        raise ValueError(
+            f"--unit-dim sets the width of soft and linear units; {settings.units} units have a fixed width"
+        )
     if "unit_layer" in given and settings.units == "hubert-soft":
-        raise ValueError("--unit-layer is of units made of hidden states; hubert-soft's come with their encoder")
+        raise ValueError(
+            "--unit-layer is for units computed from hidden states; those of hubert-soft come with the encoder"
+        )
     return settings
 
 
 def chosen_vocoder(preset: str, asked: Mapping[str, Any]) -> VocoderSettings:
-    """The same of `--only vocoder`, which has settings of its own. Raises ValueError."""
+    """The same for `--only vocoder`, which has its own settings. Raises ValueError."""
     _check(preset, VOCODER_PRESETS)
     given = {name: value for name, value in asked.items() if value is not None}
     if unknown := sorted(given.keys() - {field.name for field in fields(VocoderSettings)}):
-        raise ValueError(f"--{unknown[0].replace('_', '-')} is nothing of the vocoder's")
+        raise ValueError(f"--{unknown[0].replace('_', '-')} is not an option of the vocoder")
     return replace(VOCODER_PRESETS[preset], **given)
+
+
+def replaced(settings: TrainSettings, changes: Mapping[str, Any]) -> TrainSettings:
+    """Settings with some fields changed, those of the architecture named directly: `{"steps": 5, "channels": 32}`."""
+    inner = {field.name for field in fields(Architecture)}
+    architecture = {name: value for name, value in changes.items() if name in inner}
+    own = {name: value for name, value in changes.items() if name not in inner}
+    return replace(settings, **own, architecture=replace(settings.architecture, **architecture))
 
 
 def _check(preset: str, known: Mapping[str, Any]) -> None:

@@ -1,9 +1,10 @@
-"""What `svc train` learns, and the presets."""
+"""The settings of `svc train`, and the presets."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from ...pipeline.diffusion.shape import MAX_WIDTH, Architecture, check_size
 from .seed import check_seed
 
 UNITS = ("soft", "hidden", "linear", "hubert-soft")
@@ -12,30 +13,30 @@ SCHEDULES = ("cosine", "step", "constant")
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """What `svc train` learns, and how long. The presets are some of these.
+    """What `svc train` trains, and for how long. The presets are instances of it.
 
     Attributes:
         units: `soft` (a projection trained on codes), `hidden` (the hidden states themselves), `linear` (a projection
-            trained with the acoustic model), `hubert-soft` (the column of an encoder that came with a soft head).
-        unit_dim: width of the units that `soft` and `linear` make.
-        codes: k-means clusters of a hidden layer.
-        code_layer: which layer; None takes the lowest stored.
-        unit_layer: which layer units are made of; None takes the highest stored.
+            trained with the acoustic model), `hubert-soft` (the units of an encoder that has a soft head).
+        unit_dim: width of the units that `soft` and `linear` produce.
+        codes: number of k-means clusters of a hidden layer.
+        code_layer: the layer that is clustered; None: the lowest stored.
+        unit_layer: the layer that units are computed from; None: the highest stored.
         unit_steps: optimizer steps of the soft projection.
         objective: `flow` or `ddpm`.
-        condition, denoiser, channels, layers, dilation_cycle, decoder_layers, decoder_channels: the acoustic model's
-            (pipeline.diffusion.Shape).
-        depth: how far into noise it goes; less than 1 starts from the auxiliary decoder's guess.
+        architecture: sizes of the acoustic model.
+        shallow_depth: share of the noise steps that the model is trained on; below 1, sampling starts from the
+            auxiliary decoder's output.
         steps: optimizer steps of the acoustic model.
-        batch: crops a step, of `crop_seconds` each, over all processes.
-        learning_rate: AdamW's, after `warmup` steps, or a tenth of all if those are fewer.
-        schedule: what becomes of it: `cosine` falls to a fiftieth at the last step, `step` halves it every
-            `halve_every` steps, `constant` keeps it.
-        ema: decay of the averaged weights that sing.
-        validate_every: steps between validations, each of which writes a checkpoint.
+        batch: crops a step, over all processes, of `crop_seconds` each.
+        learning_rate: AdamW's, reached after `warmup` steps, or after a tenth of all steps if that is less.
+        schedule: `cosine` falls to a fiftieth at the last step, `step` halves the rate every `halve_every` steps,
+            `constant` keeps it.
+        ema: decay of the averaged weights, which are the ones that rendering uses.
+        validate_every: steps between validations.
         volume_db: half of the crops are made louder or softer by up to this.
         precision: `fp32`, `bf16`, or `auto`: bf16 where the machine computes it in hardware.
-        seed: everything random follows from it.
+        seed: every random number follows from it.
     """
 
     units: str = "soft"
@@ -45,14 +46,8 @@ class TrainSettings:
     unit_layer: int | None = None
     unit_steps: int = 400
     objective: str = "flow"
-    condition: int = 192
-    denoiser: str = "wavenet"
-    channels: int = 192
-    layers: int = 6
-    dilation_cycle: int = 4
-    decoder_layers: int = 4
-    decoder_channels: int = 192
-    depth: float = 0.1
+    architecture: Architecture = field(default_factory=lambda: Architecture(decoder_layers=4))
+    shallow_depth: float = 0.1
     steps: int = 1_200
     batch: int = 8
     crop_seconds: float = 1.5
@@ -67,14 +62,14 @@ class TrainSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        at_least_one = ("unit_dim", "codes", "unit_steps", "condition", "channels", "layers", "steps", "batch")
-        for name in (*at_least_one, "dilation_cycle", "halve_every", "validate_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("unit_dim", "codes"):
+            check_size(name, getattr(self, name), 1, MAX_WIDTH)
+        for name in ("unit_steps", "steps", "batch", "halve_every", "validate_every"):
+            check_size(name, getattr(self, name), 1, 2**40)
+        check_size("warmup", self.warmup, 0, 2**40)
         for name, known in (
             ("units", UNITS),
             ("objective", ("flow", "ddpm")),
-            ("denoiser", ("wavenet", "lynxnet2")),
             ("schedule", SCHEDULES),
             ("precision", ("auto", "fp32", "bf16")),
         ):
@@ -87,10 +82,10 @@ class TrainSettings:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be 0 or more and below 1, not {self.ema}")
-        if not 0 < self.depth <= 1:
-            raise ValueError(f"depth must be above 0 and at most 1, not {self.depth}")
-        if self.depth < 1 and not self.decoder_layers:
-            raise ValueError("a depth below 1 starts from an auxiliary decoder: give it decoder_layers")
+        if not 0 < self.shallow_depth <= 1:
+            raise ValueError(f"shallow_depth must be above 0 and at most 1, not {self.shallow_depth}")
+        if self.shallow_depth < 1 and not self.architecture.decoder_layers:
+            raise ValueError("a shallow_depth below 1 starts from an auxiliary decoder: set decoder_layers above 0")
         if not 0 <= self.volume_db <= 40:
             raise ValueError(f"volume_db must be 0 to 40, not {self.volume_db}")
 
@@ -100,12 +95,14 @@ PRESETS = {
     # The size of DDSP-SVC 6 (6 layers of 512), with LYNXNet2's layers.
     "base": TrainSettings(
         unit_steps=5_000,
-        condition=256,
-        denoiser="lynxnet2",
-        channels=512,
-        layers=6,
-        decoder_layers=6,
-        decoder_channels=384,
+        architecture=Architecture(
+            condition=256,
+            denoiser="lynxnet2",
+            channels=512,
+            layers=6,
+            decoder_layers=6,
+            decoder_channels=384,
+        ),
         steps=40_000,
         batch=32,
         crop_seconds=2.0,
@@ -118,12 +115,14 @@ PRESETS = {
     # That of openvpi/DiffSinger (LYNXNet2, 6 layers of 1024, hidden 384, decoder 6 layers of 512).
     "large": TrainSettings(
         unit_steps=10_000,
-        condition=384,
-        denoiser="lynxnet2",
-        channels=1024,
-        layers=6,
-        decoder_layers=6,
-        decoder_channels=512,
+        architecture=Architecture(
+            condition=384,
+            denoiser="lynxnet2",
+            channels=1024,
+            layers=6,
+            decoder_layers=6,
+            decoder_channels=512,
+        ),
         steps=100_000,
         batch=48,
         crop_seconds=2.0,
@@ -137,11 +136,8 @@ PRESETS = {
     "diff-svc": TrainSettings(
         unit_steps=5_000,
         objective="ddpm",
-        condition=256,
-        channels=384,
-        layers=20,
-        decoder_layers=0,
-        depth=1.0,
+        architecture=Architecture(condition=256, channels=384, layers=20),
+        shallow_depth=1.0,
         steps=100_000,
         batch=32,
         crop_seconds=2.0,
@@ -154,12 +150,8 @@ PRESETS = {
     "diffusion-svc": TrainSettings(
         unit_steps=5_000,
         objective="ddpm",
-        condition=256,
-        channels=512,
-        layers=20,
-        dilation_cycle=1,
-        decoder_layers=0,
-        depth=1.0,
+        architecture=Architecture(condition=256, channels=512, layers=20, dilation_cycle=1),
+        shallow_depth=1.0,
         steps=100_000,
         batch=48,
         crop_seconds=2.0,

@@ -127,8 +127,8 @@ def measure(run: Run, corpus: Corpus, device: str) -> Line:
     """What is in a run's units."""
     _, projection = run.load_units()
     _, metadata = checkpoint.load(run.units)
-    settings = TrainSettings(**run.metadata["settings"])
-    column = run.metadata["unit_column"]
+    settings = run.config.settings
+    column = run.config.unit_column.name
     taught, asked = corpus.train[:: max(1, len(corpus.train) // TAUGHT_CLIPS)], corpus.held_out
     line = Line(name_of(settings), metadata["accuracy"], metadata["loss"])
     if len(corpus.speakers) > 1:
@@ -158,7 +158,7 @@ def convert(
     before: list[float] = []
     with progress.bar("converting", len(pairs), "song") as bar:
         for number, (source, reference) in enumerate(pairs):
-            crops = Crops([source], corpus.speakers, run.metadata["unit_column"], source.row.mel_frames, 1, 0)
+            crops = Crops([source], corpus.speakers, run.config.unit_column.name, source.row.mel_frames, 1, 0)
             batch = to_batch(crops.whole(source, source.row.mel_frames), projection, device)
             batch.speaker = torch.tensor([corpus.speakers.index(reference.speaker)], device=device)
             drawn = sample(model, batch, fork_generator(0, 11, number), SAMPLE_STEPS)[0].cpu().numpy()

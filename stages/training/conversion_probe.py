@@ -99,13 +99,13 @@ class ConversionProbe:
         self.judges = MelClassifier(model.shape.bins, len(codebook.centroids), len(corpus.speakers)).to(
             distributed.device
         )
-        self.songs = choose_songs(corpus, [speaker["f0_median"] for speaker in run.metadata["speakers"]])
-        column = f"hidden/{run.metadata['code_layer']}"
-        seed = run.metadata["settings"]["seed"]
+        self.songs = choose_songs(corpus, [speaker.f0_median for speaker in run.config.speakers])
+        column = f"hidden/{run.config.code_layer}"
+        seed = run.config.settings.seed
         # The codes' layer beside the mel, to learn from and to know the sounds by.
         self.taught = Crops(corpus.train, corpus.speakers, column, JUDGE_FRAMES, 8, seed, stream=2)
         self.sounds = Crops(corpus.held_out, corpus.speakers, column, FRAMES, SONGS, seed, stream=1)
-        units = run.metadata["unit_column"]
+        units = run.config.unit_column.name
         formant_shifts = run.begun_with(corpus.formant_shifts(units))
         augmentation = Augmentation({}, 0.0, formant_shifts)
         self.formant_shifted = Crops(corpus.held_out, corpus.speakers, units, FRAMES, SONGS, seed, augmentation)
@@ -141,7 +141,7 @@ class ConversionProbe:
         assert self.recorded is not None
         arrays = self._collate(self.held_out)
         batch = asked(to_batch(arrays, projection, self.distributed.device), self.songs)
-        mel = sample(model, batch, fork_generator(self.run.metadata["settings"]["seed"], 5), STEPS).cpu().numpy()
+        mel = sample(model, batch, fork_generator(self.run.config.settings.seed, 5), STEPS).cpu().numpy()
         f0 = (batch.f0 * batch.voiced).cpu().numpy()
         heard = self._hear(mel, self.songs, f0).of(self.recorded)
         if tensorboard.open:
@@ -162,7 +162,7 @@ class ConversionProbe:
         """
         arrays = collate([self.formant_shifted.read(cut) for cut in self.mirrors], FRAMES)
         batch = to_batch(arrays, projection, self.distributed.device)
-        mel = sample(model, batch, fork_generator(self.run.metadata["settings"]["seed"], 6), STEPS).cpu().numpy()
+        mel = sample(model, batch, fork_generator(self.run.config.settings.seed, 6), STEPS).cpu().numpy()
         off = before = 0.0
         for number, cut in enumerate(self.mirrors):
             span = slice(cut.stop - cut.start)
@@ -174,12 +174,10 @@ class ConversionProbe:
         return 1 - off / before
 
     def _teach(self, progress: Progress) -> None:
-        torch.manual_seed(self.run.metadata["settings"]["seed"])
+        torch.manual_seed(self.run.config.settings.seed)
         self.judges.apply(lambda module: module.reset_parameters() if isinstance(module, nn.Conv1d) else None)
         optimizer = torch.optim.AdamW(self.judges.parameters(), 1e-3)
-        steps = self.run.metadata["settings"][
-            "unit_steps"
-        ]  # what the projection needs to tell codes is enough here too
+        steps = self.run.config.settings.unit_steps  # what the projection needs to tell codes is enough here too
         with progress.bar("judges", steps, "step") as bar:
             for step in range(steps):
                 arrays = self.taught.batch(step)
@@ -207,7 +205,7 @@ class ConversionProbe:
             mine = cepstrum(torch.from_numpy(mel[number, :frames])).var(0)
             ratio = float((mine / self._variance(song.voice)).log().mean().exp())
             lively.append(min(ratio, 1 / ratio))
-            near, voiced = in_tune(mel[number, :frames], f0[number, :frames], self._pitch())
+            near, voiced = in_tune(mel[number, :frames], f0[number, :frames], self.run.config.pitch_settings)
             tuned, asked_voiced = tuned + near, asked_voiced + voiced
         voice = float(np.mean(voices)) if voices else 1.0
         return ProbeScores(float(words), voice, tuned / max(1, asked_voiced), float(np.mean(lively)))
@@ -219,10 +217,6 @@ class ConversionProbe:
 
     def _collate(self, crops: Crops) -> Arrays:
         return collate([crops.read(song.cut) for song in self.songs], FRAMES)
-
-    def _pitch(self) -> PitchSettings:
-        made = self.run.metadata["pitch"]
-        return PitchSettings(made["method"], made["f0_min"], made["f0_max"])
 
     def _variance(self, voice: int) -> Tensor:
         """How much a voice's mel-cepstra vary within an utterance, as recorded: (24,)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -12,26 +13,27 @@ from ...common.errors import UserError
 from ...common.files import write_whole
 from .. import checkpoint
 from ..run import Run
+from ..run_config import RunConfig
 
-# What must be the same for the base's weights to mean the same; its speakers may be others.
-SETTINGS = ("units", "unit_dim", "objective", "depth")
+# Settings that must be equal for the weights of one run to fit another; its speakers may differ.
+SETTINGS = ("units", "unit_dim", "objective", "shallow_depth")
 
 
-def check_pretrained(base: Run, metadata: dict[str, Any]) -> None:
-    """Raises UserError when a run of these facts cannot begin from `base`."""
-    if not base.best.exists():
-        raise UserError(f"{base.path} was never trained, so nothing can begin from it; give another --base")
+def check_pretrained(before: Run, config: RunConfig) -> None:
+    """Raises UserError when a run with this record cannot begin from the weights of `before`."""
+    if not before.best.exists():
+        raise UserError(f"{before.path} was never trained, so nothing can begin from it; give another --base")
 
-    def essence(metadata: dict[str, Any]) -> dict[str, Any]:
+    def essence(config: RunConfig) -> dict[str, Any]:
         return {
-            **{name: metadata["settings"][name] for name in SETTINGS},
-            "encoder": metadata["encoder"],
-            "unit_column": metadata["unit_column"],
-            "shape": {**metadata["shape"], "speakers": 0},
+            **{name: getattr(config.settings, name) for name in SETTINGS},
+            "encoder": config.encoder.description,
+            "unit_column": config.unit_column.name,
+            "shape": asdict(replace(config.shape, speakers=1)),
         }
 
-    if changed := differences(essence(base.metadata), essence(metadata), "in the base", "asked for"):
-        raise UserError(f"the weights of {base.path} do not fit what is to be trained:\n{changed}")
+    if changed := differences(essence(before.config), essence(config), "in the base", "asked for"):
+        raise UserError(f"the weights of {before.path} do not fit what is to be trained:\n{changed}")
 
 
 def copy_units(run: Run, base: Run) -> None:

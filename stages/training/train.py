@@ -5,21 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ...common.differences import differences
 from ...common.errors import UserError
 from ...common.progress import Progress
-from ...pipeline.diffusion.diffusion import Shape
+from ...pipeline.slicing import SliceSettings
 from ...store import Store, open_store
 from .. import checkpoint
 from ..devices import pick_precision
 from ..features import SOFT
-from ..run import VERSION, Run, at_work
+from ..run import CONFIG, Run, at_work
+from ..run_config import EncoderRecord, FrameRates, RunConfig, Speaker, UnitColumn
 from ..settings import TrainSettings
 from .dataset import Corpus, gather_corpus
 from .distributed import DistributedContext
@@ -81,7 +81,7 @@ def train(
     device: str = "auto",
     only: str | None = None,
     progress: Progress | None = None,
-    base: Path | None = None,
+    init_from: Path | None = None,
 ) -> TrainReport:
     """Train a run on stores, or go on with one that was interrupted or that is to have more steps.
 
@@ -92,7 +92,7 @@ def train(
         device: where.
         only: `units` stops after the soft projection, `diffusion` needs units that are there.
         progress: told what happens.
-        base: a trained run to begin from.
+        init_from: a trained run whose units and weights a new run begins with.
 
     Raises:
         UserError: the stores cannot be trained on, or the run is of other settings or other data, or in use.
@@ -110,7 +110,7 @@ def train(
     accuracy: float | None = None
     with at_work(out) if distributed.leads else nullcontext():
         if distributed.leads:
-            run = _open_run(out, opened, corpus, settings, distributed.device, base, progress)
+            run = _open_run(out, opened, corpus, settings, distributed.device, init_from, progress)
             minutes = sum(clip.seconds for clip in corpus.train) / 60
             progress.say(
                 f"{len(corpus.train)} utterances of {', '.join(corpus.speakers)} ({minutes:.1f} minutes), "
@@ -171,79 +171,71 @@ def _open_run(
     corpus: Corpus,
     settings: TrainSettings,
     device: str,
-    base: Path | None,
+    init_from: Path | None,
     progress: Progress,
 ) -> Run:
-    """Begin a run, or find that the one that is there is the same."""
-    layers = choose_layers(stores[0], settings)
-    column = stores[0].columns[layers.units]
-    made = column.settings
-    speakers = [{"name": name, **_pitch_of(corpus, name)} for name in corpus.speakers]
-    metadata: dict[str, Any] = {
-        "format": "svc run",
-        "version": VERSION,
-        "settings": asdict(settings),
-        "precision": pick_precision(settings.precision, device),
-        "stores": [store.location for store in stores],
-        "data": corpus.digest,
-        "held_out": [clip.id for clip in corpus.held_out],
-        "speakers": speakers,
-        "code_layer": layers.codes,
-        "unit_column": layers.units,
-        "unit_layer": made.get("layer", made["encoder"]["layers"]),
-        "identity": stores[0].description["identity"],
-        "encoder": made["encoder"],
-        "encoder_origin": column.origin,
-        "encoder_precision": made["precision"],
-        "pitch": stores[0].columns["f0"].settings,
-        "augmented": [*corpus.pitch_shifts.values(), *corpus.formant_shifts(layers.units).values()],
-        "base": None,
-        "shape": asdict(_shape(settings, column.width, len(speakers))),
-    }
-    if not (out / "run.json").exists():
-        run = Run(out, metadata)
-        if base is not None:
-            before = Run.open(base)
-            check_pretrained(before, metadata)
-            metadata["base"] = str(base.absolute())
-            progress.say(f"it begins with the units and weights of {base}")
-            copy_units(run, before)
-        run.save()
-        return run
-    run = Run.open(out)
-    if run.metadata["data"] != corpus.digest:
-        raise UserError(
-            f"{out} was trained on other data: the store has changed since it began. "
-            f"Train a new run with --out ANOTHER, or restore the store"
-        )
-    if base is not None and run.metadata["base"] != str(base.absolute()):
-        raise UserError(f"{out} did not begin from {base}; leave --base out to go on with it, or give another --out")
-    old, new = ({**f["settings"], "precision": f["precision"], "steps": 0} for f in (run.metadata, metadata))
-    if settings.precision == "auto":  # a run keeps the precision that it began with
-        new["precision"] = old["precision"]
-    if changed := differences(old, new, "in the run", "asked for"):
-        raise UserError(f"{out} was begun with other settings:\n{changed}\nGive the same ones, or another --out")
-    if run.metadata["settings"]["steps"] != settings.steps:
-        progress.say(f"the run's length was {run.metadata['settings']['steps']} steps and is now {settings.steps}")
-        run.metadata["settings"]["steps"] = settings.steps
-        run.save()
+    """Begin a run, or check that the one that is there has the same settings and data."""
+    config = _config(stores, corpus, settings, device)
+    if (out / CONFIG).exists():
+        return _go_on(Run.open(out), config, init_from, progress)
+    if init_from is not None:
+        before = Run.open(init_from)
+        check_pretrained(before, config)
+        config = replace(config, init_from=str(init_from.absolute()))
+        progress.say(f"it begins with the units and weights of {init_from}")
+        copy_units(Run(out, config), before)
+    run = Run(out, config)
+    run.save()
     return run
 
 
-def _shape(settings: TrainSettings, width: int, speakers: int) -> Shape:
-    """The acoustic model's, for stored columns `width` wide."""
-    return Shape(
-        unit_dim=settings.unit_dim if settings.units == "soft" else width,
-        projected=settings.unit_dim if settings.units == "linear" else 0,
-        speakers=speakers,
-        condition=settings.condition,
-        denoiser=settings.denoiser,
-        channels=settings.channels,
-        layers=settings.layers,
-        dilation_cycle=settings.dilation_cycle,
-        decoder_layers=settings.decoder_layers,
-        decoder_channels=settings.decoder_channels,
+def _config(stores: list[Store], corpus: Corpus, settings: TrainSettings, device: str) -> RunConfig:
+    """The record of a run that is begun now."""
+    layers = choose_layers(stores[0], settings)
+    column = stores[0].columns[layers.units]
+    encoder = column.settings["encoder"]
+    identity = stores[0].description["identity"]
+    return RunConfig(
+        settings=settings,
+        precision=pick_precision(settings.precision, device),
+        stores=tuple(store.location for store in stores),
+        data_digest=corpus.digest,
+        held_out=tuple(clip.id for clip in corpus.held_out),
+        speakers=tuple(Speaker(name, *_pitch_of(corpus, name)) for name in corpus.speakers),
+        code_layer=layers.codes,
+        unit_column=UnitColumn(layers.units, column.settings.get("layer", encoder["layers"]), column.width),
+        encoder=EncoderRecord(encoder, column.origin, column.settings["precision"]),
+        slices=SliceSettings(**identity["slices"]),
+        pitch=stores[0].columns["f0"].settings,
+        augmented=(*corpus.pitch_shifts.values(), *corpus.formant_shifts(layers.units).values()),
+        frame_rates=FrameRates(identity["unit_frame_rate"], identity["mel_frame_rate"]),
+        algorithm=identity["algorithm"],
     )
+
+
+def _go_on(run: Run, config: RunConfig, init_from: Path | None, progress: Progress) -> Run:
+    """A run that is there, perhaps with more steps. Raises UserError when it differs in what cannot change."""
+    if run.config.data_digest != config.data_digest:
+        raise UserError(
+            f"{run.path} was trained on other data: the store has changed since it began",
+            "Train a new run with --out ANOTHER, or restore the store",
+        )
+    if init_from is not None and run.config.init_from != str(init_from.absolute()):
+        raise UserError(
+            f"{run.path} did not begin from {init_from}", "Leave --base out to go on with it, or give another --out"
+        )
+    old, new = ({**asdict(c.settings), "precision": c.precision, "steps": 0} for c in (run.config, config))
+    if config.settings.precision == "auto":  # a run keeps the precision that it began with
+        new["precision"] = old["precision"]
+    if changed := differences(old, new, "in the run", "asked for"):
+        raise UserError(f"{run.path} was begun with other settings:\n{changed}", "Give the same ones, or another --out")
+    steps = config.settings.steps
+    if run.config.settings.steps == steps:
+        return run
+    progress.say(f"the run's length was {run.config.settings.steps} steps and is now {steps}")
+    run = Run(run.path, replace(run.config, settings=replace(run.config.settings, steps=steps)))
+    run.save()
+    return run
 
 
 def _units(
@@ -254,7 +246,7 @@ def _units(
         return checkpoint.load(run.units)[1]["accuracy"]
     if only == "diffusion":
         raise UserError(f"{run.path} has no units yet; train them first: svc train --only units")
-    layers = Layers(run.metadata["code_layer"], run.metadata["unit_column"])
+    layers = Layers(run.config.code_layer, run.config.unit_column.name)
     if layers.same and settings.units == "soft":
         progress.warn("only one layer is stored: codes and units come from the same one, which makes units less useful")
     codebook, projection, report = train_units(corpus, layers, settings, device, progress)
@@ -268,10 +260,7 @@ def _units(
     return report.accuracy
 
 
-def _pitch_of(corpus: Corpus, speaker: str) -> dict[str, float | None]:
-    """A speaker's range: the 5th, 50th and 95th percentile of voiced f0 in Hz."""
+def _pitch_of(corpus: Corpus, speaker: str) -> tuple[float, ...]:
+    """A speaker's range: the 5th, 50th and 95th percentile of voiced f0 in Hz; nothing when it is never voiced."""
     voiced = np.concatenate([clip.f0[clip.f0 > 0] for clip in corpus.train if clip.speaker == speaker])
-    if len(voiced) == 0:
-        return {"f0_low": None, "f0_median": None, "f0_high": None}
-    low, middle, high = np.percentile(voiced, [5, 50, 95]).round(1).tolist()
-    return {"f0_low": low, "f0_median": middle, "f0_high": high}
+    return tuple(np.percentile(voiced, [5, 50, 95]).round(1).tolist()) if len(voiced) else ()

@@ -55,7 +55,7 @@ class Trainer:
         self.run, self.corpus, self.settings, self.distributed = run, corpus, settings, distributed
         self.device = distributed.device
         codebook, projection = run.load_units()
-        column, frames = run.metadata["unit_column"], seconds_to_mel_frames(settings.crop_seconds)
+        column, frames = run.config.unit_column.name, seconds_to_mel_frames(settings.crop_seconds)
         pitch_shifts, formant_shifts = (
             run.begun_with(columns) for columns in (corpus.pitch_shifts, corpus.formant_shifts(column))
         )
@@ -65,8 +65,8 @@ class Trainer:
         self.held_out = Crops(corpus.held_out, speakers, column, frames, size, seed, stream=1)
         torch.manual_seed(seed)
         self.model = run.new_model()
-        if run.metadata["base"]:
-            copy_weights(self.model, Run.open(Path(run.metadata["base"])), speakers)
+        if run.config.init_from:
+            copy_weights(self.model, Run.open(Path(run.config.init_from)), speakers)
         else:
             _measure(self.model, corpus, column, projection)
         self.projection = projection.to(self.device)
@@ -77,7 +77,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=1e-2, fused=True
         )
-        self.bf16 = run.metadata["precision"] == "bf16"
+        self.bf16 = run.config.precision == "bf16"
         self.step, self.best, self.waited = 0, Best(), 0.0
         self.probe = ConversionProbe(run, corpus, codebook, self.model, self.held_out, distributed)
 

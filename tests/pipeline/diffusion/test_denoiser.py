@@ -2,13 +2,14 @@
 
 import pytest
 import torch
-from svc.pipeline.diffusion.denoiser import DENOISERS, new_denoiser
+from svc.pipeline.diffusion.denoiser import new_denoiser
+from svc.pipeline.diffusion.shape import DENOISERS, Architecture
 from torch import nn
 
 
 @pytest.mark.parametrize("name", DENOISERS)
 def test_a_new_denoiser_says_nothing_yet(name: str) -> None:
-    net = new_denoiser(name, bins=6, condition=4, channels=8, layers=2, dilation_cycle=2)
+    net = new_denoiser(Architecture(4, name, 8, 2, 2), bins=6)
     x, condition = torch.randn(2, 6, 9), torch.randn(2, 4, 9)
     step = torch.tensor([3.0, 900.0])
     assert not net(x, step, net.project(condition))[:, :, 3:6].std(-1).any()  # but for a constant
@@ -17,7 +18,7 @@ def test_a_new_denoiser_says_nothing_yet(name: str) -> None:
 @pytest.mark.parametrize("name", DENOISERS)
 def test_one_projection_serves_every_step_and_all_is_heard(name: str) -> None:
     torch.manual_seed(0)
-    net = new_denoiser(name, bins=6, condition=4, channels=8, layers=2, dilation_cycle=2)
+    net = new_denoiser(Architecture(4, name, 8, 2, 2), bins=6)
     nn.init.normal_(net.output.weight)
     x, condition = torch.randn(1, 6, 9), torch.randn(1, 4, 9)
     with torch.no_grad():
@@ -33,7 +34,7 @@ def test_one_projection_serves_every_step_and_all_is_heard(name: str) -> None:
 @pytest.mark.parametrize("name", DENOISERS)
 def test_gradients_reach_every_parameter(name: str) -> None:
     """In processes that share their gradients, one that never gets any would be waited for."""
-    net = new_denoiser(name, bins=6, condition=4, channels=8, layers=2, dilation_cycle=2)
+    net = new_denoiser(Architecture(4, name, 8, 2, 2), bins=6)
     nn.init.normal_(net.output.weight)
     out = net(torch.randn(2, 6, 9), torch.tensor([1.0, 2.0]), net.project(torch.randn(2, 4, 9)))
     out.square().mean().backward()
@@ -42,4 +43,4 @@ def test_gradients_reach_every_parameter(name: str) -> None:
 
 def test_another_name_is_refused() -> None:
     with pytest.raises(ValueError, match="choose wavenet or lynxnet2"):
-        new_denoiser("unet", 6, 4, 8, 2, 2)
+        Architecture(denoiser="unet")

@@ -10,14 +10,21 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from svc.pipeline.diffusion.diffusion import OBJECTIVES, Batch, Diffusion, Shape, alphas_cumprod
+from svc.pipeline.diffusion.diffusion import OBJECTIVES, Batch, Diffusion, alphas_cumprod
 from svc.pipeline.diffusion.sampling import SOLVERS, enough_steps, methods, sample, solver
+from svc.pipeline.diffusion.shape import Architecture, ModelShape
 from torch import Tensor, nn
 
 MEAN, DEVIATION = 0.7, 0.5
 ALL = [(objective, method) for objective in SOLVERS for method in SOLVERS[objective]]
 ODE = [pair for pair in ALL if pair[1] != "ddpm"]  # the methods that add no noise on the way
-SMALL = Shape(unit_dim=4, speakers=3, bins=8, condition=12, channels=16, layers=3)
+SMALL = ModelShape(4, 3, 8, architecture=Architecture(condition=12, channels=16, layers=3))
+
+
+def small(decoder_layers: int) -> ModelShape:
+    return dataclasses.replace(
+        SMALL, architecture=dataclasses.replace(SMALL.architecture, decoder_layers=decoder_layers)
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +43,7 @@ def untrained(objective: str) -> Diffusion:
     return model
 
 
-def make_batch(size: int, frames: int, shape: Shape = SMALL, seed: int = 0, padding: int = 0) -> Batch:
+def make_batch(size: int, frames: int, shape: ModelShape = SMALL, seed: int = 0, padding: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     units = frames // 2 + 1
     mask = torch.ones(size, frames)
@@ -64,7 +71,7 @@ class Optimum(Diffusion):
     """A model that has learnt N(MEAN, DEVIATION^2) perfectly."""
 
     def __init__(self, objective: str, depth: float = 1.0):
-        super().__init__(dataclasses.replace(SMALL, decoder_layers=int(depth < 1)), objective, depth)
+        super().__init__(small(int(depth < 1)), objective, depth)
         self.steps: list[float] = []
 
     def predict(self, x: Tensor, step: Tensor, projected: tuple[Tensor, ...]) -> Tensor:
@@ -161,7 +168,7 @@ def test_a_shallow_start_takes_up_the_path_where_the_guess_was_noised(objective:
 @pytest.mark.parametrize(("objective", "method"), ALL)
 def test_one_seed_gives_one_sample(objective: str, method: str, depth: float) -> None:
     torch.manual_seed(0)
-    model = Diffusion(dataclasses.replace(SMALL, decoder_layers=1), objective, depth)
+    model = Diffusion(small(1), objective, depth)
     nn.init.normal_(model.denoiser.output.weight, std=0.1)
     batch = make_batch(2, 12)
     first, again, other = (sample(model, batch, torch.Generator().manual_seed(s), 6, method) for s in (5, 5, 6))
@@ -219,7 +226,7 @@ def test_a_flow_without_a_network_is_the_best_linear_guess(milliseconds: int) ->
     slope = float((speaker_mix * (noise - mel)).sum() / speaker_mix.square().sum())
     model = untrained("flow").double()
     x = torch.ones(1, SMALL.bins, 5, dtype=torch.float64)
-    projected = model.denoiser.project(torch.zeros(1, SMALL.condition, 5, dtype=torch.float64))
+    projected = model.denoiser.project(torch.zeros(1, SMALL.architecture.condition, 5, dtype=torch.float64))
     with torch.no_grad():
         predicted = model.predict(x, torch.tensor([milliseconds], dtype=torch.float64), projected)
     np.testing.assert_allclose(predicted, slope, atol=0.01)
@@ -267,7 +274,7 @@ def test_the_decoders_share_of_the_loss_is_its_mean_absolute_error() -> None:
     torch.manual_seed(0)
     batch = make_batch(3, 20, padding=6)
     assert batch.mel is not None
-    model = Diffusion(dataclasses.replace(SMALL, decoder_layers=2), "ddpm", 0.5)
+    model = Diffusion(small(2), "ddpm", 0.5)
     losses = []
     with torch.no_grad():
         condition = model.condition(batch)
@@ -282,7 +289,7 @@ def test_the_decoders_share_of_the_loss_is_its_mean_absolute_error() -> None:
 @pytest.mark.parametrize("depth", [1.0, 0.3])
 def test_noise_steps_are_drawn_down_to_the_depth_and_no_further(objective: str, depth: float) -> None:
     torch.manual_seed(0)
-    model, seen = Diffusion(dataclasses.replace(SMALL, decoder_layers=1), objective, depth), []
+    model, seen = Diffusion(small(1), objective, depth), []
     forward = model.denoiser.forward
     model.denoiser.forward = lambda x, step, projected: (seen.append(step), forward(x, step, projected))[1]
     with torch.no_grad():
@@ -299,7 +306,7 @@ def test_noise_steps_are_drawn_down_to_the_depth_and_no_further(objective: str, 
 def test_the_mel_of_padded_frames_weighs_nothing(objective: str) -> None:
     """Untrained, the network looks at no neighbours, so only the loss's own weights are seen."""
     torch.manual_seed(0)
-    model = Diffusion(dataclasses.replace(SMALL, decoder_layers=1), objective)
+    model = Diffusion(small(1), objective)
 
     def loss(batch: Batch) -> float:
         with torch.no_grad():
@@ -336,7 +343,7 @@ def test_normalise_and_denormalise_undo_each_other() -> None:
 def test_a_depth_that_cannot_be_is_refused(depth: float, layers: int) -> None:
     """Less than 1 starts from a decoder's guess, so there must be a decoder."""
     with pytest.raises(ValueError, match="depth"):
-        Diffusion(dataclasses.replace(SMALL, decoder_layers=layers), "flow", depth)
+        Diffusion(small(layers), "flow", depth)
 
 
 def test_an_unknown_objective_is_refused() -> None:
@@ -387,7 +394,7 @@ def test_a_tiny_batch_is_learnt_by_heart_and_drawn_again(objective: str) -> None
     resembles them and not each other.
     """
     torch.manual_seed(0)
-    shape = Shape(unit_dim=4, speakers=3, bins=8, condition=24, channels=32, layers=4)
+    shape = ModelShape(4, 3, 8, architecture=Architecture(condition=24, channels=32, layers=4))
     model, batch, generator = Diffusion(shape, objective), make_batch(2, 16, shape), torch.Generator().manual_seed(1)
     assert batch.mel is not None
     many = Batch(**{f.name: torch.cat([getattr(batch, f.name)] * 16) for f in dataclasses.fields(Batch)})

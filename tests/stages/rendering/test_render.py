@@ -151,7 +151,9 @@ def test_a_moved_encoder_is_found_by_its_option(run: Path, tmp_path: Path, encod
     shutil.copytree(encoder, tmp_path / "moved")
     metadata = json.loads((run / "run.json").read_text())
     shutil.copytree(run, tmp_path / "run")
-    (tmp_path / "run" / "run.json").write_text(json.dumps({**metadata, "encoder_origin": str(tmp_path / "gone")}))
+    (tmp_path / "run" / "run.json").write_text(
+        json.dumps({**metadata, "encoder": {**metadata["encoder"], "origin": str(tmp_path / "gone")}})
+    )
     with pytest.raises(EncoderError, match="no encoder in"):
         RunConverter(Run.open(tmp_path / "run"), RenderSettings())
     RunConverter(Run.open(tmp_path / "run"), RenderSettings(encoder=str(tmp_path / "moved")))

@@ -27,6 +27,7 @@ import json, sys
 from pathlib import Path
 import torch
 from svc.stages.training import trainer
+from svc.common.records import read_record
 from svc.stages.settings import TrainSettings
 from svc.stages.training.train import train
 
@@ -43,7 +44,7 @@ def remembering(self, arrays):
     return loss
 
 trainer.Trainer._train_step = remembering
-report = train([store], Path(out), TrainSettings(**json.loads(settings)), "cpu")
+report = train([store], Path(out), read_record(TrainSettings, json.loads(settings)), "cpu")
 if report.leads:
     torch.save(first, Path(out) / "gradients.pt")
 """

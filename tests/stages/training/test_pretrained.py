@@ -11,6 +11,7 @@ import torch
 from svc.common.errors import UserError
 from svc.stages import checkpoint
 from svc.stages.run import Run
+from svc.stages.settings.choice import replaced
 from svc.stages.training.pretrained import copy_weights
 from svc.stages.training.train import train
 
@@ -29,7 +30,7 @@ def solo(tmp_path_factory: pytest.TempPathFactory, corpus: Path, encoder: Path) 
 
 def test_it_goes_on_from_the_bases_units_and_weights(tmp_path: Path, solo: Path, run: Path, train_settings) -> None:
     settings = dataclasses.replace(train_settings, steps=1, validate_every=1, learning_rate=1e-9)
-    train([solo], tmp_path / "r", settings, base=run)
+    train([solo], tmp_path / "r", settings, init_from=run)
     assert (tmp_path / "r" / "units.safetensors").read_bytes() == (run / "units.safetensors").read_bytes()
     base, new = (checkpoint.load(path / "best.safetensors")[0] for path in (run, tmp_path / "r"))
     for name, value in new.items():
@@ -49,9 +50,9 @@ def test_a_voice_known_by_name_keeps_its_own(run: Path) -> None:
 def test_a_base_that_does_not_fit_is_refused_with_the_difference(
     tmp_path: Path, solo: Path, run: Path, train_settings
 ) -> None:
-    settings = dataclasses.replace(train_settings, channels=32)
+    settings = replaced(train_settings, {"channels": 32})
     with pytest.raises(UserError, match=r"shape.channels: 64 in the base, 32 asked for"):
-        train([solo], tmp_path / "r", settings, base=run)
+        train([solo], tmp_path / "r", settings, init_from=run)
     assert not (tmp_path / "r" / "run.json").exists()
 
 
@@ -62,4 +63,4 @@ def test_a_base_that_was_never_trained_is_refused(
     shutil.copytree(run, copy)
     (copy / "best.safetensors").unlink()
     with pytest.raises(UserError, match="never trained"):
-        train([solo], tmp_path / "r", train_settings, base=copy)
+        train([solo], tmp_path / "r", train_settings, init_from=copy)

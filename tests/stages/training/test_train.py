@@ -18,6 +18,7 @@ from svc.pipeline.projection import gather
 from svc.stages import checkpoint
 from svc.stages.run import Run, at_work
 from svc.stages.settings import PRESETS, TrainSettings
+from svc.stages.settings.choice import replaced
 from svc.stages.training.dataset import Augmentation, Crops, CropSpec, collate, gather_corpus
 from svc.stages.training.distributed import DistributedContext
 from svc.stages.training.train import train
@@ -82,7 +83,8 @@ def test_training_needs_neither_encoder_nor_recordings(
     code = (
         "import sys; sys.modules['transformers'] = None; from pathlib import Path; import dataclasses\n"
         "from svc.stages.training.train import train; from svc.stages.settings import TrainSettings\n"
-        f"train([Path('s.zarr')], Path('run'), TrainSettings(**{settings!r}))"
+        "from svc.common.records import read_record\n"
+        f"train([Path('s.zarr')], Path('run'), read_record(TrainSettings, {settings!r}))"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     assert (tmp_path / "run" / "best.safetensors").exists()
@@ -125,8 +127,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 def test_killed_again_and_again_equals_uninterrupted(tmp_path: Path, store: Path, run: Path, train_settings) -> None:
     code = (
         "import sys; from pathlib import Path; from svc.stages.training.train import train\n"
-        "from svc.stages.settings import TrainSettings\n"
-        f"train([Path({str(store)!r})], Path('r'), TrainSettings(**{dataclasses.asdict(train_settings)!r}))"
+        "from svc.stages.settings import TrainSettings; from svc.common.records import read_record\n"
+        f"train([Path({str(store)!r})], Path('r'), read_record(TrainSettings, {dataclasses.asdict(train_settings)!r}))"
     )
     kills = 0
     for _ in range(12):
@@ -151,7 +153,7 @@ def test_a_run_is_not_mixed_with_other_settings_or_data(
     copy = tmp_path / "r"
     shutil.copytree(run, copy)
     with pytest.raises(UserError, match="channels: 64 in the run, 32 asked for"):
-        train([store], copy, dataclasses.replace(train_settings, channels=32))
+        train([store], copy, replaced(train_settings, {"channels": 32}))
     from svc.stages.extraction.extract import extract
     from svc.stages.settings import ExtractSettings
 
@@ -241,7 +243,8 @@ def test_settings_that_cannot_be(change: dict[str, object]) -> None:
 
 
 def test_the_presets_have_the_sizes_that_they_say() -> None:
-    assert PRESETS["tiny"].channels < PRESETS["base"].channels < PRESETS["large"].channels
+    assert PRESETS["tiny"].architecture.channels < PRESETS["base"].architecture.channels
+    assert PRESETS["base"].architecture.channels < PRESETS["large"].architecture.channels
 
 
 @pytest.mark.parametrize("objective", ["flow", "ddpm"])
@@ -251,7 +254,7 @@ def test_overfitting_one_crop_reaches_it(tmp_path: Path, store: Path, train_sett
     corpus = dataclasses.replace(corpus, train=corpus.train[:1], held_out=corpus.train[:1])
     depth = 0.3 if objective == "flow" else 0.1
     settings = dataclasses.replace(
-        train_settings, objective=objective, depth=depth, steps=300, validate_every=300, ema=0.97
+        train_settings, objective=objective, shallow_depth=depth, steps=300, validate_every=300, ema=0.97
     )
     untrained = train([store], tmp_path / "r", dataclasses.replace(settings, steps=1)).mel_error
     for name in ("last", "best"):
@@ -329,7 +332,7 @@ def test_units_without_codes_are_trained_and_sung_with(
     report = train([store], tmp_path / "r", settings)
     assert report.code_accuracy is None
     run = Run.open(tmp_path / "r")
-    assert run.shape().unit_dim == 256
+    assert run.config.shape.unit_dim == 256
     assert run.new_model().condition.units.in_features == width
     render_file(RunConverter(run, RenderSettings(steps=2)), song, tmp_path / "sung.wav")
     assert (tmp_path / "sung.wav").exists()
@@ -404,9 +407,9 @@ def test_units_of_a_hubert_soft_are_trained_on_and_sung_with(
         settings = dataclasses.replace(train_settings, units="hubert-soft", steps=2, unit_steps=3)
         assert train([tmp_path / "s.zarr"], tmp_path / "r", settings).code_accuracy is None
         run = Run.open(tmp_path / "r")
-        assert run.shape().unit_dim == 32
+        assert run.config.shape.unit_dim == 32
         clip = open_store(tmp_path / "s.zarr")[0]
-        hidden = torch.from_numpy(clip.hidden(run.metadata["unit_layer"]).astype(np.float32))
+        hidden = torch.from_numpy(clip.hidden(run.config.unit_column.layer).astype(np.float32))
         sung_from = run.projection(head)(hidden).numpy()
         np.testing.assert_allclose(sung_from, clip.read("soft"), atol=0.02 * np.abs(sung_from).max())
         render_file(RunConverter(run, RenderSettings(steps=2)), song, tmp_path / "sung.wav")
