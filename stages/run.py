@@ -41,7 +41,7 @@ class Run:
 
     @classmethod
     def open(cls, path: Path) -> Run:
-        """Raises UserError when there is no run, one of an unknown format, or one whose run.json is not valid."""
+        """Raises UserError when there is not a run, one of an unknown format, or one whose run.json is not valid."""
         if (path / "ledger").is_dir():
             raise UserError(f"{path} is a store, not a run; train a voice on it first: svc train --store {path}")
         try:
@@ -155,7 +155,7 @@ def at_work(path: Path) -> Iterator[None]:
     if path.exists() and not (path / "run.json").exists():
         ours = ("lock", *(f".{name}." for name in WRITTEN))
         if not path.is_dir() or any(not entry.name.startswith(ours) for entry in path.iterdir()):
-            raise UserError(f"{path} exists and is no run; give another --out")
+            raise UserError(f"{path} exists and is not a run; give another --out")
     path.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(path / "lock")
     try:

@@ -196,7 +196,7 @@ def test_a_run_of_another_version_and_a_folder_that_is_none(tmp_path: Path, run:
     metadata = json.loads((run / "run.json").read_text())
     (tmp_path / "old" / "run.json").write_text(json.dumps({**metadata, "version": 99}))
     told(svc("render", song, "-m", tmp_path / "old"), 2, "run format 99", "train it anew")
-    told(svc("render", song, "-m", tmp_path), 2, "is no run", "svc train")
+    told(svc("render", song, "-m", tmp_path), 2, "is not a run", "svc train")
 
 
 def test_a_store_of_another_version(tmp_path: Path, store: Path, corpus: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_run_goes_on_and_never_starts_at_0_again(tmp_path: Path, store: Path, 
         (["--compare", "256,256"], "units 256 are asked for twice"),
         (["--compare", "--only", "diffusion"], "--compare is about units"),
         (["--truth", "songs.zarr"], "--truth is what --compare measures by"),
-        (["--base", "nothere"], "nothere is no run"),
+        (["--base", "nothere"], "nothere is not a run"),
         (["--units", "hubert-soft"], "svc extract --encoder hubert-soft"),
     ],
 )

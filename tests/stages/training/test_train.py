@@ -197,7 +197,7 @@ def test_one_utterance_is_enough(tmp_path: Path, corpus: Path, encoder: Path, tr
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, store: Path, train_settings) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(UserError, match="is no run"):
+    with pytest.raises(UserError, match="is not a run"):
         train([store], tmp_path, train_settings)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 

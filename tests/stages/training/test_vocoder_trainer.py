@@ -170,5 +170,5 @@ def test_a_corpus_that_is_gone_or_changed_is_said(corpus: Path, encoder: Path, t
 
 
 def test_a_run_is_needed(store: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no run"):
+    with pytest.raises(UserError, match="is not a run"):
         train_vocoder([store], tmp_path / "none", SMALL)
