@@ -300,7 +300,7 @@ def test_verify_names_the_utterances_of_a_damaged_cell(tmp_path: Path, store: Pa
 
 def test_train_show_prints_the_settings(store: Path) -> None:
     shown = json.loads(svc("train", "--store", store, "--preset", "base", "--show", "--unit-dim", 512).stdout)
-    assert (shown["preset"], shown["unit_dim"], shown["channels"]) == ("base", 512, 512)
+    assert (shown["preset"], shown["unit_dim"], shown["architecture"]["channels"]) == ("base", 512, 512)
 
 
 def test_units_are_made_of_the_layers_that_are_asked_for(tmp_path: Path, store: Path) -> None:

@@ -195,7 +195,7 @@ def test_a_run_of_another_version_and_a_folder_that_is_none(tmp_path: Path, run:
     shutil.copytree(run, tmp_path / "old")
     metadata = json.loads((run / "run.json").read_text())
     (tmp_path / "old" / "run.json").write_text(json.dumps({**metadata, "version": 99}))
-    told(svc("render", song, "-m", tmp_path / "old"), 2, "run format 99", "train it anew")
+    told(svc("render", song, "-m", tmp_path / "old"), 2, "run format 99", "train a new run")
     told(svc("render", song, "-m", tmp_path), 2, "is not a run", "svc train")
 
 

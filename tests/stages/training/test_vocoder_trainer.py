@@ -16,7 +16,8 @@ from svc.pipeline import audio
 from svc.pipeline.vocoder.vocoder import VocoderError
 from svc.stages import checkpoint
 from svc.stages.rendering.vocoders import load_vocoder
-from svc.stages.run import LAST_VOCODER, VERSION, VOCODER, Run, at_work
+from svc.stages.run import LAST_VOCODER, VOCODER, Run, at_work
+from svc.stages.run_format import read_config
 from svc.stages.settings import VocoderSettings
 from svc.stages.training.vocoder_trainer import train_vocoder
 from svc.stages.training.waveforms import Recordings
@@ -28,7 +29,8 @@ SMALL = VocoderSettings(
 
 
 def new_run(path: Path, store: Path) -> Path:
-    Run(path, {"format": "svc run", "version": VERSION, "stores": [str(store)]}).save()
+    config = read_config(Path(__file__).parents[1] / "run_format_2.json")
+    Run(path, dataclasses.replace(config, stores=(str(store),))).save()
     return path
 
 
