@@ -51,7 +51,7 @@ def test_a_base_that_does_not_fit_is_refused_with_the_difference(
     tmp_path: Path, solo: Path, run: Path, train_settings
 ) -> None:
     settings = replaced(train_settings, {"channels": 32})
-    with pytest.raises(UserError, match=r"shape.channels: 64 in the base, 32 asked for"):
+    with pytest.raises(UserError, match=r"shape.architecture.channels: 64 in the base, 32 asked for"):
         train([solo], tmp_path / "r", settings, init_from=run)
     assert not (tmp_path / "r" / "run.json").exists()
 
