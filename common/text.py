@@ -63,3 +63,18 @@ def _escape(character: str) -> str:
     if 0xD800 <= number < 0xE000:  # a surrogate: a byte that the file system gave and that is no text
         return "?"
     return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
+
+
+def clock(seconds: float) -> str:
+    """A time in a recording: `0:05.0`, `1:02:03.4`."""
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    start = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    return f"{start}:{rest / 10:04.1f}"
+
+
+def time_ranges(ranges: list[tuple[float, float]], most: int = 4) -> str:
+    """Times in a recording, in seconds, for a message: `0:05.0-0:12.4, 1:00.0-1:02.5 and 3 more`."""
+    shown = ", ".join(f"{clock(start)}-{clock(end)}" for start, end in ranges[:most])
+    return f"{shown} and {len(ranges) - most} more" if len(ranges) > most else shown

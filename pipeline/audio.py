@@ -8,8 +8,7 @@ claims. Both read files, and what `decode` (or a caller's own array) has put int
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,61 +17,40 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from ..common.errors import SvcError
+from .decoding import MAX_HOURS, SUFFIXES, AudioError, AudioFile, open_audio, read_blocks
 from .frames import MEL_RATE, mel_frame_start, mel_frames_covering, resampled_length
-from .sample_buffer import BufferReader, SampleBuffer
+from .mixdown import PART_SECONDS, Mixdown, choose_mixdown, mend_parts
+from .sample_buffer import SampleBuffer
 from .slicing import MIN_SECONDS
 
-SUFFIXES = frozenset(
-    [
-        ".wav",
-        ".flac",
-        ".mp3",
-        ".ogg",
-        ".opus",
-        ".oga",
-        ".aiff",
-        ".aif",
-        ".au",
-        ".caf",
-        ".rf64",
-        ".w64",
-        ".m4a",
-    ]
-)
-MAX_HOURS = 24.0  # a longer file is taken for a broken or hostile header
-MAX_CHANNELS = 32
-RATES = (4_000, 384_000)  # Hz, lowest and highest sample rate believed
+__all__ = [
+    "MAX_HOURS",
+    "SUFFIXES",
+    "AudioError",
+    "Mixdown",
+    "Reader",
+    "Recording",
+    "decode",
+    "file_hash",
+    "read",
+    "resample",
+    "scan",
+    "spectral_flatness",
+    "write",
+]
+
 SILENT_DB = -80.0  # dBFS RMS; a recording that never rises above it holds no voice
-BLOCK_FRAMES = 1_024  # mel frames decoded at a time, about 12 s
-
-
-class AudioError(SvcError, ValueError):
-    """A recording cannot be used. The message is a sentence for its owner."""
-
-
-@dataclass(frozen=True)
-class Mixdown:
-    """How channels become mono: (channels @ weights - offset) * gain."""
-
-    weights: tuple[float, ...]
-    offset: float = 0.0
-    gain: float = 1.0
-
-    def __call__(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        # Channel after channel, not as a matrix product, whose rounding may depend on where a block begins.
-        clean = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
-        mono = np.zeros(len(block), np.float32)
-        for channel, weight in enumerate(self.weights):
-            mono += clean[:, channel] * np.float32(weight)
-        return (mono - np.float32(self.offset)) * np.float32(self.gain)
+WINDOW_FRAMES = 4  # mel frames, 46 ms, over which spectral flatness is measured
 
 
 @dataclass(frozen=True)
 class Recording:
     """What one pass over a file tells about it.
 
-    `level_db` is the RMS of each mel frame, dBFS, float32 (frames,). `notes` are sentences about what was mended.
+    Attributes:
+        level_db: RMS of each mel frame, dBFS, float32 (frames,).
+        notes: sentences about what was repaired.
+        flatness: spectral flatness of each mel frame, float32 (frames,), as `slicing` uses it; see `spectral_flatness`.
     """
 
     source: Path | SampleBuffer = field(repr=False)
@@ -81,6 +59,7 @@ class Recording:
     mixdown: Mixdown
     level_db: NDArray[np.float32] = field(repr=False)
     notes: tuple[str, ...] = ()
+    flatness: NDArray[np.float32] | None = field(default=None, repr=False)
 
     @property
     def frames(self) -> int:
@@ -95,6 +74,8 @@ class Recording:
 def file_hash(path: Path) -> str:
     """sha256 of a file's bytes, in hexadecimal: what a recording is known by, whatever its name."""
     try:
+        if not path.is_file():  # a pipe would be waited for, and a device never ends
+            raise AudioError("is no regular file, or is gone")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -107,10 +88,10 @@ def decode(path: Path, folder: Path | None = None) -> SampleBuffer:
     Raises:
         AudioError: it cannot be decoded, or is beyond what is believed of a recording.
     """
-    with _open(path) as file:
+    with closing(_open(path)) as file:
         buffer = SampleBuffer(file.samplerate, file.channels, folder)
         try:
-            for block in _blocks(file):
+            for block in read_blocks(file):
                 buffer.append(block)
         except BaseException:
             buffer.close()
@@ -124,12 +105,38 @@ def scan(source: Path | SampleBuffer) -> Recording:
     Raises:
         AudioError: it cannot be decoded, is empty, silent, or beyond what is believed of a recording.
     """
-    with _open(source) as file:
+    rate, samples, mean, power, notes = _statistics(source)
+    mixdown, mix_notes = choose_mixdown(mean, power)
+    levels = _measure(source, rate, samples, mixdown)
+    if len(mean) > 1:
+        mended, more = mend_parts(mixdown, mean, levels.mono_energy, levels.channel_energy, rate)
+        if more:
+            mixdown, mix_notes = mended, mix_notes + more
+            levels = _measure(source, rate, samples, mixdown)
+    level, peak = levels.level_db, levels.peak
+    if level.max() < SILENT_DB:
+        raise AudioError(f"is silent: its loudest moment is {level.max():.0f} dBFS; a voice is above {SILENT_DB:.0f}")
+    if peak > 1.0:
+        mixdown = mixdown.scaled(1.0 / peak)
+        level = level - np.float32(20 * np.log10(peak))
+        if peak > 1.02:  # less is a rounding of full scale, not worth a word
+            notes.append(f"peaked at {20 * np.log10(peak):+.1f} dBFS and was turned down")
+    return Recording(source, samples, rate, mixdown, level, tuple(notes + mix_notes), levels.flatness)
+
+
+def _statistics(
+    source: Path | SampleBuffer,
+) -> tuple[int, int, NDArray[np.float64], NDArray[np.float64], list[str]]:
+    """Sample rate, length, mean (channels,) and mean products (channels, channels) of a recording, and notes.
+
+    Raises AudioError for what cannot be used.
+    """
+    with closing(_open(source)) as file:
         rate, channels = file.samplerate, file.channels
         samples, broken = 0, 0
         total = np.zeros(channels)
         power = np.zeros((channels, channels))
-        for block in _blocks(file):
+        for block in read_blocks(file):
             finite = np.isfinite(block)
             broken += int(block.size - finite.sum())
             block64 = np.where(finite, block, 0.0).astype(np.float64)
@@ -148,16 +155,7 @@ def scan(source: Path | SampleBuffer) -> Recording:
     mean, power = total / samples, power / samples
     if not np.any(np.diagonal(power) > mean**2):
         raise AudioError("is silent: all its samples are the same")
-    mixdown, mix_notes = _choose_mixdown(mean, power)
-    level, peak = _levels(source, rate, samples, mixdown)
-    if level.max() < SILENT_DB:
-        raise AudioError(f"is silent: its loudest moment is {level.max():.0f} dBFS; a voice is above {SILENT_DB:.0f}")
-    if peak > 1.0:
-        mixdown = Mixdown(mixdown.weights, mixdown.offset, 1.0 / peak)
-        level = level - np.float32(20 * np.log10(peak))
-        if peak > 1.02:  # less is a rounding of full scale, not worth a word
-            notes.append(f"peaked at {20 * np.log10(peak):+.1f} dBFS and was turned down")
-    return Recording(source, samples, rate, mixdown, level, tuple(notes + mix_notes))
+    return rate, samples, mean, power, notes
 
 
 class Reader:
@@ -171,7 +169,7 @@ class Reader:
         self._file = _open(self.recording.source)
         self._position = 0  # samples handed out or skipped
         self._left: NDArray[np.float32] = np.zeros(0, np.float32)  # mono, decoded beyond the last span
-        self._blocks = _blocks(self._file)
+        self._blocks = read_blocks(self._file)
 
     def close(self) -> None:
         self._file.close()
@@ -195,7 +193,7 @@ class Reader:
                 block = next(self._blocks, None)
                 if block is None:
                     break
-                self._left = self.recording.mixdown(block)
+                self._left = self.recording.mixdown(block, self._position)
             taken = self._left[: last - self._position]
             low = min(max(0, first - self._position), len(taken))
             out[self._position + low - first : self._position + len(taken) - first] = taken[low:]
@@ -207,7 +205,7 @@ class Reader:
         """Bring `sample` ahead, near: by seeking where that is exact, which it is where samples are stored plainly."""
         if self._position <= sample < self._position + max(len(self._left), 1):
             return
-        exact = self._file.format not in ("OGG", "MP3", "MPEG") and self._file.seekable()
+        exact = self._file.format not in ("OGG", "MP3", "MPEG", "FFMPEG") and self._file.seekable()
         if sample < self._position:
             self.close()
             self._begin()
@@ -237,84 +235,94 @@ def write(path: Path, mono: NDArray[np.float32], sample_rate: int = MEL_RATE) ->
     soundfile.write(path, mono, sample_rate, subtype="PCM_16", format="WAV")
 
 
-def _open(source: Path | SampleBuffer) -> soundfile.SoundFile | BufferReader:
-    file = source.open() if isinstance(source, SampleBuffer) else _open_file(source)
-    if not RATES[0] <= file.samplerate <= RATES[1]:
-        raise AudioError(f"claims a sample rate of {file.samplerate} Hz; {RATES[0]} to {RATES[1]} Hz are believed")
-    if file.channels > MAX_CHANNELS:
-        raise AudioError(f"claims {file.channels} channels; at most {MAX_CHANNELS} are believed")
-    return file
+def _open(source: Path | SampleBuffer) -> AudioFile:
+    """The samples of a file, or of what was decoded before."""
+    return source.open() if isinstance(source, SampleBuffer) else open_audio(source)
 
 
-def _open_file(path: Path) -> soundfile.SoundFile:
-    try:
-        # As bytes, since a name need not be text; Windows has none of those.
-        return soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise AudioError(_why_unreadable(path, error)) from error
+@dataclass(frozen=True)
+class _Levels:
+    """What one pass over the mono signal measures.
+
+    Attributes:
+        level_db: RMS of each mel frame in dBFS, float32 (frames,).
+        peak: the largest magnitude.
+        flatness: spectral flatness of each mel frame, float32 (frames,).
+        mono_energy, channel_energy: float64 (parts,) and (parts, channels), in parts of `PART_SECONDS`.
+    """
+
+    level_db: NDArray[np.float32]
+    peak: float
+    flatness: NDArray[np.float32]
+    mono_energy: NDArray[np.float64]
+    channel_energy: NDArray[np.float64]
 
 
-def _why_unreadable(path: Path, error: Exception) -> str:
-    try:
-        size = path.stat().st_size
-    except OSError as stat_error:
-        return f"cannot be read: {stat_error.strerror or stat_error}"
-    if size == 0:
-        return "is empty (0 bytes)"
-    if path.suffix.lower() in (".m4a", ".mp4", ".aac"):
-        return "is AAC, which libsndfile does not read; convert it to FLAC or WAV first"
-    detail = str(getattr(error, "error_string", "") or error).strip().rstrip(".")
-    return f"is no audio that libsndfile can read ({detail}); convert it to FLAC or WAV"
-
-
-def _blocks(file: soundfile.SoundFile | BufferReader) -> Iterator[NDArray[np.float32]]:
-    """Blocks of float32 (samples, channels) until the file really ends, never trusting its header's length."""
-    block_samples = mel_frame_start(BLOCK_FRAMES, file.samplerate)
-    limit = int(MAX_HOURS * 3600 * file.samplerate)
-    done = 0
-    while True:
-        try:
-            block = file.read(block_samples, dtype="float32", always_2d=True)
-        except (soundfile.LibsndfileError, MemoryError) as error:
-            detail = str(getattr(error, "error_string", "") or error).strip().rstrip(".")
-            raise AudioError(f"is damaged beyond {done / file.samplerate:.0f} s ({detail}); export it again") from error
-        if len(block) == 0:
-            return
-        done += len(block)
-        if done > limit:
-            raise AudioError(f"lasts over {MAX_HOURS:.0f} hours; cut it into files")
-        yield block
-
-
-def _choose_mixdown(mean: NDArray[np.float64], power: NDArray[np.float64]) -> tuple[Mixdown, list[str]]:
-    """The mean of the channels that sound; the loudest alone where the mean would cancel (antiphase)."""
-    covariance = power - np.outer(mean, mean)
-    energy = np.diagonal(covariance)
-    sounding = energy > energy.max() * 1e-6
-    weights = sounding / sounding.sum()
-    notes = []
-    if weights @ covariance @ weights < 0.1 * energy[sounding].mean():
-        weights = (np.arange(len(energy)) == energy.argmax()).astype(float)
-        notes.append(f"its channels cancel each other; only channel {energy.argmax() + 1} was used")
-    offset = float(weights @ mean)
-    if abs(offset) > 0.01:
-        notes.append(f"a constant offset of {offset:+.2f} was removed")
-    return Mixdown(tuple(weights.tolist()), offset), notes
-
-
-def _levels(
-    source: Path | SampleBuffer, rate: int, samples: int, mixdown: Mixdown
-) -> tuple[NDArray[np.float32], float]:
-    """RMS of each mel frame in dBFS, float32 (frames,), and the peak of the mono signal."""
+def _measure(source: Path | SampleBuffer, rate: int, samples: int, mixdown: Mixdown) -> _Levels:
+    """Stream through a recording once more, mixed to mono."""
     edges = np.array([mel_frame_start(frame, rate) for frame in range(mel_frames_covering(samples, rate) + 1)])
-    energy = np.zeros(len(edges) - 1)
+    energy, flatness = np.zeros(len(edges) - 1), np.ones(len(edges) - 1, np.float32)
+    length = round(PART_SECONDS * rate)
+    parts = np.arange(-(-samples // length) + 1) * length
+    mono_energy = np.zeros(len(parts) - 1)
+    channel_energy = np.zeros((len(parts) - 1, len(mixdown.weights)))
     position, peak = 0, 0.0
-    with _open(source) as file:
-        for block in _blocks(file):
-            mono = mixdown(block).astype(np.float64)
+    with closing(_open(source)) as file:
+        for block in read_blocks(file):
+            mono = mixdown(block, position).astype(np.float64)
             peak = max(peak, float(np.abs(mono).max()))
-            running = np.concatenate([[0.0], np.cumsum(mono**2)])
-            inside = np.clip(edges - position, 0, len(mono))
-            energy += np.diff(running[inside])
+            energy += _energy_between(mono, edges - position)
+            if file.channels > 1:
+                mono_energy += _energy_between(mono, parts - position)
+                for channel in range(file.channels):
+                    clean = np.nan_to_num(block[:, channel], nan=0.0, posinf=0.0, neginf=0.0).astype(np.float64)
+                    channel_energy[:, channel] += _energy_between(clean - clean.mean(), parts - position)
+            _measure_flatness(mono, edges - position, rate, flatness)
             position += len(mono)
-    return (10 * np.log10(energy / np.maximum(np.diff(edges), 1) + 1e-20)).astype(np.float32), peak
+    level = (10 * np.log10(energy / np.maximum(np.diff(edges), 1) + 1e-20)).astype(np.float32)
+    return _Levels(level, peak, flatness, mono_energy, channel_energy)
+
+
+def _energy_between(wav: NDArray[np.float64], edges: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The sum of squares between each two edges, which are samples of `wav` or lie outside of it."""
+    running = np.concatenate([[0.0], np.cumsum(wav**2)])
+    return np.diff(running[np.clip(edges, 0, len(wav))])
+
+
+def _measure_flatness(
+    mono: NDArray[np.float64], edges: NDArray[np.int64], rate: int, flatness: NDArray[np.float32]
+) -> None:
+    """Fill in the flatness of the mel frames whose windows lie in a block; see `spectral_flatness`."""
+    first, last = np.searchsorted(edges, [0, len(mono)])
+    length = mel_frame_start(WINDOW_FRAMES, rate) - 1  # a window may be a sample shorter at some rates
+    frames = np.arange(-(-first // WINDOW_FRAMES) * WINDOW_FRAMES, last, WINDOW_FRAMES)
+    frames = frames[edges[frames] + length <= len(mono)] if len(frames) else frames
+    for some in np.array_split(frames, max(1, len(frames) // 64)):  # few at a time: an array that fits the cache
+        found = spectral_flatness(mono[edges[some][:, None] + np.arange(length)], rate)
+        for offset in range(WINDOW_FRAMES):
+            inside = some + offset < len(flatness)
+            flatness[some[inside] + offset] = found[inside]
+
+
+def spectral_flatness(windows: NDArray[np.float64], rate: int) -> NDArray[np.float32]:
+    """How noise-like windows of sound are: about 0.56 for noise of any colour, near 0 for a voice or another tone.
+
+    The geometric over the arithmetic mean of the power spectrum (Gray and Markel, 1974), in bands of about 400 Hz from
+    100 to 5000 Hz, weighted by the bands' power, so that the spectrum's slope does not matter.
+
+    Args:
+        windows: float64 (n, samples), about 46 ms.
+        rate: Hz.
+
+    Returns:
+        float32 (n,), 1 for digital silence.
+    """
+    power = np.abs(np.fft.rfft(windows * np.hanning(windows.shape[1]))) ** 2
+    step = rate / windows.shape[1]
+    low, width = round(100 / step), max(2, round(400 / step))
+    bands = max(1, int(min(5_000, rate / 2) / step - low) // width)
+    banded = power[:, low : low + bands * width].reshape(len(power), bands, width) + 1e-30
+    mean = banded.mean(2)
+    flat = np.exp(np.log(banded).mean(2)) / mean
+    out = (flat * mean).sum(1) / mean.sum(1)
+    return np.where(mean.sum(1) < 1e-20 * bands, 1.0, out).astype(np.float32)

@@ -13,12 +13,31 @@ from typing import TypeVar
 from ...common.progress import Progress
 from ...pipeline import audio, frames
 from ...pipeline.audio import AudioError, Recording
-from ...pipeline.slicing import SliceSettings, slice_at_silence
+from ...pipeline.slicing import SliceSettings, describe_unused, slice_at_silence
 from ...store.packs import NewRow
-from .recordings import RecordingFile, Refused
+from .recordings import FoundRecordings, RecordingFile, Refused
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What changes when a file is written to. `ctime_ns` cannot be set back, as `mtime_ns` can."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> FileState:
+        """Raises AudioError when there is no such file."""
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise AudioError(f"cannot be read: {error.strerror or error}") from error
+        return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
 @dataclass(frozen=True)
@@ -27,21 +46,30 @@ class Source:
 
     path: str
     sha256: str
-    size: int  # bytes
-    mtime_ns: int
+    state: FileState
 
     @classmethod
     def of(cls, path: Path) -> Source:
-        """Hash a file. Raises AudioError when it cannot be read."""
-        size, mtime_ns = _stat(path)
-        return cls(str(path), audio.file_hash(path), size, mtime_ns)
+        """Hash a file. Raises AudioError when it cannot be read, or is being written."""
+        for _ in range(3):
+            before = FileState.of(path)
+            sha256 = audio.file_hash(path)
+            if FileState.of(path) == before:
+                return cls(str(path), sha256, before)
+        raise AudioError("is being written at this moment; run again when it is finished")
 
     def scan(self) -> Recording:
         """Stream through it. Raises AudioError when it cannot be used, or is no longer what was hashed."""
+        self.check()
+        recording = audio.scan(Path(self.path))
+        self.check()
+        return recording
+
+    def check(self) -> None:
+        """Raises AudioError unless the file is what was hashed. Called after reading, it vouches for what was read."""
         path = Path(self.path)
-        if _stat(path) != (self.size, self.mtime_ns) and audio.file_hash(path) != self.sha256:
+        if FileState.of(path) != self.state and Source.of(path).sha256 != self.sha256:
             raise AudioError("changed while it was being extracted; run again")
-        return audio.scan(path)
 
 
 @dataclass(frozen=True)
@@ -54,26 +82,38 @@ class Entry:
 
 @dataclass
 class CorpusScan:
-    """The recordings of the given corpora by their sha256, and what was refused on the way."""
+    """The recordings of the given corpora by their sha256.
+
+    Attributes:
+        roots: the corpora.
+        refused: what was not used.
+        notes: what was repaired or is not used in a recording.
+        rows: the utterances of each recording that was sliced.
+        unused_seconds, sliced_seconds: silence of the recordings sliced now, and how long these are in all.
+    """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     roots: set[str] = field(default_factory=set)
     refused: list[Refused] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    spans: dict[str, list[NewRow]] = field(default_factory=dict)
+    rows: dict[str, list[NewRow]] = field(default_factory=dict)
+    unused_seconds: float = 0.0
+    sliced_seconds: float = 0.0
 
     def slice(self, unknown: Iterable[str], settings: SliceSettings, progress: Progress) -> None:
-        """Find where recordings would be cut, for those not sliced yet; one that cannot be used is no longer heard."""
-        digests = [digest for digest in unknown if digest not in self.spans]
+        """Find where recordings would be cut, for those not sliced yet; one that cannot be used leaves `entries`."""
+        digests = [digest for digest in unknown if digest not in self.rows]
 
-        def cut(digest: str) -> tuple[tuple[str, ...], list[NewRow]]:
+        def cut(digest: str) -> tuple[list[str], list[NewRow], int]:
             recording = self.entries[digest].source.scan()
-            spans = slice_at_silence(recording.level_db, settings)
+            spans = slice_at_silence(recording.level_db, settings, recording.flatness)
             units = [frames.unit_frames(frames.content_samples(len(span))) for span in spans]
-            return recording.notes, [
+            rows = [
                 NewRow(digest, span.start, span.end, span.joined, unit, len(span))
                 for span, unit in zip(spans, units, strict=True)
             ]
+            unused = describe_unused(recording.frames, spans)
+            return [*recording.notes, *([unused] if unused else [])], rows, recording.frames
 
         with progress.bar("slicing", len(digests), "file") as bar:
             for digest, result in in_parallel(cut, digests):
@@ -82,16 +122,20 @@ class CorpusScan:
                     self.refused.append(Refused(str(path), str(result)))
                     del self.entries[digest]
                 else:
-                    notes, self.spans[digest] = result
+                    notes, self.rows[digest], length = result
                     self.notes += [f"{path}: {note}" for note in notes]
+                    used = sum(row.mel_frames for row in self.rows[digest])
+                    self.sliced_seconds += frames.mel_seconds(length)
+                    self.unused_seconds += frames.mel_seconds(length - used)
                 bar.advance()
 
 
-def scan_corpus(found: list[RecordingFile], refused: list[Refused], progress: Progress) -> CorpusScan:
+def scan_corpus(found: FoundRecordings, progress: Progress) -> CorpusScan:
     """Hash every file; the second of two equal ones is refused."""
-    out = CorpusScan(roots={str(item.root) for item in found}, refused=refused)
-    with progress.bar("hashing", len(found), "file") as bar:
-        for item, source in in_parallel(lambda item: Source.of(item.path), found):
+    files = found.recordings
+    out = CorpusScan(roots={str(item.root) for item in files}, refused=found.refused)
+    with progress.bar("hashing", len(files), "file") as bar:
+        for item, source in in_parallel(lambda item: Source.of(item.path), files):
             if isinstance(source, AudioError):
                 out.refused.append(Refused(str(item.path), str(source)))
             elif source.sha256 in out.entries:
@@ -104,13 +148,18 @@ def scan_corpus(found: list[RecordingFile], refused: list[Refused], progress: Pr
 
 
 def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R | AudioError]]:
-    """(item, its result or the AudioError that it raised), in order, computed by a thread a core, a few ahead."""
+    """(item, its result or the AudioError that it raised), in order, computed by a thread a core, a few ahead.
+
+    An item for which there is too little memory fails alone, too.
+    """
 
     def attempt(item: T) -> R | AudioError:
         try:
             return function(item)
         except AudioError as error:
             return error
+        except MemoryError:
+            return AudioError("needs more memory than there is; cut it into shorter files")
 
     threads = cores()
     waiting: deque[tuple[T, Future[R | AudioError]]] = deque()
@@ -127,11 +176,3 @@ def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tupl
 def cores() -> int:
     """How many processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise AudioError(f"cannot be read: {error.strerror or error}") from error
-    return found.st_size, found.st_mtime_ns

@@ -76,7 +76,7 @@ def extract(
     """
     progress = progress or Progress()
     corpora = list(corpora)
-    found, refused = find_recordings(corpora)
+    found = find_recordings(corpora)
     remote = settings.workers > 0 or settings.scheduler is not None
     device = settings.device if remote else pick_device(settings.device)
     check_ours(Layout(location))  # so that a place that cannot be used is refused before an encoder is fetched
@@ -86,14 +86,14 @@ def extract(
     target = target_columns(
         settings, store, lambda name, precision: load_encoder(name, "cpu" if remote else device, precision)
     )
-    _announce(target, found, corpora, str(location), device, settings, progress)
-    scan = scan_corpus(found, refused, progress)
+    _announce(target, found.recordings, corpora, str(location), device, settings, progress)
+    scan = scan_corpus(found, progress)
     scan.slice(unknown(store.packs if store else [], scan), target.slices, progress)
     if not scan.entries:
         raise UserError("none of the recordings can be used:\n" + "\n".join(map(str, scan.refused)))
-    report = ExtractReport(str(location), dry_run, refused=scan.refused, notes=scan.notes)
+    report = ExtractReport(str(location), dry_run, refused=scan.refused, notes=scan.notes, others=dict(found.others))
     run = _Run(location, settings, target, scan, report, progress, device, check)
-    seconds = frames.mel_seconds(sum(span.mel_frames for spans in scan.spans.values() for span in spans))
+    seconds = frames.mel_seconds(sum(row.mel_frames for rows in scan.rows.values() for row in rows))
     size = PackSize.for_seconds(seconds)
     if dry_run:
         _foresee(run, store, size)
@@ -167,7 +167,7 @@ def _foresee(run: _Run, store: Store | None, size: PackSize) -> None:
         report.cells[column.name] = len(lacking) + sum(pack.number in used for pack in planned.packs)
     report.changes = planned.changes
     report.cells_present = len(run.target.columns) * len(used) - report.cells_computed
-    _summarise(report, planned.utterances)
+    _summarise(run, planned.utterances)
 
 
 def _update(run: _Run, size: PackSize) -> None:
@@ -179,11 +179,11 @@ def _update(run: _Run, size: PackSize) -> None:
         # Between the first look at the store and the lock another run may have changed what is known.
         scan.slice(unknown(writer.packs, scan), target.slices, run.progress)
         planned = plan(writer.packs, writer.utterances, scan, writer.size)
-        writer.add(planned.spans)
+        writer.add(planned.rows)
         writer.set_utterances(planned.utterances)
         writer.set_columns(columns, target.replaced)
         report.changes = planned.changes
-        _summarise(report, planned.utterances)
+        _summarise(run, planned.utterances)
         lacking = _computable(run, writer, {column.name: writer.missing(column, run.check) for column in columns})
         missing = sum(map(len, lacking.values()))
         report.cells_present = len(columns) * len({u.pack for u in writer.utterances}) - missing
@@ -194,7 +194,9 @@ def _update(run: _Run, size: PackSize) -> None:
         writer.write_report(report.to_json())
 
 
-def _summarise(report: ExtractReport, utterances: list[Utterance]) -> None:
+def _summarise(run: _Run, utterances: list[Utterance]) -> None:
+    report = run.report
+    report.unused_seconds, report.sliced_seconds = run.scan.unused_seconds, run.scan.sliced_seconds
     report.utterances = len(utterances)
     report.seconds = frames.mel_seconds(sum(u.end - u.start for u in utterances))
 

@@ -9,6 +9,7 @@ from ...common.errors import UserError
 from ...store.packs import NewRow, fill
 from ...store.schema import Pack, PackSize, Utterance
 from .corpus_scan import CorpusScan
+from .recordings import long_name
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Changes:
 class Plan:
     """New spans in their packs, and the corpus as it will be."""
 
-    spans: list[NewRow]
+    rows: list[NewRow]
     packs: list[Pack]  # of the spans
     utterances: list[Utterance]
     changes: Changes
@@ -49,18 +50,18 @@ def plan(packs: list[Pack], before: list[Utterance], scan: CorpusScan, size: Pac
     Raises:
         UserError: nothing is left, or two corpora have a recording of one name.
     """
-    spans = [span for digest in unknown(packs, scan) for span in scan.spans[digest]]
-    new = fill(spans, size, first_number=len(packs))
+    rows = [row for digest in unknown(packs, scan) for row in scan.rows[digest]]
+    new = fill(rows, size, first_number=len(packs))
     places: dict[str, list[tuple[Pack, int]]] = defaultdict(list)
     for pack in [*packs, *new]:
         for number, row in enumerate(pack.rows):
             places[row.audio].append((pack, number))
     utterances = [u for u in before if u.corpus not in scan.roots and u.audio not in scan.entries]
+    names = _names(scan, {digest: len(places[digest]) for digest in scan.entries})
     for digest, entry in scan.entries.items():
-        found, spoken = entry.found, places[digest]
-        for number, (pack, row_number) in enumerate(spoken, 1):
+        found = entry.found
+        for name, (pack, row_number) in zip(names[digest], places[digest], strict=True):
             row = pack.rows[row_number]
-            name = found.name if len(spoken) == 1 else f"{found.name}#{number:03d}"
             utterances.append(
                 Utterance(
                     id=name,
@@ -83,7 +84,24 @@ def plan(packs: list[Pack], before: list[Utterance], scan: CorpusScan, size: Pac
             f"another --store"
         )
     utterances.sort(key=lambda u: (u.speaker, u.id))
-    return Plan(spans, new, utterances, _changes(before, scan))
+    return Plan(rows, new, utterances, _changes(before, scan))
+
+
+def _names(scan: CorpusScan, counts: dict[str, int]) -> dict[str, list[str]]:
+    """What the utterances of each recording are called: by its name, numbered where there are several.
+
+    A recording called `song#002` keeps its ending (`song#002.wav`) where `song` has a second utterance.
+    """
+
+    def numbered(name: str, count: int) -> list[str]:
+        return [name] if count == 1 else [f"{name}#{number:03d}" for number in range(1, count + 1)]
+
+    names = {digest: numbered(entry.found.name, counts[digest]) for digest, entry in scan.entries.items()}
+    taken = Counter(name for each in names.values() for name in each)
+    for digest, entry in scan.entries.items():
+        if "#" in entry.found.name and any(taken[name] > 1 for name in names[digest]):
+            names[digest] = numbered(long_name(entry.found), counts[digest])
+    return names
 
 
 def _changes(before: list[Utterance], scan: CorpusScan) -> Changes:

@@ -1,15 +1,17 @@
-"""Finding the recordings of a corpus and whose they are.
+"""Finding the recordings of a corpus and their speakers.
 
 `corpus/SPEAKER/**/*.flac`: each folder directly inside is a speaker. A folder that holds recordings itself, and no
-folders with recordings, is one speaker named after the folder.
+folders with recordings, is one speaker named after the folder. Links to folders are followed. What is not used is
+named or counted.
 """
 
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...common.errors import UserError
@@ -18,7 +20,15 @@ from ...pipeline.audio import SUFFIXES
 
 @dataclass(frozen=True)
 class RecordingFile:
-    """A recording: `path` on disk, `source` inside the corpus folder `root`, the name its utterances go by."""
+    """A recording.
+
+    Attributes:
+        path: where it is.
+        root: the corpus folder.
+        source: its path inside the corpus folder, with `/`.
+        speaker, name: whose it is, and what its utterances are called, in Unicode's composed form (NFC): some systems
+            spell file names in decomposed form, and both spellings are one name.
+    """
 
     path: Path
     root: Path
@@ -38,90 +48,153 @@ class Refused:
         return f"{self.path}: {self.reason}"
 
 
-def find_recordings(roots: Iterable[Path]) -> tuple[list[RecordingFile], list[Refused]]:
-    """All recordings under the given corpora, in order, and the files that lie where no speaker can be told.
+@dataclass
+class FoundRecordings:
+    """What lies in corpora.
+
+    Attributes:
+        refused: files that look like recordings and cannot be used.
+        others: how many files of other kinds there are, by their ending.
+    """
+
+    recordings: list[RecordingFile] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+
+
+def find_recordings(roots: Iterable[Path]) -> FoundRecordings:
+    """All recordings under the given corpora, in order.
 
     Raises:
         UserError: a corpus is no folder, or none holds a recording.
     """
-    found: list[RecordingFile] = []
-    refused: list[Refused] = []
+    found = FoundRecordings()
     roots = [Path(os.path.abspath(root)) for root in roots]
     for root in roots:
         if not root.exists():
             raise UserError(f"{root} does not exist; give the folder with the speakers' folders in it")
         if not root.is_dir():
             raise UserError(f"{root} is a file; give the folder that it lies in")
-        here, refused_here = _find_in(root)
-        found += here
-        refused += refused_here
-    if not found:
-        raise UserError(_why_nothing(roots))
+        _find_in(root, found)
+    if not found.recordings:
+        raise UserError(_why_nothing(roots, found))
     if len(set(roots)) < len(roots):
         raise UserError("the same corpus was given twice")
-    return _name(found), refused
+    found.recordings = _name(found.recordings)
+    return found
 
 
-def _find_in(root: Path) -> tuple[list[RecordingFile], list[Refused]]:
+def _find_in(root: Path, found: FoundRecordings) -> None:
     try:
         entries = sorted(root.iterdir())
     except OSError as error:
         raise UserError(f"{root} cannot be read: {error.strerror}") from error
-    loose = [entry for entry in entries if _is_recording(entry)]
-    found = [
-        RecordingFile(path, root, path.relative_to(root).as_posix(), folder.name, "")
-        for folder in entries
-        if folder.is_dir() and not folder.name.startswith(".") and not _is_store(folder)
-        for path in _recordings_below(folder)
-    ]
-    if not found:
-        return [RecordingFile(path, root, path.name, root.name, "") for path in loose], []
-    reason = f"lies beside the speakers' folders of {root}, so that nobody knows whose voice it is; move it into one"
-    return found, [Refused(str(path), reason) for path in loose]
+    loose = [entry for entry in entries if not entry.is_dir() and _is_recording(entry, found)]
+    before = len(found.recordings)
+    for folder in entries:
+        if folder.is_dir() and not folder.name.startswith(".") and not _is_store(folder):
+            for path in _recordings_below(folder, found):
+                source = path.relative_to(root).as_posix()
+                found.recordings.append(RecordingFile(path, root, source, folder.name, ""))
+    if len(found.recordings) == before:
+        found.recordings += [RecordingFile(path, root, path.name, root.name, "") for path in loose]
+        return
+    reason = f"lies beside the speakers' folders of {root}, so that its speaker is not known; move it into one"
+    found.refused += [Refused(str(path), reason) for path in loose]
 
 
-def _recordings_below(folder: Path) -> list[Path]:
-    below = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below += [path for name in sorted(files) if _is_recording(path := Path(parent, name))]
+def _recordings_below(folder: Path, found: FoundRecordings) -> list[Path]:
+    """The recordings in a folder and below. A folder that contains itself, by a link, is entered once."""
+    below: list[Path] = []
+    above: dict[str, frozenset[tuple[int, int]]] = {}
+
+    def unreadable(error: OSError) -> None:
+        found.refused.append(Refused(str(error.filename), f"cannot be read: {error.strerror}"))
+
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):
+        here = os.stat(parent)
+        seen = above.get(parent, frozenset()) | {(here.st_dev, here.st_ino)}
+        kept = []
+        for name in sorted(folders):
+            path_inside = os.path.join(parent, name)
+            if name.startswith(".") or _is_store(Path(path_inside)):
+                continue
+            inside = os.stat(path_inside)
+            if (inside.st_dev, inside.st_ino) in seen:
+                found.refused.append(Refused(path_inside, "is a link to a folder that it lies in; it is not followed"))
+                continue
+            above[path_inside] = seen
+            kept.append(name)
+        folders[:] = kept
+        below += [path for name in sorted(files) if _is_recording(path := Path(parent, name), found)]
     return below
 
 
-def _is_recording(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._") and path.is_file()
+def _is_recording(path: Path, found: FoundRecordings) -> bool:
+    """Whether a file is taken for a recording. What is not is counted or refused, hidden files apart."""
+    if path.name.startswith("."):
+        return False
+    if path.suffix.lower() not in SUFFIXES:
+        found.others[path.suffix.lower() or "no ending"] += 1
+        return False
+    if not path.is_file():
+        reason = "is no regular file" if path.exists() else "is a link to nothing"
+        found.refused.append(Refused(str(path), reason))
+        return False
+    return True
 
 
 def _is_store(folder: Path) -> bool:
     return (folder / "zarr.json").exists()
 
 
+def composed(text: str) -> str:
+    """A name in Unicode's composed form."""
+    return unicodedata.normalize("NFC", text)
+
+
 def _name(found: list[RecordingFile]) -> list[RecordingFile]:
-    """Name recordings SPEAKER/path without its ending; with it where two would have the same name."""
-
-    def name(item: RecordingFile, ending: bool) -> str:
-        inside = Path(item.source)
-        inside = inside.relative_to(item.speaker) if inside.parts[0] == item.speaker else inside
-        return f"{item.speaker}/{(inside if ending else inside.with_suffix('')).as_posix()}"
-
-    taken = Counter(name(item, ending=False) for item in found)
-    named = [
-        RecordingFile(item.path, item.root, item.source, item.speaker, name(item, ending=taken[name(item, False)] > 1))
-        for item in found
-    ]
-    twice = [item for item, count in Counter(item.name for item in named).items() if count > 1]
-    if twice:
-        raise UserError(f"two corpora both have a recording {twice[0]}; rename one of the speakers' folders")
+    """Name recordings SPEAKER/path without its ending; with it, or with a number, where names would be equal."""
+    short = [_short_name(item) for item in found]
+    counts = Counter(short)
+    owners: dict[str, RecordingFile] = {}
+    named = []
+    for item, name in zip(found, short, strict=True):
+        base = name if counts[name] == 1 else long_name(item)
+        name, number = base, 1
+        while (other := owners.get(name)) is not None or (name != base and counts[name]):
+            if other is not None and other.root != item.root:
+                raise UserError(
+                    f"{other.path} and {item.path}, of two corpora, would both be called {base}; rename one of the "
+                    f"speakers' folders"
+                )
+            number += 1
+            name = f"{base}~{number}"
+        named_item = RecordingFile(item.path, item.root, item.source, composed(item.speaker), name)
+        owners[name] = named_item
+        named.append(named_item)
     return named
 
 
-def _why_nothing(roots: list[Path]) -> str:
-    endings: Counter[str] = Counter()
-    for root in roots:
-        for _, _, files in os.walk(root):
-            endings.update(Path(name).suffix.lower() or "no ending" for name in files)
-    seen = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(4)) or "nothing at all"
-    return (
-        f"no recordings in {', '.join(map(str, roots))}: expected SPEAKER/*.wav (or flac, mp3, ogg, opus, aiff, ...), "
+def _short_name(item: RecordingFile) -> str:
+    return composed(f"{item.speaker}/{_inside(item).with_suffix('').as_posix()}")
+
+
+def long_name(item: RecordingFile) -> str:
+    """SPEAKER/path with its ending."""
+    return composed(f"{item.speaker}/{_inside(item).as_posix()}")
+
+
+def _inside(item: RecordingFile) -> Path:
+    """A recording's path in its speaker's folder."""
+    inside = Path(item.source)
+    return inside.relative_to(item.speaker) if inside.parts[0] == item.speaker else inside
+
+
+def _why_nothing(roots: list[Path], found: FoundRecordings) -> str:
+    seen = ", ".join(f"{number} {ending}" for ending, number in found.others.most_common(4)) or "nothing at all"
+    said = (
+        f"no recordings in {', '.join(map(str, roots))}: expected SPEAKER/*.wav (or flac, mp3, m4a, mp4, ...), "
         f"or recordings of one speaker directly inside; found {seen}"
     )
+    return "\n".join([said, *map(str, found.refused)])

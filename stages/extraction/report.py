@@ -9,6 +9,8 @@ from ...common.text import count
 from .plan import Changes
 from .recordings import Refused
 
+SHOWN_NOTES = 40  # lines; all of them are in the JSON
+
 
 @dataclass
 class ExtractReport:
@@ -20,6 +22,9 @@ class ExtractReport:
         redone_in_fp32: utterances that were beyond the range of the precision.
         refused: inputs that were not used.
         notes: what was repaired or left out, by recording.
+        others: how many files of other kinds the corpora hold, by their ending; they are not read.
+        sliced_seconds, unused_seconds: how long the recordings are that were read for the first time, and what of them
+            is silence that no utterance holds.
     """
 
     store: str
@@ -32,6 +37,9 @@ class ExtractReport:
     redone_in_fp32: int = 0
     refused: list[Refused] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    others: dict[str, int] = field(default_factory=dict)
+    sliced_seconds: float = 0.0
+    unused_seconds: float = 0.0
 
     @property
     def cells_computed(self) -> int:
@@ -56,7 +64,18 @@ class ExtractReport:
             ]
         if self.redone_in_fp32:
             said.append(f"  encoded in fp32 because of overflow: {count(self.redone_in_fp32, 'utterance')}")
-        said += [f"  note: {note}" for note in self.notes]
+        if self.sliced_seconds:
+            share = self.unused_seconds / self.sliced_seconds
+            said.append(
+                f"  silence that is not used: {self.unused_seconds:.1f} s of {self.sliced_seconds:.1f} s ({share:.0%})"
+            )
+        said += [f"  note: {note}" for note in self.notes[:SHOWN_NOTES]]
+        if len(self.notes) > SHOWN_NOTES:
+            where = "--json" if self.dry_run else f"{self.store}/ledger/report.json"
+            said.append(f"  and {count(len(self.notes) - SHOWN_NOTES, 'note')} more, in {where}")
+        if self.others:
+            kinds = ", ".join(f"{number:,} {ending}" for ending, number in sorted(self.others.items()))
+            said.append(f"  files of other kinds, not read: {kinds}")
         said += [f"  refused {refused}" for refused in self.refused]
         if self.dry_run:
             return [*said, "nothing was written: leave out --dry-run to do it"]

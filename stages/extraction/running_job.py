@@ -101,10 +101,13 @@ class RunningJob:
             with Reader(recording) as reader:
                 for number, row in rows:
                     mono = reader.read(row.start, row.end)
+                    source.check()  # before its first value is computed
                     wave = Waveform(mono, recording.sample_rate, row.mel_frames, self.job.sample_rates)
                     waves[number].set_result(wave.shift_formants(self.job.formant_shift))
                     del waiting[number]
         except BaseException as error:
+            if isinstance(error, MemoryError):
+                error = AudioError("needs more memory than there is; cut it into shorter files")
             for number in waiting:
                 waves[number].set_exception(error)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from svc.pipeline.slicing import SliceSettings, Span, slice_at_silence
+from svc.pipeline import audio
+from svc.pipeline.audio import spectral_flatness
+from svc.pipeline.slicing import SliceSettings, Span, describe_unused, gated_loudness, is_sound, slice_at_silence
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -31,7 +36,7 @@ def recordings(draw: st.DrawFn) -> NDArray[np.float32]:
 def rules(draw: st.DrawFn) -> SliceSettings:
     gap = draw(st.floats(0.25, 1.5))
     margin = draw(st.floats(0, (gap - 0.13) / 2))
-    return SliceSettings(draw(st.floats(1, 6)), draw(st.floats(-60, -20)), gap, margin)
+    return SliceSettings(draw(st.floats(1, 6)), draw(st.one_of(st.none(), st.floats(-60, -20))), gap, margin)
 
 
 def runs(mask: NDArray[np.bool_]) -> list[int]:
@@ -46,7 +51,7 @@ def test_slices_are_ordered_bounded_and_hold_all_that_is_loud(level: NDArray[np.
     assume(len(level) >= 9)  # what scan lets through
     spans = slice_at_silence(level, rule)
     longest, gap = round(rule.max_seconds * SECOND), round(rule.max_gap_seconds * SECOND)
-    loud = level >= level.max() + rule.silence_db
+    loud = is_sound(level, rule)
     covered = np.zeros(len(level), bool)
     end = 0
     for index, span in enumerate(spans):
@@ -65,7 +70,7 @@ def test_slices_are_ordered_bounded_and_hold_all_that_is_loud(level: NDArray[np.
 def test_little_silence_is_kept(level: NDArray[np.float32], rule: SliceSettings) -> None:
     """A frame further than the margin (or the shortest slice) from anything loud is in a slice only inside a gap."""
     assume(len(level) >= 9)
-    loud = np.flatnonzero(level >= level.max() + rule.silence_db)
+    loud = np.flatnonzero(is_sound(level, rule))
     gap = round(rule.max_gap_seconds * SECOND)
     margin = max(round(rule.margin_seconds * SECOND), 9)
     kept = np.concatenate([np.arange(s.start, s.end) for s in slice_at_silence(level, rule)])
@@ -139,3 +144,65 @@ def test_wide_margins_do_not_overlap_or_are_refused() -> None:
         return
     first, second = slice_at_silence(level, rule)
     assert first.end <= second.start
+
+
+def sung(seconds: float, decibel: float, noise_db: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A harmonic tone with vibrato at `decibel` and white noise at `noise_db`, dBFS RMS, at 44.1 kHz."""
+    t = np.arange(round(seconds * 44_100)) / 44_100
+    phase = 2 * np.pi * 220 * (t + 0.002 * np.sin(2 * np.pi * 5.5 * t))
+    tone = sum(np.sin(k * phase) / k for k in range(1, 8))
+    tone = tone / np.sqrt(np.mean(tone**2)) * 10 ** (decibel / 20)
+    return np.asarray(tone + rng.normal(0, 10 ** (noise_db / 20), len(t)))
+
+
+def spans_of(tmp_path: Path, *parts: NDArray[np.float64]) -> tuple[list[Span], int]:
+    soundfile.write(tmp_path / "a.wav", np.concatenate(parts), 44_100, subtype="FLOAT")
+    recording = audio.scan(tmp_path / "a.wav")
+    return slice_at_silence(recording.level_db, SliceSettings(), recording.flatness), recording.frames
+
+
+def test_a_passage_42_db_softer_is_not_silence(tmp_path: Path) -> None:
+    """It was dropped: 40 dB under the loudest moment was silence."""
+    rng = np.random.default_rng(0)
+    spans, frames = spans_of(tmp_path, sung(5, -12, -75, rng), sung(7, -54, -75, rng))
+    assert sum(map(len, spans)) > 0.98 * frames
+    assert describe_unused(frames, spans) == ""
+
+
+def test_a_soft_note_without_pauses_or_noise_is_not_the_noise_floor(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    spans, frames = spans_of(tmp_path, sung(3, -12, -120, rng), sung(9, -58, -120, rng))
+    assert sum(map(len, spans)) > 0.98 * frames
+
+
+@pytest.mark.parametrize("noise_db", [-55.0, -65.0, -75.0])
+def test_pauses_with_the_room_s_noise_are_cut_out_and_told(tmp_path: Path, noise_db: float) -> None:
+    rng = np.random.default_rng(0)
+    pause = rng.normal(0, 10 ** (noise_db / 20), 4 * 44_100)
+    spans, frames = spans_of(tmp_path, sung(4, -14, noise_db, rng), pause, sung(4, -14, noise_db, rng))
+    assert len(spans) == 2
+    assert sum(map(len, spans)) / frames == pytest.approx(8.5 / 12, abs=0.02)  # with their margins
+    assert describe_unused(frames, spans) == "3.5 s of 12.0 s (29%) are silence and not used: 0:04.3-0:07.7"
+
+
+def test_gated_loudness_is_that_of_what_sounds() -> None:
+    """EBU R128: silence between does not count, nor what is 10 LU softer."""
+    level = np.concatenate([np.full(400, -20.0), np.full(2000, -90.0), np.full(400, -35.0)]).astype(np.float32)
+    assert gated_loudness(level) == pytest.approx(-20, abs=0.3)
+
+
+def test_flatness_tells_noise_of_any_colour_from_a_voice() -> None:
+    rng = np.random.default_rng(0)
+    white = rng.normal(0, 0.1, 44_100)
+    brown = np.cumsum(white)
+    voice = sung(1, -20, -60, rng)
+    flat = [spectral_flatness(wav[: 21 * 2048].reshape(21, 2048), 44_100).mean() for wav in (white, brown, voice)]
+    assert flat[0] > 0.45
+    assert flat[1] > 0.4
+    assert flat[2] < 0.2
+
+
+def test_stores_made_before_keep_their_rule() -> None:
+    before = SliceSettings(**{"margin_seconds": 0.25, "max_gap_seconds": 1.0, "max_seconds": 15.0, "silence_db": -40.0})
+    level = loudness_of((-10, 200), (-52, 300), (-10, 200))
+    assert [(span.start, span.end) for span in slice_at_silence(level, before)] == [(0, 222), (478, 700)]

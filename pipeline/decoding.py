@@ -1,0 +1,194 @@
+"""Opening recordings: libsndfile decodes what it knows, FFmpeg (by PyAV) the rest, also the sound of videos.
+
+Both are read in blocks of bounded size and length, whatever a file's header claims.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from ..common.errors import SvcError
+from .frames import mel_frame_start
+
+# fmt: off
+SOUND_FILES = frozenset(
+    (
+        ".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".aiff", ".aif", ".au", ".caf", ".rf64", ".w64",
+    )
+)
+FFMPEG_FILES = frozenset(
+    (
+        ".m4a", ".m4b", ".aac", ".mp4", ".m4v", ".mov", ".mkv", ".mka", ".webm", ".weba", ".3gp", ".avi",
+        ".wma", ".wmv", ".flv", ".mpg", ".mpeg", ".ts", ".amr", ".ape", ".wv",
+    )
+)
+# fmt: on
+SUFFIXES = SOUND_FILES | FFMPEG_FILES  # of files that are taken for recordings
+
+MAX_HOURS = 24.0  # a longer file is taken for a broken or hostile header
+MAX_CHANNELS = 32
+RATES = (4_000, 384_000)  # Hz, lowest and highest sample rate believed
+BLOCK_FRAMES = 1_024  # mel frames decoded at a time, about 12 s
+BLOCK_VALUES = 4_800_000  # samples x channels decoded at a time, at most: 19 MB
+
+# Demuxers that FFmpeg may use. Playlists and the like, which name other files and addresses, are not among them.
+_DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,aac,wav,flac,mp3,ogg,avi,asf,flv,mpegts,mpeg,amr,ape,wv,aiff,caf,w64"
+
+
+class AudioError(SvcError, ValueError):
+    """A recording cannot be used. The message completes the sentence "FILE ..."."""
+
+
+class AudioFile(Protocol):
+    """An opened recording, as `soundfile.SoundFile` is one."""
+
+    @property
+    def samplerate(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def frames(self) -> int: ...
+    @property
+    def format(self) -> str: ...
+    def read(self, frames: int, dtype: str, always_2d: bool) -> NDArray[np.float32]: ...
+    def seek(self, frames: int, /) -> int: ...
+    def seekable(self) -> bool: ...
+    def close(self) -> None: ...
+
+
+class FFmpegFile:
+    """The first sound track of a file that FFmpeg decodes. It is read from start to end; it cannot be sought in."""
+
+    format = "FFMPEG"
+    frames = 0  # how many there are shows when they are decoded
+
+    def __init__(self, path: Path):
+        """Raises AudioError where there is no sound that FFmpeg can decode."""
+        import av
+
+        self._file = path.open("rb")
+        try:
+            options = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
+            self._container = av.open(self._file, mode="r", options=options)
+            streams = self._container.streams.audio
+            if not streams:
+                raise AudioError("holds no sound: it is a video without a sound track")
+            stream = streams[0]
+            self.samplerate, self.channels = int(stream.rate or 0), int(stream.channels or 0)
+            self._resampler = av.AudioResampler(format="flt", layout=stream.layout, rate=stream.rate)
+            self._decoded = self._container.decode(stream)
+        except BaseException:
+            self._file.close()
+            raise
+        self._left: NDArray[np.float32] = np.zeros((0, max(1, self.channels)), np.float32)
+
+    def read(self, frames: int, dtype: str = "float32", always_2d: bool = True) -> NDArray[np.float32]:
+        """The next samples, at most `frames` of them: float32 (n, channels)."""
+        blocks, held = [self._left], len(self._left)
+        while held < frames and (frame := next(self._decoded, None)) is not None:
+            for part in self._resampler.resample(frame):
+                blocks.append(np.asarray(part.to_ndarray(), np.float32).reshape(-1, self.channels))
+                held += len(blocks[-1])
+        samples = np.concatenate(blocks)
+        self._left = samples[frames:].copy()
+        return samples[:frames]
+
+    def seek(self, frames: int) -> int:
+        raise NotImplementedError
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self._container.close()
+        self._file.close()
+
+
+def open_audio(path: Path) -> AudioFile:
+    """Open a recording.
+
+    Raises:
+        AudioError: it is no regular file, no program can decode it, or it claims what no recording has.
+    """
+    try:
+        mode, size = (found := path.stat()).st_mode, found.st_size
+    except OSError as error:
+        raise AudioError(f"cannot be read: {error.strerror or error}") from error
+    if not stat.S_ISREG(mode):
+        raise AudioError("is no regular file but a pipe, device or folder")
+    if size == 0:
+        raise AudioError("is empty (0 bytes)")
+    file = _open_any(path)
+    wrong = ""
+    if not RATES[0] <= file.samplerate <= RATES[1]:
+        wrong = f"claims a sample rate of {file.samplerate} Hz; {RATES[0]} to {RATES[1]} Hz are believed"
+    elif not 0 < file.channels <= MAX_CHANNELS:
+        wrong = f"claims {file.channels} channels; at most {MAX_CHANNELS} are believed"
+    if wrong:
+        file.close()
+        raise AudioError(wrong)
+    return file
+
+
+def _open_any(path: Path) -> AudioFile:
+    """By libsndfile; by FFmpeg what it cannot open, and what has no length in its header."""
+    try:
+        # As bytes, since a name need not be text; Windows has none of those.
+        file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
+    except (soundfile.LibsndfileError, OSError) as error:
+        return _open_by_ffmpeg(path, error)
+    if 0 < file.frames < 2**62:  # libsndfile says 2^63 - 1 of a FLAC of unknown length
+        return file
+    try:
+        opened = _open_by_ffmpeg(path, None)
+    except AudioError:
+        return file
+    file.close()
+    return opened
+
+
+def _open_by_ffmpeg(path: Path, before: Exception | None) -> FFmpegFile:
+    """`before` is libsndfile's error, for the message."""
+    import av
+
+    try:
+        return FFmpegFile(path)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, AudioError):
+            raise
+        found = before or error
+        detail = str(getattr(found, "error_string", "") or getattr(found, "strerror", "") or found).strip().rstrip(".")
+        raise AudioError(f"is no audio that can be decoded ({detail}); convert it to FLAC or WAV") from error
+
+
+def read_blocks(file: AudioFile) -> Iterator[NDArray[np.float32]]:
+    """Blocks of float32 (samples, channels) until the file really ends, never trusting its header's length.
+
+    A block is `BLOCK_FRAMES` mel frames long, or fewer where that would be over `BLOCK_VALUES` samples.
+    """
+    import av
+
+    longest = BLOCK_VALUES // (file.channels * mel_frame_start(1, file.samplerate))
+    block_samples = mel_frame_start(min(BLOCK_FRAMES, longest // 4 * 4), file.samplerate)
+    limit = int(MAX_HOURS * 3600 * file.samplerate)
+    done = 0
+    while True:
+        try:
+            block = file.read(block_samples, dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, av.FFmpegError, MemoryError, ValueError) as error:
+            detail = str(getattr(error, "error_string", "") or error or "too little memory").strip().rstrip(".")
+            raise AudioError(f"is damaged beyond {done / file.samplerate:.0f} s ({detail}); export it again") from error
+        if len(block) == 0:
+            return
+        done += len(block)
+        if done > limit:
+            raise AudioError(f"lasts over {MAX_HOURS:.0f} hours; cut it into files")
+        yield block
