@@ -10,9 +10,10 @@ from .terminal import Terminal
 
 @cloup.command(short_help="Free the room of removed recordings in a store.")
 @cloup.argument("store", metavar="STORE")
-def compact(store: str) -> None:
+@cloup.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+def compact(store: str, dry_run: bool) -> None:
     """Drop what removed and changed recordings left in a STORE, and merge small packs. Nothing is computed again."""
     from ..stages.compact import compact as run_compact
 
-    for line in run_compact(store, Terminal()).lines():
+    for line in run_compact(store, Terminal(), dry_run).lines():
         say(line)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +15,7 @@ import cloup
 from ..common.errors import SvcError
 from ..common.text import count, printable
 
-DONE, REFUSED, WRONG, INTERRUPTED = 0, 1, 2, 130
+DONE, REFUSED, WRONG, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 FORMATTER = cloup.HelpFormatter.settings(max_width=100, col2_min_width=20)
 
@@ -22,7 +24,7 @@ Exit codes:
   0    done; what had to be refused is named and counted in a warning
   1    something was refused and --strict was given, or `verify` found damage
   2    nothing was done: the message says what to change
-  130  interrupted: the same command continues
+  130  interrupted, 143 terminated: the same command continues
 """
 
 
@@ -31,7 +33,11 @@ class CommandGroup(cloup.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with stopped_by_sigterm():
+                return super().invoke(ctx)
+        except Terminated:
+            say("\nterminated; the same command continues from here", err=True)
+            sys.exit(TERMINATED)
         except KeyboardInterrupt:
             say("\ninterrupted; the same command continues from here", err=True)
             sys.exit(INTERRUPTED)
@@ -42,6 +48,27 @@ class CommandGroup(cloup.Group):
                 raise
             say(f"svc: {error}", err=True)
             sys.exit(WRONG)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: what schedulers and shutdowns send. It ends a command as Ctrl-C does, so that files are tidied."""
+
+
+@contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """Makes SIGTERM raise Terminated in the main thread."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 # Of a command that may refuse parts of what it is given.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import UserError
@@ -32,18 +34,30 @@ def read_regular(path: Path, most: int) -> bytes:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that, whatever happens, `path` is either what it was or all of `data`, on the disk itself."""
-    make_folder(path.parent)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with naming(path):
+        make_folder(path.parent)
+        aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            with aside.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Puts the file's name into an OSError that has none: `write` and `fsync` know only a number."""
     try:
-        with aside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
 def make_folder(folder: Path) -> None:

@@ -74,8 +74,8 @@ class Recording:
 def file_hash(path: Path) -> str:
     """sha256 of a file's bytes, in hexadecimal: what a recording is known by, whatever its name."""
     try:
-        if not path.is_file():  # a pipe would be waited for, and a device never ends
-            raise AudioError("is no regular file, or is gone")
+        if path.exists() and not path.is_file():  # a pipe would be waited for, and a device never ends
+            raise AudioError("is no regular file but a pipe, device or folder")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

@@ -82,7 +82,11 @@ class FFmpegFile:
             if not streams:
                 raise AudioError("holds no sound: it is a video without a sound track")
             stream = streams[0]
-            self.samplerate, self.channels = int(stream.rate or 0), int(stream.channels or 0)
+            # Of a codec that FFmpeg does not have, a stream knows neither.
+            self.samplerate = int(getattr(stream, "rate", 0) or 0)
+            self.channels = int(getattr(stream, "channels", 0) or 0)
+            if not self.samplerate or not self.channels:
+                raise ValueError("a sound track without a sample rate")
             self._resampler = av.AudioResampler(format="flt", layout=stream.layout, rate=stream.rate)
             self._decoded = self._container.decode(stream)
         except BaseException:

@@ -18,17 +18,28 @@ class CompactReport:
 
     store: str
     done: Compacted
+    dry_run: bool = False
 
     def lines(self) -> list[str]:
+        """What was done, or would be."""
+        if self.dry_run:
+            return [
+                f"{self.store}: {count(self.done.packs_before, 'pack')} would become {self.done.packs_after:,}, "
+                f"{count(self.done.rows_dropped, 'utterance')} would be dropped, "
+                f"{self.done.bytes_freed / 2**20:.1f} MiB freed",
+                "nothing was written: leave out --dry-run to do it",
+            ]
         return [
             f"{self.store}: {count(self.done.packs_before, 'pack')} became {self.done.packs_after:,}, "
             f"{count(self.done.rows_dropped, 'utterance')} dropped, {self.done.bytes_freed / 2**20:.1f} MiB freed"
         ]
 
 
-def compact(location: str | Path, progress: Progress | None = None) -> CompactReport:
+def compact(location: str | Path, progress: Progress | None = None, dry_run: bool = False) -> CompactReport:
     """Drop what no utterance names any more and merge small packs. Raises StoreError when there is no store."""
     check_store(location)
+    if dry_run:
+        return CompactReport(str(location), compact_store(location, dry_run=True), dry_run)
     progress = progress or Progress()
     with progress.bar("compacting", 1, "store") as bar:
         shown = 0.0

@@ -11,20 +11,22 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from . import shards
 from .cells import write_cell
+from .columns import read_columns
 from .errors import DamagedError, MissingError
 from .folder import Folder
 from .layout import Layout
-from .ledger import read_description
+from .ledger import read_corpus, read_description
 from .packs import NewRow, fill
 from .receipts import Receipt, read_receipt
-from .schema import MEL, UNIT, Column, Pack, PackSize
+from .schema import MEL, UNIT, Column, Pack, PackSize, Utterance
 from .shards import Shard
 from .writer import Writer, open_writer
 
@@ -47,10 +49,12 @@ def compact(
     location: str | Path | Folder,
     progress: Callable[[int, int], None] = lambda done, total: None,
     waiting: Callable[[], None] = lambda: None,
+    dry_run: bool = False,
 ) -> Compacted:
     """Drop the rows that are no longer in the corpus, and merge packs that are less than half full.
 
-    Cells that are missing or damaged stay missing: `svc extract` computes them.
+    Cells that are missing or damaged stay missing: `svc extract` computes them. With `dry_run` nothing is written, and
+    what would be done is foreseen: `bytes_freed` then counts cells that are damaged as if they were whole.
 
     Raises:
         StoreError: there is no store.
@@ -58,21 +62,21 @@ def compact(
     layout = Layout(location)
     description = read_description(layout)
     size = PackSize(**description["size"])
+    if dry_run:
+        return _foresee(layout, size)
     with open_writer(layout.folder, size, description["identity"], waiting) as writer:
         return _compact(writer, progress)
 
 
 def _compact(writer: Writer, progress: Callable[[int, int], None]) -> Compacted:
-    live: dict[int, set[int]] = defaultdict(set)
-    for utterance in writer.utterances:
-        live[utterance.pack].add(utterance.row)
+    live = _live_rows(writer.utterances)
     packs = [pack for pack in writer.packs if pack.rows]
     old = _chosen(packs, live, writer.size)
     if not old:
         return Compacted(len(packs), len(packs), 0, 0)
-    before = _shard_bytes(writer, old)
+    before = _shard_bytes(writer.layout, writer.columns.values(), old)
     origins = [(pack.number, row) for pack in old for row in sorted(live[pack.number])]
-    new = writer.add(_spans(old, live))
+    new = writer.add(_rows(old, live))
     places = [(pack.number, row) for pack in new for row in range(len(pack.rows))]
     moved = dict(zip(origins, places, strict=True))
     after = _copy(writer, new, origins, progress)
@@ -88,6 +92,32 @@ def _compact(writer: Writer, progress: Callable[[int, int], None]) -> Compacted:
     return Compacted(len(packs), len(packs) - len(old) + len(new), dropped, before - after)
 
 
+def _foresee(layout: Layout, size: PackSize) -> Compacted:
+    """What compacting would do. Needs no lock."""
+    packs, utterances = read_corpus(layout, size)
+    columns = read_columns(layout).values()
+    live = _live_rows(utterances)
+    packs = [pack for pack in packs if pack.rows]
+    old = _chosen(packs, live, size)
+    new = fill(_rows(old, live), size, 0)
+    before = _shard_bytes(layout, columns, old)
+    after = 0
+    for column in columns:
+        present = layout.folder.files(f"{column.name}/c")
+        whole = all(layout.shard(column, pack.number) in present for pack in old)
+        after += sum(shards.encoded_size(column, pack, size) for pack in new) if whole else 0
+    dropped = sum(len(pack.rows) - len(live[pack.number]) for pack in old)
+    return Compacted(len(packs), len(packs) - len(old) + len(new), dropped, before - after)
+
+
+def _live_rows(utterances: Iterable[Utterance]) -> dict[int, set[int]]:
+    """The rows of each pack that the corpus names."""
+    live: dict[int, set[int]] = defaultdict(set)
+    for utterance in utterances:
+        live[utterance.pack].add(utterance.row)
+    return live
+
+
 def _chosen(packs: list[Pack], live: dict[int, set[int]], size: PackSize) -> list[Pack]:
     """The packs to write anew: those with rows to drop, and the small ones if that makes fewer."""
     wasteful, small = [], []
@@ -97,20 +127,20 @@ def _chosen(packs: list[Pack], live: dict[int, set[int]], size: PackSize) -> lis
         elif all(sum(row.place(axis)[1] for row in pack.rows) < SMALL * size.of(axis) for axis in (UNIT, MEL)):
             small.append(pack)
     merged = sorted([*wasteful, *small], key=lambda pack: pack.number)
-    alone = len(fill(_spans(wasteful, live), size, 0)) + len(small)
-    return merged if len(fill(_spans(merged, live), size, 0)) < alone else wasteful
+    alone = len(fill(_rows(wasteful, live), size, 0)) + len(small)
+    return merged if len(fill(_rows(merged, live), size, 0)) < alone else wasteful
 
 
-def _spans(packs: list[Pack], live: dict[int, set[int]]) -> list[NewRow]:
+def _rows(packs: list[Pack], live: dict[int, set[int]]) -> list[NewRow]:
     rows = [pack.rows[number] for pack in packs for number in sorted(live[pack.number])]
     return [NewRow(r.audio, r.start, r.end, r.joined, r.unit_frames, r.mel_frames) for r in rows]
 
 
-def _shard_bytes(writer: Writer, packs: list[Pack]) -> int:
+def _shard_bytes(layout: Layout, columns: Iterable[Column], packs: list[Pack]) -> int:
     total = 0
-    for column in writer.columns.values():
-        sizes = writer.layout.folder.files(f"{column.name}/c")
-        total += sum(sizes.get(writer.layout.shard(column, pack.number), 0) for pack in packs)
+    for column in columns:
+        sizes = layout.folder.files(f"{column.name}/c")
+        total += sum(sizes.get(layout.shard(column, pack.number), 0) for pack in packs)
     return total
 
 

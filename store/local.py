@@ -43,6 +43,8 @@ class LocalFolder(Folder):
             return file.read()
 
     def write(self, name: str, data: bytes) -> None:
+        if len(data) > MAX_WHOLE:  # what could not be read again is not written
+            raise StoreError(f"{self.where(name)} would have {len(data)} bytes; svc reads {MAX_WHOLE} at most")
         write_whole(self._path(name), data)
 
     def remove(self, names: Iterable[str]) -> None:

@@ -9,6 +9,8 @@ store.array("hidden/12")          # one lazy dask array over the corpus
 
 from __future__ import annotations
 
+import html
+import unicodedata
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -73,6 +75,7 @@ class Store:
         """A clip by number, by id (`SPEAKER/name`), or by the end of an id where only one ends so."""
         if isinstance(key, int):
             return Clip(self, self.table[key])
+        key = unicodedata.normalize("NFC", key)  # as ids are
         if key in self._by_id:
             return Clip(self, self._by_id[key])
         found = [u for u in self.table if u.id.endswith("/" + key)]
@@ -217,7 +220,7 @@ class Store:
         )
 
     def _repr_html_(self) -> str:
-        return f"<p>{self!r}</p>{self.utterances.drop(columns='id').to_html(max_rows=12)}"
+        return f"<p>{html.escape(repr(self))}</p>{self.utterances.drop(columns='id').to_html(max_rows=12)}"
 
 
 class Clip:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .errors import DamagedError
 from .place import View
-from .schema import INNER_FRAMES
+from .schema import INNER_FRAMES, Column, Pack, PackSize
 
 CRC_BYTES = 4
 ABSENT = 2**64 - 1  # offset and length of a chunk that is not in the shard
@@ -35,6 +35,13 @@ def encode(frames: NDArray[Any], shard_frames: int) -> bytes:
         data = chunk.tobytes()
         parts += [data, _crc(data)]
     return b"".join([*parts, index.tobytes(), _crc(index.tobytes())])
+
+
+def encoded_size(column: Column, pack: Pack, size: PackSize) -> int:
+    """How many bytes the shard of a column's values in a pack has."""
+    chunks = -(-max(sum(row.place(column.axis)) for row in pack.rows) // INNER_FRAMES)
+    chunk = INNER_FRAMES * max(1, column.width) * column.numpy_dtype.itemsize + CRC_BYTES
+    return chunks * chunk + size.of(column.axis) // INNER_FRAMES * 16 + CRC_BYTES
 
 
 class Shard:

@@ -179,8 +179,12 @@ def open_writer(
         writer = Writer(layout, PackSize(**description["size"]), held)
         if writer.packs:
             writer.sweep()
-        yield writer
-        folder.tidy()  # what workers left who were killed on the way
+        try:
+            yield writer
+        except KeyboardInterrupt:
+            folder.tidy()  # what workers left that were stopped with this process
+            raise
+        folder.tidy()  # what workers left that were killed on the way
 
 
 def check_ours(layout: Layout) -> None:

@@ -11,7 +11,7 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ...common.errors import UserError
@@ -155,25 +155,26 @@ def composed(text: str) -> str:
 
 def _name(found: list[RecordingFile]) -> list[RecordingFile]:
     """Name recordings SPEAKER/path without its ending; with it, or with a number, where names would be equal."""
-    short = [_short_name(item) for item in found]
-    counts = Counter(short)
+    names = [_short_name(item) for item in found]
+    while True:
+        counts = Counter(names)
+        longer = [long_name(item) if counts[name] > 1 else name for item, name in zip(found, names, strict=True)]
+        if longer == names:
+            break
+        names = longer
     owners: dict[str, RecordingFile] = {}
-    named = []
-    for item, name in zip(found, short, strict=True):
-        base = name if counts[name] == 1 else long_name(item)
-        name, number = base, 1
-        while (other := owners.get(name)) is not None or (name != base and counts[name]):
-            if other is not None and other.root != item.root:
+    for place, item in enumerate(found):
+        base, number = names[place], 1
+        while other := owners.get(names[place]):
+            if other.root != item.root:
                 raise UserError(
                     f"{other.path} and {item.path}, of two corpora, would both be called {base}; rename one of the "
                     f"speakers' folders"
                 )
             number += 1
-            name = f"{base}~{number}"
-        named_item = RecordingFile(item.path, item.root, item.source, composed(item.speaker), name)
-        owners[name] = named_item
-        named.append(named_item)
-    return named
+            names[place] = f"{base}~{number}"
+        owners[names[place]] = item
+    return [replace(item, speaker=composed(item.speaker), name=name) for item, name in zip(found, names, strict=True)]
 
 
 def _short_name(item: RecordingFile) -> str:

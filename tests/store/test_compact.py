@@ -295,3 +295,13 @@ def test_half_full_is_measured_on_the_fuller_axis(tmp_path: Path) -> None:
         found = packs(*lengths)
         live = {pack.number: {0} for pack in found}
         assert [pack.number for pack in _chosen(found, live, size)] == chosen
+
+
+def test_dry_run_foresees_and_writes_nothing(copy: Sample, tree: Tree) -> None:
+    with open_writer(copy.root, copy.size, IDENTITY) as writer:
+        writer.set_utterances(writer.utterances[::2])
+    before = tree(copy.root)
+    foreseen = compact(copy.root, dry_run=True)
+    assert tree(copy.root) == before
+    assert foreseen.rows_dropped > 0
+    assert compact(copy.root) == foreseen

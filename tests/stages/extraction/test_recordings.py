@@ -16,7 +16,8 @@ def touch(root: Path, *names: str) -> None:
 
 def test_each_folder_is_a_speaker_however_deep_its_files(tmp_path: Path) -> None:
     touch(tmp_path, "anna/a.wav", "anna/x/y/b.FLAC", "보라/c.mp3", "anna/notes.txt", ".trash/d.wav", "anna/._a.wav")
-    found, refused = find_recordings([tmp_path])
+    all_found = find_recordings([tmp_path])
+    found, refused = all_found.recordings, all_found.refused
     assert [(f.speaker, f.name, f.source) for f in found] == [
         ("anna", "anna/a", "anna/a.wav"),
         ("anna", "anna/x/y/b", "anna/x/y/b.FLAC"),
@@ -27,13 +28,14 @@ def test_each_folder_is_a_speaker_however_deep_its_files(tmp_path: Path) -> None
 
 def test_a_flat_folder_is_one_speaker(tmp_path: Path) -> None:
     touch(tmp_path / "anna", "b.wav", "a.wav")
-    found, _ = find_recordings([tmp_path / "anna"])
+    found = find_recordings([tmp_path / "anna"]).recordings
     assert [(f.speaker, f.name) for f in found] == [("anna", "anna/a"), ("anna", "anna/b")]
 
 
 def test_a_loose_file_beside_speakers_is_refused_and_shifts_nobody(tmp_path: Path) -> None:
     touch(tmp_path, "anna/a.wav", "stray.wav", "zoe/z.wav")
-    found, refused = find_recordings([tmp_path])
+    all_found = find_recordings([tmp_path])
+    found, refused = all_found.recordings, all_found.refused
     assert [f.speaker for f in found] == ["anna", "zoe"]
     assert len(refused) == 1
     assert "stray.wav" in refused[0].path
@@ -42,12 +44,12 @@ def test_a_loose_file_beside_speakers_is_refused_and_shifts_nobody(tmp_path: Pat
 
 def test_names_that_differ_only_in_their_ending_keep_it(tmp_path: Path) -> None:
     touch(tmp_path, "anna/a.wav", "anna/a.flac", "anna/b.wav")
-    assert [f.name for f in find_recordings([tmp_path])[0]] == ["anna/a.flac", "anna/a.wav", "anna/b"]
+    assert [f.name for f in find_recordings([tmp_path]).recordings] == ["anna/a.flac", "anna/a.wav", "anna/b"]
 
 
 def test_a_store_beside_the_recordings_is_no_speaker(tmp_path: Path) -> None:
     touch(tmp_path, "a.wav", "old.zarr/zarr.json", "old.zarr/x.wav")
-    assert [f.speaker for f in find_recordings([tmp_path])[0]] == [tmp_path.name]
+    assert [f.speaker for f in find_recordings([tmp_path]).recordings] == [tmp_path.name]
 
 
 @pytest.mark.parametrize(
