@@ -1,0 +1,1 @@
+"""`svc ui`: a page and an HTTP API over the same functions as the command line."""

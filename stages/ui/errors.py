@@ -1,0 +1,81 @@
+"""Errors of the API: every one is `{code, message, detail}` and a status."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from ...common.errors import SvcError
+
+NAMES = {400: "bad_request", 401: "token_needed", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class ApiError(Exception):
+    """A request that cannot be fulfilled."""
+
+    def __init__(self, status: int, code: str, message: str, detail: Any = None):
+        super().__init__(message)
+        self.status, self.code, self.message, self.detail = status, code, message, detail
+
+
+def not_found(kind: str) -> ApiError:
+    return ApiError(404, "not_found", f"there is no such {kind}")
+
+
+def body(code: str, message: str, detail: Any = None) -> dict[str, Any]:
+    return {"code": code, "message": message, "detail": detail}
+
+
+def is_full(error: Exception) -> bool:
+    """Whether the disk is full, as the system or SQLite says it."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return True
+    return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
+
+
+def code_of(error: BaseException) -> str:
+    """A stable word for what went wrong in a job: `user`, `audio`, `disk_full`, ..."""
+    if isinstance(error, Exception) and is_full(error):
+        return "disk_full"
+    if isinstance(error, SvcError):
+        name = type(error).__name__.removesuffix("Error")
+        return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+    return "memory" if isinstance(error, MemoryError) else "fault"
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of an app one of ours."""
+
+    @app.exception_handler(ApiError)
+    async def ours(_: Request, error: ApiError) -> JSONResponse:
+        return JSONResponse(body(error.code, error.message, error.detail), error.status)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        detail = [{"where": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in error.errors()]
+        return JSONResponse(body("invalid_request", "the request is not as the API document says", detail), 422)
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        code = NAMES.get(error.status_code, "http_error")
+        return JSONResponse(body(code, str(error.detail)), error.status_code, error.headers)
+
+    @app.exception_handler(SvcError)
+    async def user(_: Request, error: SvcError) -> JSONResponse:
+        return JSONResponse(body(code_of(error), error.message, error.hint or None), 422)
+
+    async def system(_: Request, error: Exception) -> JSONResponse:
+        if is_full(error):
+            return JSONResponse(body("disk_full", "the disk is full; free some room and try again"), 507)
+        return JSONResponse(body("fault", "the server failed; its terminal says how"), 500)
+
+    app.add_exception_handler(OSError, system)
+    app.add_exception_handler(sqlite3.OperationalError, system)
+    app.add_exception_handler(Exception, system)

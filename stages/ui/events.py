@@ -1,0 +1,81 @@
+"""News for the pages that are open: published from any thread, read by event streams."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+
+from .errors import ApiError
+from .schemas import Event
+
+BEHIND = 1_000  # events that a stream may be behind before it is closed; the page connects anew
+BEAT_SECONDS = 15.0  # a comment is sent after so much silence, which shows whether the client is there
+
+
+class Broadcaster:
+    """Hands every published event to every stream."""
+
+    def __init__(self, streams: int):
+        self._streams, self._lock = streams, threading.Lock()
+        self._subscribers: dict[asyncio.Queue[Event | None], asyncio.AbstractEventLoop] = {}
+
+    def publish(self, event: Event) -> None:
+        with self._lock:
+            for queue, loop in list(self._subscribers.items()):
+                if loop.is_closed():
+                    del self._subscribers[queue]
+                else:
+                    loop.call_soon_threadsafe(_put, queue, event)
+
+    def close(self) -> None:
+        """End all streams."""
+        with self._lock:
+            for queue, loop in self._subscribers.items():
+                if not loop.is_closed():
+                    loop.call_soon_threadsafe(_put, queue, None)
+
+    async def stream(self, subject: str | None, first: list[Event]) -> AsyncIterator[bytes]:
+        """Server-sent events: what is known, then what happens (to one subject).
+
+        Raises ApiError when there are too many.
+        """
+        queue: asyncio.Queue[Event | None] = asyncio.Queue(BEHIND)
+        with self._lock:
+            if len(self._subscribers) >= self._streams:
+                raise ApiError(429, "too_many_streams", f"{self._streams} event streams are open")
+            self._subscribers[queue] = asyncio.get_running_loop()
+        return self._read(queue, subject, first)
+
+    async def _read(
+        self, queue: asyncio.Queue[Event | None], subject: str | None, first: list[Event]
+    ) -> AsyncIterator[bytes]:
+        try:
+            yield b"retry: 1000\n\n"
+            for event in first:
+                yield _encoded(event)
+            while True:
+                try:
+                    message = await asyncio.wait_for(queue.get(), BEAT_SECONDS)
+                except TimeoutError:
+                    yield b": \n\n"
+                    continue
+                if message is None:
+                    return
+                event = message
+                if subject is None or subject in (event.subject, event.data.get("id"), event.data.get("parent")):
+                    yield _encoded(event)
+        finally:
+            with self._lock:
+                self._subscribers.pop(queue, None)
+
+
+def _put(queue: asyncio.Queue[Event | None], event: Event | None) -> None:
+    if queue.full():  # a client that does not read: it is told to come again, and is then shown the state as it is
+        queue.get_nowait()
+        event = None
+    queue.put_nowait(event)
+
+
+def _encoded(event: Event) -> bytes:
+    return f"event: {event.kind}\ndata: {event.model_dump_json()}\n\n".encode()

@@ -1,0 +1,301 @@
+"""The queue of jobs: kept in the database, worked off by worker processes, one job a worker at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .database import Database
+from .errors import ApiError, body, not_found
+from .events import Broadcaster
+from .home import new_id
+from .process import WorkerProcess
+from .schemas import ErrorBody, Event, EventKind, Job, JobKind, JobProgress, JobState
+from .settings import ServerSettings
+
+ATTEMPTS = 2  # a job whose worker died is tried so often
+LOG_LINES = 40
+KEPT = 200  # finished jobs that are remembered
+CANCEL_SECONDS = 15.0  # a worker that does not stop by then is ended
+# Which worker does what, in order of urgency; short work never waits for a training.
+LANES: dict[str, tuple[JobKind, ...]] = {
+    "songs": (JobKind.analyse, JobKind.single, JobKind.convert, JobKind.export, JobKind.sample),
+    "voices": (JobKind.prepare, JobKind.train),
+}
+Params = Callable[[Job], dict[str, Any]]
+Item = Callable[[Job, dict[str, Any]], None]
+
+
+class JobQueue:
+    """Jobs, and the threads that hand them to workers.
+
+    Args:
+        params: a job's ids -> what the worker is given, paths among it.
+        item: called with what a worker made on the way (a take, a song's analysis).
+        follow: called when a job got further or ended, before that is told.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        broadcaster: Broadcaster,
+        settings: ServerSettings,
+        params: Params,
+        item: Item,
+        follow: Callable[[Job], None],
+    ):
+        self.database, self.broadcaster, self.settings = database, broadcaster, settings
+        self.params, self.item, self.follow = params, item, follow
+        self._wake, self._stopping = threading.Condition(), False
+        self._jobs = {job.id: job for job in database.all("job", Job)}
+        self._cancelled: dict[str, float] = {}
+        for job in self._jobs.values():
+            if job.state == JobState.running:  # the server ended in the midst of it: it goes on
+                job.state = JobState.queued
+                self._save(job)
+        self.lanes = [_Lane(name, self) for name in LANES]
+
+    def start(self) -> None:
+        for lane in self.lanes:
+            lane.start()
+
+    def stop(self) -> None:
+        """End the workers. Jobs that run are queued again when the server starts."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify_all()
+        for lane in self.lanes:
+            lane.join()
+
+    def add(self, kind: JobKind, subject: str, params: dict[str, Any]) -> Job:
+        """Raises ApiError when too many jobs wait."""
+        with self._wake:
+            if (
+                sum(job.state in (JobState.queued, JobState.running) for job in self._jobs.values())
+                >= self.settings.jobs
+            ):
+                raise ApiError(429, "too_many_jobs", f"{self.settings.jobs} jobs wait already; try again later")
+            job = Job(id=new_id(), kind=kind, subject=subject, params=params, created=time.time())
+            self._save(job)
+            self._jobs[job.id] = job
+            self._forget()
+            self._wake.notify_all()
+        self._publish(job)
+        return job
+
+    def get(self, id: str) -> Job:
+        with self._wake:
+            if id not in self._jobs:
+                raise not_found("job")
+            return self._jobs[id].model_copy(deep=True)
+
+    def all(self, subject: str | None = None) -> list[Job]:
+        """Newest first."""
+        with self._wake:
+            found = [job.model_copy(deep=True) for job in self._jobs.values() if subject in (None, job.subject)]
+        return sorted(found, key=lambda job: -job.created)
+
+    def active(self, subject: str) -> Job | None:
+        """The job that waits or runs for a voice or song."""
+        active = (JobState.queued, JobState.running)
+        return next((j for j in self.all(subject) if j.state in active and j.kind != JobKind.sample), None)
+
+    def cancel(self, id: str) -> Job:
+        """A queued job is cancelled at once, one that runs as soon as it can stop."""
+        with self._wake:
+            job = self._jobs.get(id)
+            if job is None:
+                raise not_found("job")
+            if job.state == JobState.queued:
+                self._finish(job, JobState.cancelled)
+            elif job.state == JobState.running:
+                self._cancelled.setdefault(id, time.monotonic())
+        return self.get(id)
+
+    def cancel_of(self, subject: str) -> None:
+        """Cancel all jobs of a voice or song that goes away."""
+        for job in self.all(subject):
+            self.cancel(job.id)
+
+    def retry(self, id: str) -> Job:
+        """Queue a failed or cancelled job again: what is done of it is not done twice."""
+        with self._wake:
+            job = self._jobs.get(id)
+            if job is None:
+                raise not_found("job")
+            if job.state not in (JobState.failed, JobState.cancelled):
+                raise ApiError(409, "not_retryable", f"the job is {job.state}")
+            job.state, job.error, job.attempts, job.progress = JobState.queued, None, 0, JobProgress()
+            job.ended = None
+            self._save(job)
+            self._wake.notify_all()
+        self._publish(job)
+        return self.get(id)
+
+    def wait(self, id: str, seconds: float) -> Job:
+        """The job once it has ended, or as it is after some time."""
+        until = time.monotonic() + seconds
+        with self._wake:
+            while id in self._jobs and self._jobs[id].state in (JobState.queued, JobState.running):
+                if not self._wake.wait(max(0.0, until - time.monotonic())) and time.monotonic() >= until:
+                    break
+        return self.get(id)
+
+    # What follows is for the lanes.
+
+    def claim(self, kinds: tuple[JobKind, ...]) -> Job | None:
+        """The next job of a lane, in order of urgency and age; None when the server stops. Waits for one."""
+        with self._wake:
+            while not self._stopping:
+                waiting = [j for j in self._jobs.values() if j.state == JobState.queued and j.kind in kinds]
+                if waiting:
+                    job = min(waiting, key=lambda j: (kinds.index(j.kind), not j.params.get("phrases"), j.created))
+                    job.state, job.started, job.attempts = JobState.running, time.time(), job.attempts + 1
+                    self._save(job)
+                    self._publish(job)
+                    return job
+                self._wake.wait()
+        return None
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping
+
+    def cancel_asked(self, job: Job) -> float | None:
+        """For how many seconds a cancellation has been waited for."""
+        asked = self._cancelled.get(job.id)
+        return None if asked is None else time.monotonic() - asked
+
+    def progressed(self, job: Job, message: dict[str, Any]) -> None:
+        with self._wake:
+            if message["event"] == "progress":
+                job.progress = JobProgress(**message["progress"])
+            else:
+                job.log = [*job.log, str(message["text"])[:2_000]][-LOG_LINES:]
+            self.follow(job)
+        self._publish(job)
+
+    def died(self, job: Job, why: str, code: str = "worker_died") -> None:
+        """A job's worker is gone: it is tried again, or it failed."""
+        with self._wake:
+            if job.id in self._cancelled:
+                self._finish(job, JobState.cancelled)
+            elif self._stopping:
+                pass  # it stays `running` in the database and goes on with the next start
+            elif job.attempts < ATTEMPTS and code == "worker_died":
+                job.state = JobState.queued
+                self._save(job)
+                self._publish(job)
+            else:
+                self._finish(job, JobState.failed, error=ErrorBody(**body(code, why)))
+
+    def finished(self, job: Job, message: dict[str, Any]) -> None:
+        with self._wake:
+            if message["event"] == "done":
+                self._finish(job, JobState.done, result=message["result"])
+            elif message["event"] == "cancelled":
+                self._finish(job, JobState.cancelled)
+            else:
+                self._finish(job, JobState.failed, error=ErrorBody(**message["error"]))
+
+    def _finish(
+        self, job: Job, state: JobState, result: dict[str, Any] | None = None, error: ErrorBody | None = None
+    ) -> None:
+        job.state, job.result, job.error, job.ended = state, result, error, time.time()
+        self._cancelled.pop(job.id, None)
+        try:
+            self._save(job)
+            with contextlib.suppress(ApiError):  # what the job was about is gone
+                self.follow(job)
+        finally:  # on a full disk the job is over all the same, and is done again after a restart
+            self._wake.notify_all()
+            self._publish(job)
+
+    def _save(self, job: Job) -> None:
+        self.database.put("job", job.id, job, job.subject)
+
+    def _publish(self, job: Job) -> None:
+        self.broadcaster.publish(Event(kind=EventKind.job, subject=job.subject, data=job.model_dump(mode="json")))
+
+    def _forget(self) -> None:
+        over = sorted(
+            (job for job in self._jobs.values() if job.state not in (JobState.queued, JobState.running)),
+            key=lambda job: job.created,
+        )
+        for job in over[:-KEPT]:
+            del self._jobs[job.id]
+            self.database.delete("job", job.id)
+
+
+class _Lane(threading.Thread):
+    """Hands one job after another to one worker process, which it starts when there is none."""
+
+    def __init__(self, name: str, jobs: JobQueue):
+        super().__init__(name=f"lane {name}", daemon=True)
+        self.kinds, self.jobs, self.worker = LANES[name], jobs, None
+        self.nice = 5 if name == "voices" else 0
+
+    worker: WorkerProcess | None
+
+    def run(self) -> None:
+        if JobKind.convert in self.kinds:
+            self._ready_worker()  # it loads its libraries while the user looks at the page
+        while (job := self.jobs.claim(self.kinds)) is not None:
+            try:
+                self._work(job)
+            except Exception as error:  # a fault in one job, such as a full disk, ends that job only
+                self._lose()
+                self.jobs.died(job, f"the job could not be carried out: {error}", "fault")
+        if self.worker is not None:
+            self.worker.end(3.0)
+
+    def _ready_worker(self) -> WorkerProcess:
+        if self.worker is None or not self.worker.alive:
+            self.worker = WorkerProcess(self.name, self.nice)
+        return self.worker
+
+    def _lose(self) -> None:
+        if self.worker is not None:
+            self.worker.kill()
+        self.worker = None
+
+    def _work(self, job: Job) -> None:
+        try:
+            params = self.jobs.params(job)
+        except ApiError as error:
+            self.jobs.finished(job, {"event": "error", "error": body(error.code, error.message, error.detail)})
+            return
+        worker = self._ready_worker()
+        told = False
+        try:
+            worker.send({"job": job.id, "kind": job.kind, "params": params})
+            while True:
+                message = worker.receive(0.25)
+                asked = self.jobs.cancel_asked(job)
+                if self.jobs.stopping:
+                    self._lose()
+                    return
+                if asked is not None and not told:
+                    worker.send({"cancel": job.id})
+                    told = True
+                if asked is not None and asked > CANCEL_SECONDS:
+                    raise EOFError
+                if worker.resident_bytes() > self.jobs.settings.worker_bytes:
+                    self._lose()
+                    self.jobs.died(job, "the job needed more memory than it may have", "memory")
+                    return
+                if message is None or message.get("job") != job.id:
+                    continue
+                if message["event"] in ("progress", "say"):
+                    self.jobs.progressed(job, message)
+                elif message["event"] == "item":
+                    self.jobs.item(job, message["item"])
+                else:
+                    self.jobs.finished(job, message)
+                    return
+        except (EOFError, OSError):
+            self._lose()
+            self.jobs.died(job, "the process that worked on it ended unexpectedly, twice")

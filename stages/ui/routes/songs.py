@@ -1,0 +1,192 @@
+"""Songs: what is in them, their f0, takes, choices, parts, exports."""
+
+from __future__ import annotations
+
+import time
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse, PlainTextResponse
+
+from ....common.files import write_whole
+from .. import f0_file
+from ..errors import ApiError, not_found
+from ..home import new_id
+from ..schemas import ConvertRequest, ExportRequest, Job, Picks, Song, SongChange, Take
+from ..service import BINARY, MEDIA
+from ..uploads import checked_suffix, display_name, receive
+from .context import AUDIO, ERRORS, PREFIX, TheService, send
+
+router = APIRouter(prefix=PREFIX, tags=["songs"], responses=ERRORS)
+UPLOAD = {"requestBody": {"required": True, "content": {BINARY: {"schema": {"type": "string", "format": "binary"}}}}}
+CSV = {"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}}
+
+
+@router.get("/songs")
+def list_songs(service: TheService) -> list[Song]:
+    """Songs, without their parts; newest first."""
+    return [song for song in reversed(service.database.all("song", Song)) if song.parent is None]
+
+
+async def _add(name: str, request: Request, service: TheService, parent: str | None) -> Song:
+    if service.database.count("song") >= service.settings.songs:
+        raise ApiError(409, "too_many_songs", f"up to {service.settings.songs} songs are kept; delete some")
+    shown, id = display_name(name), new_id()
+    folder = service.home.song(id)
+    try:
+        path = await receive(request, folder, checked_suffix(shown), service.home, service.settings)
+    except BaseException:
+        if folder.is_dir():
+            folder.rmdir()
+        raise
+    song = Song(id=id, name=shown, file=path.name, bytes=path.stat().st_size, created=time.time(), parent=parent)
+    return await run_in_threadpool(service.add_song, song)
+
+
+@router.post("/songs", status_code=201, openapi_extra=UPLOAD)
+async def add_song(name: str, request: Request, service: TheService) -> Song:
+    """Upload a song: the file is the body, its name a query parameter. A job then looks into it."""
+    return await _add(name, request, service, None)
+
+
+@router.get("/songs/{song}")
+def get_song(song: str, service: TheService) -> Song:
+    return service.song(song)
+
+
+@router.patch("/songs/{song}")
+def change_song(song: str, asked: SongChange, service: TheService) -> Song:
+    changed = service.song(song).model_copy(update=asked.model_dump(exclude_none=True))
+    service.change_song(changed)
+    return changed
+
+
+@router.delete("/songs/{song}", status_code=204)
+def delete_song(song: str, service: TheService) -> None:
+    """Remove a song with its parts and takes. Results stay."""
+    service.song(song)
+    service.delete_song(song)
+
+
+@router.get("/songs/{song}/parts")
+def list_parts(song: str, service: TheService) -> list[Song]:
+    """The song itself, then its parts."""
+    return service.parts(song)
+
+
+@router.post("/songs/{song}/parts", status_code=201, openapi_extra=UPLOAD)
+async def add_part(song: str, name: str, request: Request, service: TheService) -> Song:
+    """Upload another voice or the backing of a song; all parts are mixed when it is exported."""
+    if service.song(song).parent is not None:
+        raise ApiError(409, "is_part", "a part has no parts")
+    return await _add(name, request, service, song)
+
+
+@router.get("/songs/{song}/audio", response_class=FileResponse, responses=AUDIO)
+def song_audio(song: str, service: TheService) -> FileResponse:
+    """The song, mixed to mono at 44.1 kHz."""
+    found = service.song(song)
+    return send(service.home.song(found.id) / "preview.flac", MEDIA[".flac"])
+
+
+@router.get("/songs/{song}/peaks", response_class=FileResponse)
+def song_peaks(song: str, service: TheService) -> FileResponse:
+    """int8 pairs: the lowest and highest sample of every 256 at 44.1 kHz, 127 = full scale."""
+    return send(service.home.song(service.song(song).id) / "peaks.bin", BINARY)
+
+
+@router.get("/songs/{song}/spectrogram/{tile}", response_class=FileResponse)
+def song_spectrogram(song: str, tile: int, service: TheService) -> FileResponse:
+    """A grey PNG: columns are mel frames, 1024 a tile; rows are thirds of semitones from MIDI 108 down to 36."""
+    found = service.song(song)
+    if not 0 <= tile < found.tiles:
+        raise not_found("tile")
+    return send(service.home.song(found.id) / f"spectrogram-{tile:03d}.png", "image/png")
+
+
+@router.get("/songs/{song}/f0", response_class=PlainTextResponse)
+def get_f0(song: str, service: TheService, original: bool = False) -> PlainTextResponse:
+    """The f0 curve that is sung, as `svc render --f0-file` takes it; `original`: as it was found."""
+    found = service.ready_song(song)
+    path = service.home.song(found.id) / "f0.csv" if original else service.f0_path(found)
+    headers = {"content-disposition": f"attachment; filename={found.id}.f0.csv"}
+    return PlainTextResponse(path.read_text("utf-8"), media_type="text/csv", headers=headers)
+
+
+@router.put("/songs/{song}/f0", openapi_extra=CSV)
+async def put_f0(song: str, request: Request, service: TheService) -> Song:
+    """Sing this f0 curve from now on: lines `seconds,hz`, 0 Hz where nothing is voiced."""
+    found = service.ready_song(song)
+    try:
+        text = (await request.body()).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ApiError(422, "user", "the f0 file is no text") from error
+
+    def keep() -> Song:
+        f0 = f0_file.loads(text, found.frames)
+        write_whole(service.home.song(found.id) / "f0.edited.csv", f0_file.dumps(f0).encode())
+        changed = found.model_copy(update={"f0_edited": True})
+        service.change_song(changed)
+        return changed
+
+    return await run_in_threadpool(keep)
+
+
+@router.delete("/songs/{song}/f0")
+def delete_f0(song: str, service: TheService) -> Song:
+    """Sing the f0 that was found again."""
+    changed = service.ready_song(song).model_copy(update={"f0_edited": False})
+    service.change_song(changed)
+    return changed
+
+
+@router.post("/songs/{song}/convert", status_code=202)
+def convert_song(song: str, asked: ConvertRequest, service: TheService) -> Job:
+    """Convert phrases: each take is an event as soon as it is there."""
+    return service.convert(song, asked.settings, asked.phrases, asked.takes)
+
+
+@router.get("/songs/{song}/takes")
+def list_takes(song: str, service: TheService) -> list[Take]:
+    """Best first within each phrase."""
+    service.song(song)
+    return sorted(service.takes(song), key=lambda take: (take.phrase, -take.scores.overall))
+
+
+def _take(song: str, take: str, service: TheService) -> Take:
+    found = service.database.get("take", take, Take)
+    if found is None or found.song != song:
+        raise not_found("take")
+    return found
+
+
+@router.get("/songs/{song}/takes/{take}/audio", response_class=FileResponse, responses=AUDIO)
+def take_audio(song: str, take: str, service: TheService) -> FileResponse:
+    found = _take(song, take, service)
+    return send(service.take_path(found), MEDIA[".flac"], cached=True)
+
+
+@router.delete("/songs/{song}/takes/{take}", status_code=204)
+def delete_take(song: str, take: str, service: TheService) -> None:
+    found = _take(song, take, service)
+    service.database.delete("take", take)
+    service.take_path(found).unlink(missing_ok=True)
+
+
+@router.get("/songs/{song}/picks")
+def get_picks(song: str, service: TheService) -> dict[int, str | None]:
+    """Of each phrase the take that is exported: chosen by hand, else the best one."""
+    service.song(song)
+    return service.picks(song)
+
+
+@router.put("/songs/{song}/picks")
+def put_picks(song: str, asked: Picks, service: TheService) -> dict[int, str | None]:
+    service.song(song)
+    return service.pick(song, asked.picks)
+
+
+@router.post("/songs/{song}/export", status_code=202)
+def export_song(song: str, asked: ExportRequest, service: TheService) -> Job:
+    """Write the whole song, its stems, or a folder of all takes into results."""
+    return service.export(song, asked)

@@ -1,0 +1,340 @@
+"""What the API takes and gives, as pydantic models; the OpenAPI document is made from them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
+Text = Annotated[str, StringConstraints(max_length=2_000)]
+
+
+class Strict(BaseModel):
+    """A request: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ErrorBody(BaseModel):
+    """Every error."""
+
+    code: str = Field(description="A stable word for programs.")
+    message: str = Field(description="A sentence for people.")
+    detail: Any = Field(None, description="Whatever more is known.")
+
+
+class JobState(StrEnum):
+    queued = "queued"
+    running = "running"
+    done = "done"
+    failed = "failed"
+    cancelled = "cancelled"
+
+
+class JobKind(StrEnum):
+    analyse = "analyse"
+    convert = "convert"
+    export = "export"
+    single = "single"
+    prepare = "prepare"
+    train = "train"
+    sample = "sample"
+
+
+class JobProgress(BaseModel):
+    """How far a job is."""
+
+    stage: str = ""
+    done: float = 0.0
+    total: float = 0.0
+    unit: str = ""
+    note: str = ""
+    seconds_left: float | None = None
+
+
+class Job(BaseModel):
+    """Something that a worker does. `subject` is the id of the voice or song that it is about."""
+
+    id: str
+    kind: JobKind
+    subject: str
+    state: JobState = JobState.queued
+    params: dict[str, Any] = {}
+    progress: JobProgress = JobProgress()
+    log: list[str] = []
+    result: dict[str, Any] | None = None
+    error: ErrorBody | None = None
+    attempts: int = 0
+    created: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+
+
+class SpeakerInfo(BaseModel):
+    """A speaker of a voice, and the range heard in training, Hz (5th, 50th, 95th percentile)."""
+
+    name: str
+    f0_low: float | None = None
+    f0_median: float | None = None
+    f0_high: float | None = None
+
+
+class Validation(BaseModel):
+    """A line of a run's log."""
+
+    step: int
+    values: dict[str, float]
+
+
+class VoiceState(StrEnum):
+    empty = "empty"
+    recorded = "recorded"
+    prepared = "prepared"
+    training = "training"
+    ready = "ready"
+
+
+class VoiceRecord(BaseModel):
+    """A voice as it is kept: what was dropped on the page."""
+
+    id: str
+    name: str
+    slug: str
+    created: float
+    consent: str = ""
+    encoder: str = "mini"
+    verdict: str = ""
+
+
+class Voice(BaseModel):
+    """A voice: recordings, a store, a run, as far as they are there."""
+
+    id: str
+    name: str
+    state: VoiceState
+    created: float
+    made_here: bool = Field(description="Whether its recordings were uploaded here; else it is a run that was found.")
+    consent: str = ""
+    encoder: str = ""
+    recordings: int = 0
+    speakers: list[SpeakerInfo] = []
+    steps: int = 0
+    steps_wanted: int = 0
+    best_step: int = 0
+    verdict: str = ""
+    validations: list[Validation] = []
+    examples: Annotated[list[str], Field(description="Names of players: held-out takes as training went on.")] = []
+    job: Annotated[str | None, Field(description="The id of the job at work on it.")] = None
+
+
+class NewVoice(Strict):
+    name: Name
+    consent: Text = ""
+    encoder: Name = "mini"
+
+
+class VoiceChange(Strict):
+    name: Name | None = None
+    consent: Text | None = None
+    encoder: Name | None = None
+
+
+class Recording(BaseModel):
+    """An uploaded recording. `file` is a name of ours."""
+
+    id: str
+    voice: str
+    name: str
+    file: str
+    bytes: int
+    left_out: bool = False
+    created: float = 0.0
+
+
+class RecordingChange(Strict):
+    left_out: bool
+
+
+class TrainRequest(Strict):
+    """How to train: a preset, and how long."""
+
+    preset: Annotated[str, StringConstraints(pattern="^(tiny|base|large)$")] = "tiny"
+    steps: Annotated[int, Field(ge=10, le=1_000_000)] = 1_200
+    seed: Annotated[int, Field(ge=0, le=2**31)] = 0
+
+
+class Phrase(BaseModel):
+    """A stretch of a song that is converted by itself. Seconds."""
+
+    index: int
+    start: float
+    end: float
+    joined: bool = Field(description="Whether the phrase before ends here in mid-sound.")
+
+
+class SongState(StrEnum):
+    analysing = "analysing"
+    ready = "ready"
+    failed = "failed"
+
+
+class Song(BaseModel):
+    """A song, or a part of one (then `parent` is the song)."""
+
+    id: str
+    name: str
+    file: str
+    bytes: int
+    created: float
+    parent: str | None = None
+    role: str = "sing"
+    gain_db: float = 0.0
+    state: SongState = SongState.analysing
+    error: ErrorBody | None = None
+    seconds: float = 0.0
+    sample_rate: int = 0
+    frames: int = 0
+    phrases: list[Phrase] = []
+    notes: list[str] = []
+    f0_low: float | None = None
+    f0_median: float | None = None
+    f0_high: float | None = None
+    f0_edited: bool = False
+    tiles: int = 0
+    rms_db: float = -20.0
+
+
+class SongChange(Strict):
+    name: Name | None = None
+    role: Annotated[str, StringConstraints(pattern="^(sing|keep)$")] | None = None
+    gain_db: Annotated[float, Field(ge=-60, le=24)] | None = None
+
+
+class TakeSettings(Strict):
+    """How a phrase is converted; the fields are those of `svc render`."""
+
+    voice: str
+    speaker: Annotated[str, StringConstraints(max_length=500)] | None = None
+    key: Annotated[float, Field(ge=-48, le=48)] | str = 0.0
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    formants: Annotated[float, Field(ge=-12, le=12)] = 0.0
+    retrieve: Annotated[float, Field(ge=0, le=1)] | None = None
+    loudness: Annotated[float, Field(ge=0, le=1)] = 0.0
+    smooth_ms: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    fix_octaves: bool = False
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+
+class TakeScores(BaseModel):
+    """How good a take is, by measures that need no reference; shares from 0 to 1.
+
+    `in_tune`: of the frames asked voiced, within 50 cents. `phones`: of the loud frames, the same kind of phone as in
+    the song. `loudness`: correlation with the song's. `overall`: their weighted mean.
+    """
+
+    overall: float
+    in_tune: float | None = None
+    phones: float | None = None
+    loudness: float | None = None
+
+
+class Take(BaseModel):
+    """A phrase as it was converted once. `start`: seconds at which its audio begins in the song."""
+
+    id: str
+    song: str
+    phrase: int
+    settings: TakeSettings
+    key: float
+    start: float
+    seconds: float
+    rms_db: float
+    scores: TakeScores
+    created: float
+    f0_sha256: str = ""
+
+
+class ConvertRequest(Strict):
+    """Convert phrases of a song (all that lack a take with these settings, if none are named)."""
+
+    settings: TakeSettings
+    phrases: Annotated[list[int], Field(max_length=5_000)] | None = None
+    takes: Annotated[int, Field(ge=1, le=16)] = 1
+
+
+class Picks(Strict):
+    """Of each phrase the id of the take that is chosen, or null for silence. Phrases left out keep their choice."""
+
+    picks: dict[int, str | None]
+
+
+class ExportRequest(Strict):
+    what: Annotated[str, StringConstraints(pattern="^(whole|stems|takes)$")] = "whole"
+    format: Annotated[str, StringConstraints(pattern="^(wav|flac|mp3|ogg)$")] = "wav"
+
+
+class Result(BaseModel):
+    """A file that was made. `file` is a name of ours; `label` is what it is saved as."""
+
+    id: str
+    song: str | None = None
+    label: str
+    file: str
+    bytes: int
+    created: float
+    media: str
+    about: dict[str, Any] = {}
+
+
+class StoreInfo(BaseModel):
+    """A store under the home folder."""
+
+    id: str
+    name: str
+    utterances: int
+    seconds: float
+    speakers: list[str]
+    columns: list[str]
+
+
+class SettingsBody(Strict):
+    """What the page remembers."""
+
+    values: Annotated[dict[str, Any], Field(max_length=100)]
+
+
+class Session(Strict):
+    token: Annotated[str, StringConstraints(max_length=500)]
+
+
+class Health(BaseModel):
+    version: str
+    token_needed: bool
+    host: str
+    encoders: list[str]
+    presets: dict[str, int]
+    limits: dict[str, float]
+
+
+class EventKind(StrEnum):
+    job = "job"
+    take = "take"
+    song = "song"
+    voice = "voice"
+    result = "result"
+
+
+class Event(BaseModel):
+    """One message of an event stream."""
+
+    kind: EventKind
+    subject: str
+    data: dict[str, Any] = {}
+
+
+class PickRecord(BaseModel):
+    """The takes that were chosen by hand, as they are kept."""
+
+    picks: dict[int, str | None]

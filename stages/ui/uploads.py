@@ -1,0 +1,82 @@
+"""Uploads: streamed to disk as they come, under names of ours, with nothing decoded here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import unquote
+
+from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
+
+from ...pipeline.audio import SUFFIXES
+from .errors import ApiError
+from .home import Home, new_id, suffix_of
+from .settings import ServerSettings
+
+CHUNK = 1 << 20  # bytes that are written at once
+
+
+def display_name(name: str) -> str:
+    """What an upload is called on the page: the last part of the name that it came with, without control characters."""
+    last = unquote(name).replace("\\", "/").rpartition("/")[2]
+    return "".join(letter for letter in last if letter.isprintable()).strip()[:120] or "untitled"
+
+
+def checked_suffix(name: str) -> str:
+    """Raises ApiError for an ending that no audio file has."""
+    suffix = suffix_of(name)
+    if suffix is None:
+        expected = ", ".join(sorted(SUFFIXES))
+        raise ApiError(415, "not_audio", "this is not a kind of audio file that is read here", f"expected {expected}")
+    return suffix
+
+
+def check_room(home: Home, settings: ServerSettings, length: int = 0) -> None:
+    """Raises ApiError when the disk would be left with too little room."""
+    if home.free_bytes() - length < settings.spare_bytes:
+        raise ApiError(507, "disk_full", "the disk is nearly full; free some room and try again")
+
+
+async def receive(request: Request, folder: Path, suffix: str, home: Home, settings: ServerSettings) -> Path:
+    """Write a request's body to a new file in `folder`; nothing is left of one that does not arrive whole."""
+    check_room(home, settings, int(request.headers.get("content-length") or 0))
+    return await write_stream(request.stream(), folder, suffix, home, settings)
+
+
+async def write_stream(
+    stream: AsyncIterator[bytes], folder: Path, suffix: str, home: Home, settings: ServerSettings
+) -> Path:
+    name = new_id()
+    aside, path = folder / f".{name}.partial", folder / f"{name}{suffix}"
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            held, total, checked = bytearray(), 0, 0
+            async for block in stream:
+                held += block
+                total += len(block)
+                if len(held) >= CHUNK:
+                    await run_in_threadpool(file.write, bytes(held))
+                    held.clear()
+                if total - checked > 64 * CHUNK:
+                    checked = total
+                    check_room(home, settings)
+            await run_in_threadpool(file.write, bytes(held))
+        if total == 0:
+            raise ApiError(422, "empty", "the file is empty")
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def clear_partials(home: Home) -> None:
+    """Remove what uploads that were cut off by the server's end left."""
+    for pattern in ("voices/*/corpus/*/.*.partial", "songs/*/.*.partial", ".svc-ui/single/*"):
+        for path in home.path.glob(pattern):
+            if path.is_file() and not path.is_symlink():
+                path.unlink(missing_ok=True)
