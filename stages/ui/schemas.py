@@ -202,6 +202,7 @@ class Song(BaseModel):
     f0_median: float | None = None
     f0_high: float | None = None
     f0_edited: bool = False
+    f0_times: Annotated[dict[int, float], Field(description="When the f0 of a phrase was changed last.")] = {}
     tiles: int = 0
     rms_db: float = -20.0
 

@@ -8,9 +8,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...common.errors import UserError
+from ...common.files import write_whole
+from ...pipeline.frames import seconds_to_mel_frames
 from ...store import StoreError, open_store
 from ..run import Run
+from . import f0_file
 from .database import Database
 from .errors import ApiError, not_found
 from .events import Broadcaster
@@ -285,6 +291,21 @@ class Service:
     def f0_path(self, song: Song) -> Path:
         """The f0 that is sung: as it was drawn, else as it was found."""
         return self.home.song(song.id) / ("f0.edited.csv" if song.f0_edited else "f0.csv")
+
+    def change_f0(self, song: Song, f0: NDArray[np.float32] | None) -> Song:
+        """Sing another f0 (frames,), or with None the one that was found; phrases that it changes are marked."""
+        before = f0_file.read(self.f0_path(song), song.frames)
+        after = f0_file.read(self.home.song(song.id) / "f0.csv", song.frames) if f0 is None else f0
+        if f0 is not None:
+            write_whole(self.home.song(song.id) / "f0.edited.csv", f0_file.dumps(f0).encode())
+        times = dict(song.f0_times)
+        for phrase in song.phrases:
+            part = slice(seconds_to_mel_frames(phrase.start), seconds_to_mel_frames(phrase.end))
+            if not np.array_equal(before[part], after[part]):
+                times[phrase.index] = time.time()
+        changed = song.model_copy(update={"f0_edited": f0 is not None, "f0_times": times})
+        self.change_song(changed)
+        return changed
 
     def takes(self, song: str) -> list[Take]:
         return self.database.all("take", Take, song)

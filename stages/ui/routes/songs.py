@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, PlainTextResponse
 
-from ....common.files import write_whole
 from .. import f0_file
 from ..errors import ApiError, not_found
 from ..home import new_id
@@ -122,22 +121,13 @@ async def put_f0(song: str, request: Request, service: TheService) -> Song:
     except UnicodeDecodeError as error:
         raise ApiError(422, "user", "the f0 file is no text") from error
 
-    def keep() -> Song:
-        f0 = f0_file.loads(text, found.frames)
-        write_whole(service.home.song(found.id) / "f0.edited.csv", f0_file.dumps(f0).encode())
-        changed = found.model_copy(update={"f0_edited": True})
-        service.change_song(changed)
-        return changed
-
-    return await run_in_threadpool(keep)
+    return await run_in_threadpool(service.change_f0, found, f0_file.loads(text, found.frames))
 
 
 @router.delete("/songs/{song}/f0")
 def delete_f0(song: str, service: TheService) -> Song:
     """Sing the f0 that was found again."""
-    changed = service.ready_song(song).model_copy(update={"f0_edited": False})
-    service.change_song(changed)
-    return changed
+    return service.change_f0(service.ready_song(song), None)
 
 
 @router.post("/songs/{song}/convert", status_code=202)
