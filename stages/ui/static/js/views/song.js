@@ -64,9 +64,10 @@ export async function song(id) {
   }
 
   function drawHead() {
+    if (head.querySelector("details[open]") && head.querySelector("#export")?.disabled === (!takes.length && parts.length < 2)) return;
     const tabs = parts.map((part, i) => h("a", { href: `#/songs/${part.id}`, "aria-current": part.id === id && "page" }, i ? part.name : t("part.lead"), part.role === "keep" && h("small", {}, t("part.kept"))));
     const input = h("input.hidden-input", { type: "file", accept: "audio/*,.flac,.wav,.mp3,.ogg,.opus,.aiff", "aria-label": t("part.add"), onchange: () => input.files.length && addPart(input.files[0]) });
-    replace(head, h("div.head-line", {}, h("p.crumb", {}, h("a", { href: "#/" }, t("nav.songs"))), h("h1", {}, parts[0]?.name ?? now.name), now.state === "ready" && h("small.dim", {}, `${clock(now.seconds)} · ${t("song.phrases", { n: now.phrases.length })}`)),
+    replace(head, h("div.head-line", {}, h("p.crumb", {}, h("a", { href: "#/" }, t("nav.songs"))), h("h1", {}, parts[0]?.name ?? now.name), now.state === "ready" && h("small.dim", {}, `${clock(now.seconds)} · ${t("song.phrases", { n: now.phrases.length })}`), h("span.gap", {}), now.state === "ready" && exportMenu()),
       h("nav.tabs", { "aria-label": t("part.label") }, tabs, h("label.tab-add", { title: t("part.hint") }, input, icon("plus"), t("part.add"))));
   }
 
@@ -253,12 +254,12 @@ export async function song(id) {
     replace(side, h("section.card", {}, h("h2", {}, t("song.voice")), field(t("song.voice.choose"), choose), voice()?.consent && h("blockquote.consent", {}, h("small", {}, t("voice.consent.shown")), voice().consent), speakers.length > 1 && mixture(speakers), keyField(),
       h("details", { open: opened }, h("summary", {}, t("song.more")),
         slider(t("set.formants"), "formants", -6, 6, 0.5, (v) => `${v > 0 ? "+" : ""}${number(v, 1)}`, t("set.formants.hint")), slider(t("set.retrieve"), "retrieve", 0, 1, 0.05, percent, t("set.retrieve.hint")), slider(t("set.loudness"), "loudness", 0, 1, 0.05, percent, t("set.loudness.hint")), slider(t("set.smooth"), "smooth_ms", 0, 300, 10, (v) => `${v} ms`, t("set.smooth.hint")), slider(t("set.seed"), "seed", 0, 99, 1, String, t("set.seed.hint"))),
-      h("button.primary.big", { type: "button", id: "convert", disabled: busy, onclick: () => convert(null, 1) }, missing && missing < now.phrases.length ? t("song.convert.rest") : t("song.convert"))), now.parent && partFields(), exportCard());
+      h("button.primary.big", { type: "button", id: "convert", disabled: busy, onclick: () => convert(null, 1) }, missing && missing < now.phrases.length ? t("song.convert.rest") : t("song.convert"))), now.parent && partFields());
     if (held) document.getElementById(held)?.focus();
   }
 
   function keyField() {
-    const auto = wanted.key === "auto", key = shownKey(), share = within(auto ? key : Number(wanted.key)), sign = (v) => `${v > 0 ? "+" : ""}${number(v, Number.isInteger(v) ? 0 : 1)}`;
+    const auto = wanted.key === "auto", key = shownKey(), share = within(auto ? key : Number(wanted.key)), sign = (v) => `${v > 0 ? "+" : v < 0 ? "−" : ""}${number(Math.abs(v), Number.isInteger(v) ? 0 : 1)}`;
     const out = h("output", {}, auto ? t("key.auto") : sign(key)), said = h("small.reach", { "aria-live": "polite" }, share === null ? "" : t("key.reach", { share: percent(share) }));
     const input = h("input", { type: "range", min: -24, max: 24, step: 1, value: key, id: "key", disabled: auto, oninput: () => { const value = Number(input.value); out.textContent = sign(value); timeline.key = value; timeline.draw(); said.textContent = within(value) === null ? "" : t("key.reach", { share: percent(within(value)) }); }, onchange: () => set("key", Number(input.value)) });
     const jump = (by) => h("button.quiet", { type: "button", id: `key${by}`, disabled: auto, onclick: () => set("key", Math.max(-24, Math.min(24, key + by))) }, sign(by));
@@ -287,12 +288,12 @@ export async function song(id) {
     return h("section.card", {}, h("h2", {}, t("part.this")), field(t("part.role"), role), h("div.slider", {}, field(t("part.gain"), gain), out));
   }
 
-  function exportCard() {
+  function exportMenu() {
     const what = h("select", { id: "what" }, ["whole", "stems", "takes"].map((each) => h("option", { value: each }, t(`export.${each}`)))), format = h("select", { id: "format" }, ["wav", "flac", "mp3", "ogg"].map((each) => h("option", { value: each, selected: each === state.settings.format }, each.toUpperCase())));
     format.onchange = () => remember("format", format.value);
-    return h("section.card", {}, h("h2", {}, t("export.title")), h("div.fields", {}, field(t("export.what"), what), field(t("export.format"), format)), h("button", { type: "button", id: "export", disabled: !takes.length && parts.length < 2, onclick: async () => {
+    return h("details.menu.below", {}, h("summary.button", {}, icon("save"), t("export.title")), h("div", {}, field(t("export.what"), what), field(t("export.format"), format), h("button.primary", { type: "button", id: "export", disabled: !takes.length && parts.length < 2, onclick: async () => {
       try { await post(`/songs/${top}/export`, { what: what.value, format: format.value }); toast(t("export.began")); } catch (error) { toast(error.message, "bad"); }
-    } }, icon("save"), t("export.go")), h("small", {}, t("export.hint")));
+    } }, t("export.go")), h("small", {}, t("export.hint"))));
   }
 
   function settings(more = {}) {
