@@ -2,10 +2,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check torture clean
+.PHONY: demo ui test check torture clean
 
 demo: $(VENV)/ready  ## a song sung by another voice, made offline from nothing
 	$(BIN)/svc demo
+
+ui: $(VENV)/ready  ## the page, on the folder `demo` if it is there
+	$(BIN)/svc ui --home $(if $(wildcard demo),demo,.)
 
 test: $(VENV)/ready check  ## style, types and every fast test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n logical --maxprocesses 4 --dist loadfile --durations=12

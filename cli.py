@@ -13,6 +13,7 @@ from .commands.group import EXIT_CODES, FORMATTER, CommandGroup
 from .commands.inspect import inspect
 from .commands.render import render
 from .commands.train import train
+from .commands.ui import ui
 from .commands.verify import verify
 
 
@@ -29,7 +30,7 @@ def main() -> None:
     """
 
 
-main.section("From recordings to a converted song", extract, train, render)
+main.section("From recordings to a converted song", extract, train, render, ui)
 main.section("Look at, measure and keep", inspect, evaluate, verify, compact, demo)
 
 if __name__ == "__main__":  # accelerate launch -m svc.cli

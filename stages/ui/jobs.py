@@ -241,7 +241,7 @@ class _Lane(threading.Thread):
     worker: WorkerProcess | None
 
     def run(self) -> None:
-        if JobKind.convert in self.kinds:
+        if JobKind.convert in self.kinds and self.jobs.settings.warm:
             self._ready_worker()  # it loads its libraries while the user looks at the page
         while (job := self.jobs.claim(self.kinds)) is not None:
             try:

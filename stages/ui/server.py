@@ -7,6 +7,7 @@ import socket
 import webbrowser
 from asyncio import TimerHandle, Transport
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -39,18 +40,41 @@ class ImpatientProtocol(H11Protocol):
             self.transport.close()
 
 
+@dataclass(frozen=True)
+class Served:
+    """A server that listens already, and the address of its page."""
+
+    server: uvicorn.Server
+    socket: socket.socket
+    url: str
+
+    def run(self) -> None:
+        """Serve until it is interrupted, or told to end by `server.should_exit`."""
+        self.server.run([self.socket])
+
+
 def serve(settings: ServerSettings, say: Callable[[str], None], browse: bool = True) -> None:
     """Serve until interrupted.
 
     Raises:
         UserError: the address cannot be listened on, or the home folder cannot be used.
     """
-    home = Home.open(settings.home)
+    served = open_server(settings)
+    say(f"{Home.open(settings.home).path}: {served.url} (Ctrl-C ends it)")
+    if browse:
+        with contextlib.suppress(webbrowser.Error):
+            webbrowser.open(served.url)
+    with contextlib.suppress(KeyboardInterrupt):
+        served.run()
+
+
+def open_server(settings: ServerSettings) -> Served:
+    """Listen, and make the application. Raises as `serve`."""
+    Home.open(settings.home)
     _allow_many_files()
     listening = _listen(settings)
     port = listening.getsockname()[1]
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{shown}:{port}/" + (f"#token={settings.token}" if settings.token else "")
     config = uvicorn.Config(
         create_app(settings),
         http=ImpatientProtocol,
@@ -61,12 +85,8 @@ def serve(settings: ServerSettings, say: Callable[[str], None], browse: bool = T
         timeout_graceful_shutdown=3,
         backlog=BACKLOG,
     )
-    say(f"{home.path}: {url} (Ctrl-C ends it)")
-    if browse:
-        with contextlib.suppress(webbrowser.Error):
-            webbrowser.open(url)
-    with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run([listening])
+    secret = f"#token={settings.token}" if settings.token else ""
+    return Served(uvicorn.Server(config), listening, f"http://{shown}:{port}/{secret}")
 
 
 def _listen(settings: ServerSettings) -> socket.socket:

@@ -30,6 +30,7 @@ class ServerSettings:
         idle_seconds: an upload that sends nothing for so long is dropped.
         worker_bytes: resident memory at which a worker is ended.
         spare_bytes: free disk below which nothing is accepted.
+        warm: whether a worker loads its libraries before there is work.
     """
 
     home: Path
@@ -49,6 +50,7 @@ class ServerSettings:
     idle_seconds: float = 20.0
     worker_bytes: int = 8 * GIB
     spare_bytes: int = 200 * MIB
+    warm: bool = True
 
     def __post_init__(self) -> None:
         if not self.loopback and not self.token:

@@ -16,12 +16,15 @@ from .home import Home, new_id, suffix_of
 from .settings import ServerSettings
 
 CHUNK = 1 << 20  # bytes that are written at once
+LONGEST_NAME = 120
 
 
 def display_name(name: str) -> str:
     """What an upload is called on the page: the last part of the name that it came with, without control characters."""
     last = unquote(name).replace("\\", "/").rpartition("/")[2]
-    return "".join(letter for letter in last if letter.isprintable()).strip()[:120] or "untitled"
+    shown = "".join(letter for letter in last if letter.isprintable()).strip() or "untitled"
+    suffix = Path(shown).suffix[:10]
+    return shown if len(shown) <= LONGEST_NAME else shown[: LONGEST_NAME - len(suffix)] + suffix
 
 
 def checked_suffix(name: str) -> str:
