@@ -389,26 +389,24 @@ class Service:
         settings = TakeSettings(**job.params["settings"])
         folder = self.home.takes(song.id)
         folder.mkdir(exist_ok=True)
-        first = settings.seed
-        asked, takes = job.params["phrases"], job.params["takes"]
-        there = {
-            (take.phrase, take.settings.seed)
-            for take in self.takes(song.id)
-            if take.created >= job.created
-            or (asked is None and take.settings.model_dump(exclude={"seed"}) == settings.model_dump(exclude={"seed"}))
-        }
-        seeds = list(range(first, first + takes))
-        wanted = asked if asked is not None else list(range(len(song.phrases)))
-        wanted = [n for n in wanted if any((n, seed) not in there for seed in seeds)]
+        asked = job.params["phrases"]
+        known = self.takes(song.id)
+        if asked is None:  # what is there with these settings, and with this f0, is not made twice
+            like = settings.model_dump(exclude={"seed"})
+            known = [t for t in known if t.settings.model_dump(exclude={"seed"}) == like]
+            there = {(t.phrase, t.settings.seed) for t in known if t.created >= song.f0_times.get(t.phrase, 0.0)}
+        else:  # again, but not what this job made before it was interrupted
+            there = {(t.phrase, t.settings.seed) for t in known if t.created >= job.created}
+        phrases = range(len(song.phrases)) if asked is None else asked
+        seeds = range(settings.seed, settings.seed + job.params["takes"])
         return {
             "file": str(self.source_path(song)),
             "f0": str(self.f0_path(song)),
             "f0_edited": song.f0_edited,
             "run": str(self.run_of(settings.voice)),
             "settings": {name: value for name, value in settings.model_dump().items() if name not in ("voice", "seed")},
-            "seeds": seeds,
             "phrases": [phrase.model_dump() for phrase in song.phrases],
-            "wanted": wanted,
+            "todo": [(n, seed) for seed in seeds for n in phrases if (n, seed) not in there],
             "folder": str(folder),
             "about": self._about(settings.voice),
         }

@@ -54,7 +54,7 @@ def convert(params: Params, channel: Channel, progress: Progress) -> dict[str, A
     song = _open_song(Path(params["file"]), spans, Path(params["f0"]))
     asked, key = conversion.target_f0(converter, song.f0, params["f0_edited"])
     listener = PhoneGroupClassifier.load()
-    todo = [(number, seed) for seed in params["seeds"] for number in params["wanted"]]
+    todo: list[tuple[int, int]] = params["todo"]
     made = 0
     with progress.bar("converting", round(sum(len(spans[n]) for n, _ in todo) / frames.MEL_FRAME_RATE, 1), "s") as bar:
         for number, seed in todo:

@@ -1,4 +1,4 @@
-// Elements without innerHTML: text from anywhere stays text.
+// Elements made one by one: text from anywhere stays text.
 
 /** An element: h("button.primary", {onclick, disabled}, "text", child, ...). False and null children are left out. */
 export function h(tag, attributes = {}, ...children) {
