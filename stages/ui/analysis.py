@@ -16,8 +16,10 @@ from ...pipeline import audio, frames
 from ...pipeline.audio import AudioError, Recording
 from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.slicing import SliceSettings, Span, slice_at_silence
-from ..rendering.source_audio import SHARED_FRAMES, Segment, SourceAudio
+from ..rendering import source_features
+from ..rendering.stopwatch import Stopwatch
 from . import f0_file
+from .conversion import Songs, one_by_one
 
 Samples = NDArray[np.float32]
 
@@ -44,24 +46,25 @@ def check_length(path: Path, seconds: float) -> None:
         raise AudioError(f"lasts over {seconds / 60:.0f} minutes, which is more than this server takes")
 
 
-def analyse(file: Path, folder: Path, max_seconds: float, progress: Progress) -> dict[str, Any]:
+def analyse(file: Path, folder: Path, max_seconds: float, songs: Songs, progress: Progress) -> dict[str, Any]:
     """Look into a song, and write what the page shows into its folder. Returns the fields of `schemas.Song`.
 
     Raises:
         AudioError: the song cannot be used.
     """
     check_length(file, max_seconds)
-    recording = audio.scan(file)
+    recording = audio.scan(audio.decode(file))
     spans = slice_at_silence(recording.level_db, PHRASES)
     mono = source_at_mel_rate(recording)
     soundfile.write(folder / "preview.flac", mono, frames.MEL_RATE, subtype="PCM_16")
     write_whole(folder / "peaks.bin", peaks(mono).tobytes())
-    song = SourceAudio(recording, segments(spans), np.zeros(recording.frames, np.float32))
-    with progress.bar("f0", round(song.seconds_sung, 1), "s") as bar:
-        song.track(PitchSettings(), bar)
-    f0_file.write(folder / "f0.csv", song.f0)
+    source = one_by_one(recording, spans)
+    with progress.bar("f0", round(source.seconds_converted, 1), "s") as bar:
+        features = source_features.analyse(source, PitchSettings(), bar, Stopwatch())
+    songs.keep(file, features)
+    f0_file.write(folder / "f0.csv", features.f0)
     tiles = write_spectrogram(mono, recording.frames, folder, progress)
-    voiced = song.f0[song.f0 > 0]
+    voiced = features.f0[features.f0 > 0]
     low, median, high = np.percentile(voiced, [5, 50, 95]).round(1).tolist() if len(voiced) else (None, None, None)
     return {
         "seconds": recording.seconds,
@@ -81,16 +84,6 @@ def source_at_mel_rate(recording: Recording) -> Samples:
     """A recording's mono mix at 44.1 kHz, float32 (frames * 512,)."""
     mono = audio.read(recording, 0, recording.frames)
     return audio.resample(mono, recording.sample_rate, frames.MEL_RATE, recording.frames * frames.MEL_HOP)
-
-
-def segments(spans: list[Span]) -> list[Segment]:
-    """Phrases with the quarter second that those cut in mid-sound share with their neighbours."""
-    found = []
-    for span, following in zip(spans, [*spans[1:], None], strict=True):
-        after = following is not None and following.joined
-        start, end = span.start - SHARED_FRAMES * span.joined, span.end + SHARED_FRAMES * after
-        found.append(Segment(span, start, end, span.joined, after))
-    return found
 
 
 def phrases_of(spans: list[Span]) -> list[dict[str, Any]]:

@@ -1,85 +1,120 @@
-"""One phrase of a song, converted: the page's way into `stages.rendering`."""
+"""Phrases of a song, converted one by one: the page's way to a `Converter` (stages.rendering.converter)."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...pipeline import frames
-from ...pipeline.formant_shift import shift_formants
+from ...common.progress import Bar
+from ...pipeline import audio, frames
 from ...pipeline.metrics import conversion as measures
 from ...pipeline.metrics import phone_agreement
 from ...pipeline.metrics.audio_features import AudioFeatures
 from ...pipeline.metrics.cepstra import loud
 from ...pipeline.metrics.phone_agreement import PhoneGroupClassifier
+from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.slicing import Span
+from ..rendering import source_features
+from ..rendering.converter import ConversionPlan
 from ..rendering.dynamics import volume
-from ..rendering.render import Converter
-from ..rendering.source_audio import Segment, SourceAudio
+from ..rendering.run_converter import RunConverter
+from ..rendering.source_audio import SHARED_FRAMES, Phrase, Segment, SourceAudio
+from ..rendering.source_features import SourceFeatures
 from ..rendering.stopwatch import Stopwatch
 from ..run import Run
-from ..settings import RenderSettings
+from ..settings import ConversionSettings, RenderSettings
 
 Samples = NDArray[np.float32]
-KEPT = 3  # converters that stay loaded
-
-
-@dataclass(frozen=True)
-class Converted:
-    """A phrase's sound, float32 (T,) at 44.1 kHz, the f0 asked for it in Hz at its mel frames, and the key."""
-
-    wav: Samples
-    asked: Samples
-    key: float
 
 
 class Converters:
-    """Loaded runs, the last used ones kept."""
+    """Loaded runs, the last used ones kept. Settings of a take need nothing to be loaded anew."""
+
+    KEPT = 3
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[Any, ...], Converter] = OrderedDict()
+        self._kept: OrderedDict[tuple[Path, int], RunConverter] = OrderedDict()
 
-    def get(self, run: Path, settings: RenderSettings) -> Converter:
-        """A converter with these settings, from what is loaded if possible. Raises as `Converter` does."""
+    def get(self, run: Path) -> RunConverter:
+        """A run's converter. Raises as `RunConverter` does."""
         opened = Run.open(run)
-        loaded = replace(settings, seed=0, key=0.0, smooth_ms=0.0, fix_octaves=False, formants=0.0, loudness=0.0)
-        key = (run, opened.best.stat().st_mtime_ns if opened.best.exists() else 0, loaded)
+        key = (run, opened.best.stat().st_mtime_ns if opened.best.exists() else 0)
         if key not in self._kept:
-            self._kept[key] = Converter(opened, loaded)
-            while len(self._kept) > KEPT:
+            self._kept[key] = RunConverter(opened, RenderSettings())
+            while len(self._kept) > self.KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
-        converter = self._kept[key]
-        converter.settings = settings
-        converter.acoustic = replace(converter.acoustic, seed=settings.seed)
-        return converter
+        return self._kept[key]
 
 
-def target_f0(converter: Converter, f0: Samples, edited: bool) -> tuple[Samples, float]:
-    """The song's f0 -> the f0 to sing, and the key. An f0 that was drawn is sung as it is, but for the key."""
-    if not edited:
-        asked, key, _ = converter.ask(f0)
-        return asked, key
-    _, key, _ = converter.ask(f0)
-    return (f0 * np.float32(2 ** (key / 12))).astype(np.float32), key
+class Songs:
+    """Songs as they were analysed, the last ones kept: each is decoded and tracked once for any number of takes."""
+
+    KEPT = 2
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[Path, int], SourceFeatures] = OrderedDict()
+
+    def keep(self, file: Path, features: SourceFeatures) -> None:
+        self._kept[file, file.stat().st_mtime_ns] = features
+        while len(self._kept) > self.KEPT:
+            self._kept.popitem(last=False)
+
+    def get(self, file: Path, spans: Sequence[Span], bar: Bar) -> SourceFeatures:
+        """A song's features. Raises AudioError where it cannot be used."""
+        key = (file, file.stat().st_mtime_ns)
+        if key not in self._kept:
+            source = one_by_one(audio.scan(audio.decode(file)), spans)
+            self.keep(file, source_features.analyse(source, PitchSettings(), bar, Stopwatch()))
+        self._kept.move_to_end(key)
+        return self._kept[key]
 
 
-def convert_phrase(converter: Converter, song: SourceAudio, segment: Segment, asked: Samples) -> Samples:
-    """The sound of one phrase with what it shares with its neighbours, float32 (frames of it * 512,)."""
-    alone = replace(segment, before=False, after=False)
-    one = next(converter.acoustic.draw(SourceAudio(song.recording, [alone], song.f0), asked, Stopwatch()))
-    f0 = asked[segment.start : segment.end]
-    mel = shift_formants(one.mel, f0, converter.settings.formants)
-    wav = np.concatenate(list(converter.vocoder.stream(iter([mel]), f0)))[: len(segment) * frames.MEL_HOP]
+def one_by_one(recording: audio.Recording, spans: Sequence[Span]) -> SourceAudio:
+    """A song whose phrases are converted by themselves.
+
+    A phrase that was cut in mid-sound begins a quarter second early, or ends so much late, so that its takes can be
+    faded into those of its neighbours (stages/ui/comp.py).
+    """
+    phrases = []
+    for number, (span, following) in enumerate(zip(spans, [*spans[1:], None], strict=True)):
+        after = following is not None and following.joined
+        start, end = span.start - SHARED_FRAMES * span.joined, span.end + SHARED_FRAMES * after
+        segment = Segment(Span(start, end), start, end, before=False, after=False)
+        phrases.append(Phrase(number, (segment,)))
+    return SourceAudio(recording, tuple(phrases))
+
+
+def plan_of(
+    converter: RunConverter, features: SourceFeatures, settings: ConversionSettings, f0: Samples, edited: bool
+) -> ConversionPlan:
+    """What is to be sung: the f0 that the page shows, which is neither corrected nor smoothed where it was drawn."""
+    return converter.plan(replace(features, f0=f0), settings, f0 if edited else None)
+
+
+def convert_phrase(converter: RunConverter, plan: ConversionPlan, number: int) -> Samples:
+    """The sound of one phrase, float32 (frames of it * 512,) at 44.1 kHz."""
+    (segment,) = plan.source.phrases[number].segments
+    wav = np.concatenate([chunk.samples for chunk in converter.stream(plan, [number])])
     power = np.square(wav).reshape(-1, frames.MEL_HOP).mean(1)
-    loud_as = volume(one.loudness[: len(power)], power, converter.settings)
+    factor = volume(plan.features.segment_loudness[segment][: len(power)], power, plan.settings)
     at = np.arange(len(wav)) / frames.MEL_HOP - 0.5
-    return (wav * np.interp(at, np.arange(len(loud_as)), loud_as)).astype(np.float32)
+    return (wav * np.interp(at, np.arange(len(factor)), factor)).astype(np.float32)
+
+
+def source_of(plan: ConversionPlan, number: int) -> Samples:
+    """The song's own sound of a phrase, as long as a take of it."""
+    phrase, recording = plan.source.phrases[number], plan.source.recording
+    mono = audio.read(recording, phrase.start, phrase.end)
+    length = (phrase.end - phrase.start) * frames.MEL_HOP
+    return audio.resample(mono, recording.sample_rate, frames.MEL_RATE, length)
 
 
 def score(listener: PhoneGroupClassifier, source: Samples, wav: Samples, asked: Samples) -> dict[str, float | None]:
@@ -100,7 +135,7 @@ def score(listener: PhoneGroupClassifier, source: Samples, wav: Samples, asked: 
     parts = [(0.45, in_tune), (0.45, phones), (0.1, follows)]
     known = [(weight, value) for weight, value in parts if value is not None]
     overall = sum(weight * value for weight, value in known) / sum(weight for weight, _ in known) if known else 0.0
-    shown = {"overall": overall, "in_tune": in_tune, "phones": phones, "loudness": follows}
+    shown = {"overall": max(0.0, overall), "in_tune": in_tune, "phones": phones, "loudness": follows}
     return {name: None if value is None else round(value, 4) for name, value in shown.items()}
 
 
@@ -109,7 +144,7 @@ def f0_hash(asked: Samples) -> str:
     return hashlib.sha256(np.ascontiguousarray(asked).tobytes()).hexdigest()[:16]
 
 
-def settings_of(settings: dict[str, Any]) -> RenderSettings:
+def settings_of(settings: dict[str, Any], seed: int) -> ConversionSettings:
     """A take's settings as those of `svc render`. Raises ValueError for what it does not take."""
-    taken = {name: value for name, value in settings.items() if name != "voice"}
-    return RenderSettings(**taken, depth="24")
+    taken = {name: value for name, value in settings.items() if name not in ("voice", "seed")}
+    return ConversionSettings(**taken, seed=seed)

@@ -10,7 +10,7 @@ import numpy as np
 from ...common.progress import Progress
 from ...pipeline.pitch.melody import semitones
 from ...store import open_store
-from ..extraction.extract import ExtractReport
+from ..extraction.report import ExtractReport
 
 
 def report_corpus(store: Path, done: ExtractReport, progress: Progress) -> dict[str, Any]:

@@ -254,6 +254,7 @@ class Take(BaseModel):
     rms_db: float
     scores: TakeScores
     created: float
+    run_sha256: str = ""
     f0_sha256: str = ""
 
 

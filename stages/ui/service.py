@@ -382,7 +382,18 @@ class Service:
             "file": str(self.source_path(song)),
             "folder": str(self.home.song(song.id)),
             "max_seconds": self.settings.song_seconds,
+            "voice": self._likely_run() if song.parent is None else None,
         }
+
+    def _likely_run(self) -> str | None:
+        """The run that is likely to sing next: the one that the page used last, else the newest."""
+        remembered = self.database.settings().get("last_take")
+        last = remembered.get("voice") if isinstance(remembered, dict) else None
+        ready = [voice for voice in self.voices() if voice.state == VoiceState.ready]
+        if not ready:
+            return None
+        chosen = next((voice for voice in ready if voice.id == last), max(ready, key=lambda voice: voice.created))
+        return str(self.run_of(chosen.id))
 
     def _params_convert(self, job: Job) -> dict[str, Any]:
         song = self.song(job.subject)
@@ -499,6 +510,7 @@ class Service:
             "song": song.name,
             "voices": [self._about(voice) for voice in voices],
             "settings": [json.loads(kind) for kind in sorted(kinds)][:20],
+            "run_sha256": sorted({take.run_sha256 for take in chosen}),
             "phrases": len(chosen),
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import secrets
 import time
@@ -9,81 +10,96 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ...common.errors import UserError
+from ...common.errors import SvcError, UserError
 from ...common.progress import Progress
 from ...pipeline import audio, frames
 from ...pipeline.metrics.phone_agreement import PhoneGroupClassifier
 from ...pipeline.slicing import Span
 from ..extraction.extract import extract
-from ..rendering.render import Converter
-from ..rendering.source_audio import SourceAudio
+from ..rendering.converter import ConversionPlan
+from ..rendering.render_file import render_file
+from ..rendering.run_converter import RunConverter
 from ..run import Run
 from ..settings import PRESETS, ExtractSettings, RenderSettings
 from ..training.train import train
 from . import analysis, conversion, f0_file
-from .conversion import Converters
+from .channel import Channel
+from .conversion import Converters, Songs
 from .corpus import report_corpus
 from .export import export, write
 from .schemas import JobKind, Phrase
-from .worker import Channel
 
 Params = dict[str, Any]
 Task = Callable[[Params, Channel, Progress], dict[str, Any]]
-Samples = NDArray[np.float32]
 
-CONVERTERS = Converters()
+CONVERTERS, SONGS = Converters(), Songs()
 
 
 def analyse(params: Params, channel: Channel, progress: Progress) -> dict[str, Any]:
     """Look into a song that was uploaded."""
-    found = analysis.analyse(Path(params["file"]), Path(params["folder"]), params["max_seconds"], progress)
+    found = analysis.analyse(Path(params["file"]), Path(params["folder"]), params["max_seconds"], SONGS, progress)
     channel.item("song", fields=found)
+    if params["voice"]:  # what comes next is a conversion: the voice is loaded while the user looks at the song
+        progress.say("loading the voice")
+        with contextlib.suppress(SvcError):
+            CONVERTERS.get(Path(params["voice"]))
     return {"phrases": len(found["phrases"])}
 
 
 def convert(params: Params, channel: Channel, progress: Progress) -> dict[str, Any]:
     """Convert phrases one after another; each take is told of as soon as it is there."""
     progress.say("loading the voice")
-    settings = conversion.settings_of(params["settings"])
-    converter = CONVERTERS.get(Path(params["run"]), settings)
+    converter = CONVERTERS.get(Path(params["run"]))
     phrases = [Phrase(**phrase) for phrase in params["phrases"]]
     spans = [Span(_frame(p.start), _frame(p.end), p.joined) for p in phrases]
-    song = _open_song(Path(params["file"]), spans, Path(params["f0"]))
-    asked, key = conversion.target_f0(converter, song.f0, params["f0_edited"])
-    listener = PhoneGroupClassifier.load()
     todo: list[tuple[int, int]] = params["todo"]
-    made = 0
-    with progress.bar("converting", round(sum(len(spans[n]) for n, _ in todo) / frames.MEL_FRAME_RATE, 1), "s") as bar:
+    total = round(sum(len(spans[number]) for number, _ in todo) / frames.MEL_FRAME_RATE, 1)
+    with progress.bar("converting", total, "s") as bar:
+        features = SONGS.get(Path(params["file"]), spans, SilentBar())
+        f0 = f0_file.read(Path(params["f0"]), features.source.frames)
+        listener = PhoneGroupClassifier.load()
         for number, seed in todo:
             channel.check()
-            converter.acoustic = dataclasses.replace(converter.acoustic, seed=seed)
-            segment = song.windows[number]
-            wav = conversion.convert_phrase(converter, song, segment, asked)
-            source = _piece(song, segment.start, segment.end)
-            scores = conversion.score(listener, source, wav, asked[segment.start : segment.end])
-            take = secrets.token_hex(6)
-            about = {**params["about"], "settings": {**params["settings"], "seed": seed, "key": key}, "phrase": number}
-            path = Path(params["folder"]) / f"{take}.flac"
-            write(path, wav, f"phrase {number + 1}", about)
-            channel.item(
-                "take",
-                id=take,
-                phrase=number,
-                seed=seed,
-                key=key,
-                start=frames.mel_seconds(segment.start),
-                seconds=len(wav) / frames.MEL_RATE,
-                rms_db=analysis.rms_db(wav),
-                scores=scores,
-                created=time.time(),
-                f0_sha256=conversion.f0_hash(asked[segment.start : segment.end]),
-            )
-            made += 1
+            settings = conversion.settings_of(params["settings"], seed)
+            plan = conversion.plan_of(converter, features, settings, f0, params["f0_edited"])
+            _take(params, channel, converter, plan, number, listener)
             bar.advance(frames.mel_seconds(len(spans[number])))
-    return {"takes": made, "key": key}
+    return {"takes": len(todo)}
+
+
+def _take(
+    params: Params,
+    channel: Channel,
+    converter: RunConverter,
+    plan: ConversionPlan,
+    number: int,
+    listener: PhoneGroupClassifier,
+) -> None:
+    """Convert one phrase once, score it, write it."""
+    phrase, seed, key = plan.source.phrases[number], plan.settings.seed, plan.target.key
+    wav, asked = conversion.convert_phrase(converter, plan, number), plan.target.f0[phrase.start : phrase.end]
+    take = secrets.token_hex(6)
+    about = {
+        **params["about"],
+        "run_sha256": converter.run_hash,
+        "settings": {**params["settings"], "seed": seed, "key": key},
+        "phrase": number,
+    }
+    write(Path(params["folder"]) / f"{take}.flac", wav, f"phrase {number + 1}", about)
+    channel.item(
+        "take",
+        id=take,
+        phrase=number,
+        seed=seed,
+        key=key,
+        start=frames.mel_seconds(phrase.start),
+        seconds=len(wav) / frames.MEL_RATE,
+        rms_db=analysis.rms_db(wav),
+        scores=conversion.score(listener, conversion.source_of(plan, number), wav, asked),
+        created=time.time(),
+        run_sha256=converter.run_hash,
+        f0_sha256=conversion.f0_hash(asked),
+    )
 
 
 def single(params: Params, channel: Channel, progress: Progress) -> dict[str, Any]:
@@ -91,7 +107,7 @@ def single(params: Params, channel: Channel, progress: Progress) -> dict[str, An
     file, out = Path(params["file"]), Path(params["out"])
     analysis.check_length(file, params["max_seconds"])
     settings = RenderSettings(**params["settings"])
-    report = Converter(Run.open(Path(params["run"])), settings).render(file, out, progress)
+    report = render_file(CONVERTERS.get(Path(params["run"])), file, out, settings, progress)
     return {"seconds": report.seconds, "key": report.key, "notes": list(report.notes)}
 
 
@@ -122,40 +138,42 @@ def sample(params: Params, channel: Channel, progress: Progress) -> dict[str, An
     from ...store import open_store
 
     run = Run.open(Path(params["run"]))
-    converter = CONVERTERS.get(Path(params["run"]), RenderSettings())
-    clip = open_store(params["store"])[run.metadata["held_out"][0]]
+    converter = CONVERTERS.get(Path(params["run"]))
+    clip = open_store(params["store"])[held_out(run)]
     file = Path(params["corpus"]) / clip.utterance.source
     if not file.is_file():
         raise UserError("the held-out recording is not there any more")
-    recording = audio.scan(file)
-    first, last = clip.utterance.start, min(recording.frames, clip.utterance.end)
-    song = SourceAudio(recording, analysis.segments([Span(first, last)]), np.zeros(recording.frames, np.float32))
-    with progress.bar("f0", 1, "s") as bar:
-        song.track(converter.pitch, bar)
-    asked, _ = conversion.target_f0(converter, song.f0, False)
-    wav = conversion.convert_phrase(converter, song, song.windows[0], asked)
+    recording = audio.scan(audio.decode(file))
+    span = Span(clip.utterance.start, min(recording.frames, clip.utterance.end))
+    source = conversion.one_by_one(recording, [span])
+    plan = converter.plan(converter.analyse(source), converter.settings)
     folder = Path(params["folder"])
     folder.mkdir(parents=True, exist_ok=True)
     about = {**params["about"], "step": converter.step}
+    wav = conversion.convert_phrase(converter, plan, 0)
     write(folder / f"step-{converter.step:07d}.flac", wav, f"held out, step {converter.step}", about)
     if not (folder / "recorded.flac").exists():
-        write(folder / "recorded.flac", _piece(song, first, last), "as recorded", {"synthetic": False})
+        write(folder / "recorded.flac", conversion.source_of(plan, 0), "as recorded", {"synthetic": False})
     return {"step": converter.step}
+
+
+def held_out(run: Run) -> str:
+    """The id of the utterance that is listened to."""
+    return str(run.metadata["held_out"][0])
 
 
 def _frame(seconds: float) -> int:
     return round(seconds * frames.MEL_FRAME_RATE)
 
 
-def _open_song(file: Path, spans: list[Span], f0: Path) -> SourceAudio:
-    recording = audio.scan(file)
-    return SourceAudio(recording, analysis.segments(spans), f0_file.read(f0, recording.frames))
+class SilentBar:
+    """A bar that shows nothing."""
 
+    def advance(self, amount: float = 1) -> None:
+        pass
 
-def _piece(song: SourceAudio, start: int, end: int) -> Samples:
-    """The source's mel frames [start, end), float32 ((end - start) * 512,) at 44.1 kHz."""
-    rate = song.recording.sample_rate
-    return audio.resample(audio.read(song.recording, start, end), rate, frames.MEL_RATE, (end - start) * frames.MEL_HOP)
+    def note(self, text: str) -> None:
+        pass
 
 
 TASKS: dict[str, Task] = {
