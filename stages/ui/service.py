@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -585,8 +586,8 @@ def _fill(voice: Voice, path: Path) -> None:
         run = Run.open(path)
         lines = run.log.read_text("utf-8").splitlines() if run.log.is_file() else []
         validations = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
-        voice.speakers = [SpeakerInfo(**speaker) for speaker in run.metadata["speakers"]]
-        voice.steps_wanted = run.metadata["settings"]["steps"]
+        voice.speakers = [SpeakerInfo(**asdict(speaker)) for speaker in run.config.speakers]
+        voice.steps_wanted = run.config.settings.steps
     except (UserError, OSError, ValueError, KeyError, TypeError):
         return
     every = max(1, len(validations) // VALIDATIONS)

@@ -159,7 +159,7 @@ def sample(params: Params, channel: Channel, progress: Progress) -> dict[str, An
 
 def held_out(run: Run) -> str:
     """The id of the utterance that is listened to."""
-    return str(run.metadata["held_out"][0])
+    return run.config.held_out[0]
 
 
 def _frame(seconds: float) -> int:
