@@ -78,3 +78,9 @@ def time_ranges(ranges: list[tuple[float, float]], most: int = 4) -> str:
     """Times in a recording, in seconds, for a message: `0:05.0-0:12.4, 1:00.0-1:02.5 and 3 more`."""
     shown = ", ".join(f"{clock(start)}-{clock(end)}" for start, end in ranges[:most])
     return f"{shown} and {len(ranges) - most} more" if len(ranges) > most else shown
+
+
+def note_name(midi: int) -> str:
+    """The name of a note by its MIDI number: 69 is `A4`, 61 `C#4`."""
+    octave, step = divmod(midi, 12)
+    return f"{('C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B')[step]}{octave - 1}"

@@ -72,7 +72,7 @@ class SourceAudio:
     @classmethod
     def cut(cls, recording: Recording, slices: SliceSettings) -> SourceAudio:
         """A recording, cut at its silences."""
-        spans = slice_at_silence(recording.level_db, slices)
+        spans = slice_at_silence(recording.level_db, slices, recording.flatness)
         phrases: list[list[Segment]] = []
         for span, following in zip(spans, [*spans[1:], None], strict=True):
             after = following is not None and following.joined
