@@ -60,7 +60,7 @@ def score(run: Path, truth: References, songs: list[ParallelSong], own: bool = F
     """A run's row with those render settings; `own`: of the target's songs, sung by the target again."""
     converter = RunConverter(Run.open(run), RenderSettings(speaker=truth.target.name, **settings))
     results = [converter.convert(song.target if own else song.source, MEL_RATE, measured=False) for song in songs]
-    return Scores.mean([truth.judge(result.samples, song) for result, song in zip(results, songs, strict=True)])
+    return Scores.mean([truth.score(result.samples, song) for result, song in zip(results, songs, strict=True)])
 
 
 def main() -> None:

@@ -118,8 +118,8 @@ def main() -> None:
                 for count in counts
             ]
             print(f"| {name} | {' | '.join(cells)} |", flush=True)
-    print(f"| *source as recorded* | {right(truth, songs, [song.source_sound.mel for song in songs]):.3f} |")
-    print(f"| *target as recorded* | {right(truth, songs, [song.target_sound.mel for song in songs]):.3f} |")
+    print(f"| *source as recorded* | {right(truth, songs, [song.source_features.mel for song in songs]):.3f} |")
+    print(f"| *target as recorded* | {right(truth, songs, [song.target_features.mel for song in songs]):.3f} |")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from .terminal import Terminal
     cloup.option("-o", "--out", type=PATH, metavar="FOLDER", help="For results and page.  [default: RUN/evaluation]"),
     cloup.option("-s", "--speaker", help="The voice that SONGs are converted to.  [default: the run's first]"),
     cloup.option("-k", "--key", "--transpose", default="0", show_default=True, help="Semitones up, of SONGs, or auto."),
+    cloup.option("--whisper", multiple=True, metavar="FOLDER|ID", help="Count words by this Whisper; may be repeated."),
+    cloup.option("--language", help="Of the words, such as ko.  [default: what Whisper detects]"),
     strict_option,
     json_option,
     device_option,
@@ -32,9 +34,7 @@ from .terminal import Terminal
         metavar="FILE",
         help="singers.json of the parallel singers that the run was trained on.  [default: beside the run]",
     ),
-    cloup.option("--whisper", metavar="FOLDER|ID", help="A Whisper model that transcribes SONGs and results."),
-    cloup.option("--speaker-encoder", metavar="FOLDER|ID", help="An x-vector model, for the similarity of voices."),
-    cloup.option("--language", help="Of the words, such as ko.  [default: what Whisper detects]"),
+    cloup.option("--speaker-encoder", metavar="FOLDER|ID", help="An x-vector model.  [default: Resemblyzer, if there]"),
 )
 def evaluate(
     run: Path | None,
@@ -43,7 +43,7 @@ def evaluate(
     out: Path | None,
     speaker: str | None,
     key: str,
-    whisper: str | None,
+    whisper: tuple[str, ...],
     speaker_encoder: str | None,
     language: str | None,
     strict: bool,
@@ -53,14 +53,16 @@ def evaluate(
     """Measure how well a RUN (the newest in runs/) converts.
 
     Without SONGs: against the true result, beside trivial methods, for a run trained on parallel singers such as svc
-    demo makes. With SONGs: convert them, and compare with the song and with the target's own utterances.
+    demo makes. With SONGs: convert them, and compare with the song and with the target's own utterances; with
+    `pip install 'svc[ears]'` also words, similarity of voice and naturalness.
     """
     from ..stages.evaluation.evaluate import evaluate as run_evaluate
 
     with checked_settings():
         semitones = number_or(key, "auto")
-    models = {"whisper": whisper, "speaker_encoder": speaker_encoder, "language": language}
-    report = run_evaluate(run, songs, singers, out, speaker, semitones, device, Terminal(), **models)
+    report = run_evaluate(
+        run, songs, singers, out, speaker, semitones, device, Terminal(), whisper, speaker_encoder, language
+    )
     if as_json:
         say(json_text(report.metadata))
     else:

@@ -1,1 +1,1 @@
-"""Who judges a conversion, and by which measures."""
+"""Measures of a conversion: against a reference, against the source, and by models of speech."""

@@ -1,4 +1,4 @@
-"""What those who judge a recording hear of it."""
+"""The features of a recording that several measures share, each computed once."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ Samples = NDArray[np.float32]
 
 
 class AudioFeatures:
-    """A recording, float32 (T,) at 44.1 kHz; what is heard of it is computed once, when it is first asked for."""
+    """A recording, float32 (T,) at 44.1 kHz, and its features, each computed when it is first needed."""
 
     def __init__(self, wav: Samples):
         self.wav = np.ascontiguousarray(wav, np.float32)
 
     @cached_property
     def mel(self) -> Samples:
-        """Log mel (M, 128)."""
+        """Log mel spectrogram, ln magnitude, float32 (M, 128)."""
         return np.asarray(mel.log_mel(torch.from_numpy(self.wav)).numpy())
 
     @cached_property
     def loudness(self) -> Samples:
-        """dBFS (M,)."""
+        """RMS in dBFS around each mel frame, float32 (M,)."""
         return np.asarray(mel.loudness(torch.from_numpy(self.wav)).numpy())
 
     @cached_property
     def f0(self) -> Samples:
-        """Hz (M,), 0 where it is unvoiced, by the default method."""
+        """Hz at mel frames, 0 where unvoiced, by the default method: float32 (M,)."""
         return pitch.track(self.wav, pitch.PitchSettings())

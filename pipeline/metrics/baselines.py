@@ -1,7 +1,6 @@
-"""What conversion comes to without learning anything: the rows that a model is printed beside.
+"""Conversions that learn nothing: a model has to be better than they are.
 
-All are given some recordings of both voices, as a model is, and never the song's true conversion. The last, an oracle,
-is told besides which phone is sung when, in the corpus and in the song.
+All use some recordings of both voices, as a model does, and never the song's true conversion.
 """
 
 from __future__ import annotations
@@ -18,26 +17,32 @@ from ..mel import F_MAX, N_FFT, filterbank
 from .cepstra import Frames, beside, loud, mel_cepstra, own_scale
 
 TAPS = 1025  # of the equaliser
-CONTEXT = (-8, -4, 0, 4, 8)  # mel frames that a nearest neighbour is to be like
+CONTEXT = (-8, -4, 0, 4, 8)  # mel frames that are compared for a neighbour
 NEIGHBOURS = 4
-EDGE_SECONDS = 0.06  # of a phone that differ from its middle
-TRUE_NEIGHBOURS = 2
-FORMANT_RATIOS = 2.0 ** np.linspace(-0.5, 0.5, 21)  # vocal tracts, the target's over the source's
+FORMANT_RATIOS = 2.0 ** np.linspace(-0.5, 0.5, 21)  # formants of the target over the source's
 
 
 def centres_hz() -> NDArray[np.float64]:
-    """The middle of each mel band, Hz (128,)."""
+    """The centre of gravity of each mel filter: Hz, float64 (128,)."""
     weights = filterbank().numpy().astype(np.float64)
     return (weights * np.arange(len(weights))[:, None]).sum(0) / weights.sum(0) * MEL_RATE / N_FFT
 
 
 def mean_spectrum(mels: Sequence[Frames]) -> NDArray[np.float64]:
-    """Mean ln mel of the loud frames, (128,)."""
+    """Mean of the loud frames of log mels (M, 128): float64 (128,), ln magnitude."""
     return np.concatenate([mel[loud(mel)] for mel in mels]).astype(np.float64).mean(0)
 
 
 def equalised(wav: Frames, source: Sequence[Frames], target: Sequence[Frames]) -> Frames:
-    """The source's song through the filter that makes its voice's mean spectrum the target's. wav (T,) -> (T,)."""
+    """A linear-phase filter that gives the source's mean spectrum the target's.
+
+    Args:
+        wav: the song, float32 (T,) at 44.1 kHz.
+        source, target: log mels (M, 128) of recordings of both voices.
+
+    Returns:
+        float32 (T,) at 44.1 kHz.
+    """
     gain = mean_spectrum(target) - mean_spectrum(source)
     hertz = np.concatenate([[0.0], centres_hz(), [F_MAX, MEL_RATE / 2]])
     amplitude = np.exp(np.concatenate([gain[:1], gain, gain[-1:], gain[-1:]]))
@@ -47,7 +52,7 @@ def equalised(wav: Frames, source: Sequence[Frames], target: Sequence[Frames]) -
 
 
 def formant_shifted(mel: Frames, ratio: float) -> Frames:
-    """A log mel whose spectrum is stretched by `ratio` along frequency, as by a tract that much shorter."""
+    """A log mel (M, 128) stretched by `ratio` along frequency, as by a shorter vocal tract: float32 (M, 128)."""
     hertz = centres_hz()
     place = np.interp(hertz / ratio, hertz, np.arange(len(hertz)))
     low = np.minimum(place.astype(int), len(hertz) - 2)
@@ -56,10 +61,11 @@ def formant_shifted(mel: Frames, ratio: float) -> Frames:
 
 
 class NearestFrames:
-    """Each moment of the source's song is replaced by the target's frames that sound most like it.
+    """Replaces each frame of the source's song by the mean of the target's NEIGHBOURS nearest frames.
 
-    Likeness is of mel cepstra in a quarter second around, each voice's own mean and deviation taken out, after the
-    source's tract has been stretched to the target's length.
+    Frames are compared by the mel cepstra of a fifth of a second around them, normalised to mean 0 and deviation 1 for
+    each voice, after the source's formants are moved to where the target's are: by the ratio, of FORMANT_RATIOS, with
+    the smallest mean distance.
     """
 
     def __init__(self, source: Sequence[Frames], target: Sequence[Frames]):
@@ -75,13 +81,13 @@ class NearestFrames:
         for ratio in FORMANT_RATIOS:
             stretched = [formant_shifted(mel, ratio) for mel in source]
             scale = own_scale(stretched)
-            seen = np.concatenate([self._input(formant_shifted(mel, ratio), scale) for mel in probe])[::3]
-            costs.append(self.search.kneighbors(seen)[0].mean())
+            frames = np.concatenate([self._input(formant_shifted(mel, ratio), scale) for mel in probe])[::3]
+            costs.append(self.search.kneighbors(frames)[0].mean())
         self.ratio = float(FORMANT_RATIOS[int(np.argmin(costs))])
         self.source_scale = own_scale([formant_shifted(mel, self.ratio) for mel in source])
 
     def __call__(self, mel: Frames) -> Frames:
-        """The song's log mel (M, 128) out of the target's frames, as loud as it was."""
+        """The song's log mel (M, 128) made of the target's frames at the song's levels: float32 (M, 128)."""
         found = self.search.kneighbors(self._input(formant_shifted(mel, self.ratio), self.source_scale))[1]
         out = self.mels[found].mean(axis=1)
         return np.asarray(out + (mel.max(axis=1) - out.max(axis=1))[:, None], np.float32)

@@ -1,8 +1,7 @@
-"""Listeners who learned from the truth and then judge results: which phone is that, and who sings?
+"""Classifiers of phones and speakers, trained on recordings whose phones and speakers are known.
 
-Both hear mel cepstra of the log mel, nothing of the encoder that is judged, so they also hear a store's mels. The phone
-listener is a small network over a quarter second; the speaker listener is linear (LDA: Fisher, 1936) over half-second
-pieces.
+Their inputs are mel cepstra, which have nothing to do with the encoder under test. The phone classifier is a network
+with one hidden layer over a quarter second, the speaker classifier is linear (LDA: Fisher, 1936) over half seconds.
 """
 
 from __future__ import annotations
@@ -19,43 +18,53 @@ from sklearn.preprocessing import StandardScaler
 from ..frames import MEL_FRAME_RATE
 from .cepstra import beside, loud, mel_cepstra
 
-REACH = (-10, -6, -3, -1, 0, 1, 3, 6, 10)  # mel frames beside the one that is judged
-PIECE = round(0.5 * MEL_FRAME_RATE)  # mel frames that the speaker listener hears at a time
+REACH = (-10, -6, -3, -1, 0, 1, 3, 6, 10)  # mel frames, from the one that is classified
+PIECE = round(0.5 * MEL_FRAME_RATE)  # mel frames of which one speaker decision is made
 
 Frames = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
 
 class PhoneClassifier:
-    """Tells the phone of every mel frame. `silence` is the label that is not counted."""
+    """The phone of every mel frame.
+
+    Args:
+        mels: log mels (M, 128) to learn from.
+        labels: the phone numbers of their frames, int64 (M,).
+        silence: the label that accuracy leaves out.
+        seed: of the network's first weights.
+    """
 
     def __init__(self, mels: Sequence[Frames], labels: Sequence[Labels], silence: int = 0, seed: int = 0):
-        """Learns from log mels (M, 128) and the labels of their frames (M,)."""
         self.silence = silence
         inputs = np.concatenate([beside(mel_cepstra(mel), REACH) for mel in mels])
         self.scale = StandardScaler().fit(inputs)
         self.network = MLPClassifier((192,), alpha=1e-3, batch_size=512, max_iter=14, random_state=seed)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it is stopped before it has converged, so as not to learn by heart
+            warnings.simplefilter("ignore")  # it is stopped before it converges, so as not to overfit
             self.network.fit(self.scale.transform(inputs), np.concatenate(list(labels)))
 
-    def tell(self, mel: Frames) -> Labels:
+    def predict(self, mel: Frames) -> Labels:
+        """The phone numbers of a log mel (M, 128): int64 (M,)."""
         return np.asarray(self.network.predict(self.scale.transform(beside(mel_cepstra(mel), REACH))), np.int64)
 
     def accuracy(self, mel: Frames, labels: Labels) -> float:
-        """Share of frames, silence aside, whose phone is told right."""
+        """The share of frames of a log mel (M, 128), silence left out, whose phone of `labels` (M,) is predicted."""
         count = min(len(mel), len(labels))
-        told, sounds = self.tell(mel)[:count], labels[:count] != self.silence
-        return float(np.mean(told[sounds] == labels[:count][sounds]))
+        predicted, sounds = self.predict(mel)[:count], labels[:count] != self.silence
+        return float(np.mean(predicted[sounds] == labels[:count][sounds]))
 
 
 class SpeakerClassifier:
-    """Tells who sings, of a few."""
+    """The speaker, of a few, of every half second.
 
-    def __init__(self, singers: Mapping[str, Sequence[Frames]]):
-        """Learns from log mels (M, 128) of each."""
+    Args:
+        speakers: log mels (M, 128) of each, by name.
+    """
+
+    def __init__(self, speakers: Mapping[str, Sequence[Frames]]):
         inputs, names = [], []
-        for name, mels in singers.items():
+        for name, mels in speakers.items():
             pieces = [piece for mel in mels for piece in _pieces(mel, PIECE // 4)]
             inputs += pieces
             names += [name] * len(pieces)
@@ -64,20 +73,20 @@ class SpeakerClassifier:
         self.model.fit(self.scale.transform(np.array(inputs)), names)
 
     def shares(self, mel: Frames) -> dict[str, float]:
-        """Which share of half-second pieces it gives to whom; all 0 where nothing can be heard."""
+        """The share of half seconds of a log mel (M, 128) given to each speaker; all 0 where it is too short."""
         pieces = _pieces(mel, PIECE // 2)
-        told = self.model.predict(self.scale.transform(np.array(pieces))) if pieces else np.array([])
-        return {str(name): float(np.mean(told == name)) if len(told) else 0.0 for name in self.model.classes_}
+        found = self.model.predict(self.scale.transform(np.array(pieces))) if pieces else np.array([])
+        return {str(name): float(np.mean(found == name)) if len(found) else 0.0 for name in self.model.classes_}
 
 
 def _pieces(mel: Frames, hop: int) -> list[Frames]:
-    """Mean and deviation of the loud frames of each piece; a piece with few of them is passed over."""
+    """Mean and deviation, (46,), of the loud frames' cepstra in each half second that has enough of them."""
     if len(mel) == 0:
         return []
-    frames, heard = mel_cepstra(mel), loud(mel)
+    frames, counted = mel_cepstra(mel), loud(mel)
     out = []
     for start in range(0, len(frames) - PIECE + 1, hop):
-        own = frames[start : start + PIECE, 1:][heard[start : start + PIECE]]
+        own = frames[start : start + PIECE, 1:][counted[start : start + PIECE]]
         if len(own) >= PIECE // 2:
             out.append(np.concatenate([own.mean(axis=0), own.std(axis=0)]))
     return out

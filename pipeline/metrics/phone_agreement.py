@@ -1,4 +1,4 @@
-"""Do the words survive a conversion? Which phones a listener, who knows neither singer, hears in song and result.
+"""Whether words survive a conversion: a classifier of phone groups is run on the song and on the result.
 
 A small network labels every frame of both recordings with a group of phones (vowels by place, nasals, sibilants, ...)
 rather than with a phone, because groups generalise better to unknown voices. It is trained on many synthetic singers
@@ -35,59 +35,59 @@ PHONE_GROUPS = {
     "breath": "f θ h ç ɸ v ð",
     "stop": "pʰ tʰ kʰ p t k pp tt kk p̚ t̚ k̚ b d ɡ",
 }
-COEFFICIENTS = 13  # fewer than a listener has who knows the voices: the finer ones tell who sings
+COEFFICIENTS = 13  # fewer than PhoneClassifier uses, which knows the voices: finer ones describe the voice
 WIDTH = 96
-DROPPED = 0.3  # share of what it hears that it must do without while it learns
-FILE = "listener.safetensors"  # in svc.data
+DROPPED = 0.3  # dropout of the input
+FILE = "phone_groups.safetensors"  # in svc.data
 
 
 def phone_groups_of(labels: Labels, names: Sequence[str]) -> Labels:
     """Group numbers, int64 (M,) in the order of PHONE_GROUPS, of phone numbers (M,), which index `names`."""
-    kind = {phone: number for number, phones in enumerate(PHONE_GROUPS.values()) for phone in phones.split()}
-    return np.array([kind[name] for name in names])[labels]
+    group = {phone: number for number, phones in enumerate(PHONE_GROUPS.values()) for phone in phones.split()}
+    return np.array([group[name] for name in names])[labels]
 
 
 class PhoneGroupClassifier(nn.Module):
-    """Tells the kind of phone of every mel frame, whoever sings."""
+    """The phone group of every mel frame, for any voice."""
 
     def __init__(self) -> None:
         super().__init__()
-        heard = COEFFICIENTS * len(REACH)
+        inputs = COEFFICIENTS * len(REACH)
         self.network = nn.Sequential(
-            nn.Dropout(DROPPED), nn.Linear(heard, WIDTH), nn.ReLU(), nn.Linear(WIDTH, len(PHONE_GROUPS))
+            nn.Dropout(DROPPED), nn.Linear(inputs, WIDTH), nn.ReLU(), nn.Linear(WIDTH, len(PHONE_GROUPS))
         )
 
     @classmethod
     def load(cls) -> PhoneGroupClassifier:
         """The one that is shipped."""
-        listener = cls()
-        listener.load_state_dict(safetensors.torch.load((files("svc.data") / FILE).read_bytes()))
-        return listener.eval()
+        classifier = cls()
+        classifier.load_state_dict(safetensors.torch.load((files("svc.data") / FILE).read_bytes()))
+        return classifier.eval()
 
-    def forward(self, heard: Tensor) -> Tensor:
-        """What `hear` gives (M, heard) -> logits of kinds (M, len(KINDS))."""
-        return self.network(heard)
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Rows of `classifier_inputs`, float32 (M, C) -> logits of the groups (M, len(PHONE_GROUPS))."""
+        return self.network(inputs)
 
     @torch.no_grad()
-    def tell(self, mel: Frames) -> Labels:
-        """Numbers of the kinds heard in a clip's log mel (M, 128): (M,)."""
-        return np.asarray(self(torch.from_numpy(phone_groups(mel))).argmax(1).numpy(), np.int64)
+    def predict(self, mel: Frames) -> Labels:
+        """The phone group of every frame of a log mel (M, 128): int64 (M,), in the order of PHONE_GROUPS."""
+        return np.asarray(self(torch.from_numpy(classifier_inputs(mel))).argmax(1).numpy(), np.int64)
 
 
-def phone_groups(mel: Frames) -> Frames:
-    """A clip's log mel (M, 128) as the listener has it: float32 (M, COEFFICIENTS * len(REACH))."""
+def classifier_inputs(mel: Frames) -> Frames:
+    """Normalised cepstra of a log mel (M, 128) with their neighbours: float32 (M, COEFFICIENTS * len(REACH))."""
     mean, deviation = own_scale([mel], COEFFICIENTS)
     return beside((mel_cepstra(mel, COEFFICIENTS) - mean) / deviation, REACH)
 
 
 @dataclass(frozen=True)
 class PhoneAgreement:
-    """How much is heard alike in a song and in a result.
+    """How many frames of a song and of its conversion are given the same phone group.
 
     Attributes:
-        phones: share of the song's loud frames at which the same kind of phone is heard in both.
-        phones_copied: the same of the song through the vocoder alone: no conversion is likely to be better.
-        phones_chance: what `phones` would be if what is heard in the result came at any other time.
+        phones: the share, over the song's loud frames.
+        phones_copied: the same share for the song through the vocoder alone: an upper bound on what to expect.
+        phones_chance: the same share if the result's groups came in random order.
     """
 
     phones: float
@@ -95,27 +95,27 @@ class PhoneAgreement:
     phones_chance: float
 
 
-def compare(listener: PhoneGroupClassifier, song: Frames, result: Frames, copied: Frames) -> PhoneAgreement:
-    """From log mels (M, 128) on one time axis; of unlike lengths the shorter counts."""
-    told, said, judged = listener.tell(song), listener.tell(result), loud(song)
+def compare(classifier: PhoneGroupClassifier, song: Frames, result: Frames, copied: Frames) -> PhoneAgreement:
+    """From log mels (M, 128) of song, result, and song through the vocoder; of unlike lengths the first frames."""
+    expected, found, counted = classifier.predict(song), classifier.predict(result), loud(song)
     return PhoneAgreement(
-        phones=alike(told, said, judged),
-        phones_copied=alike(told, listener.tell(copied), judged),
-        phones_chance=by_chance(told, said, judged),
+        phones=agreement(expected, found, counted),
+        phones_copied=agreement(expected, classifier.predict(copied), counted),
+        phones_chance=chance_agreement(expected, found, counted),
     )
 
 
-def alike(one: Labels, other: Labels, judged: NDArray[np.bool_]) -> float:
-    """Share of the judged frames (M,) at which both are told the same; NaN where there are none."""
+def agreement(one: Labels, other: Labels, counted: NDArray[np.bool_]) -> float:
+    """The share of frames with the same label in both (M,), where `counted` (M,) is true; NaN without any."""
     count = min(len(one), len(other))
-    same = (one[:count] == other[:count])[judged[:count]]
+    same = (one[:count] == other[:count])[counted[:count]]
     return float(same.mean()) if len(same) else float("nan")
 
 
-def by_chance(one: Labels, other: Labels, judged: NDArray[np.bool_]) -> float:
-    """What `alike` comes to on average over all orders of the other's judged frames (Cohen, 1960)."""
+def chance_agreement(one: Labels, other: Labels, counted: NDArray[np.bool_]) -> float:
+    """The mean of `agreement` over all orders of the other's counted frames (Cohen, 1960)."""
     count = min(len(one), len(other))
-    if not judged[:count].any():
+    if not counted[:count].any():
         return float("nan")
-    shares = [np.bincount(each[:count][judged[:count]], minlength=len(PHONE_GROUPS)) for each in (one, other)]
-    return float(shares[0] @ shares[1] / int(judged[:count].sum()) ** 2)
+    shares = [np.bincount(each[:count][counted[:count]], minlength=len(PHONE_GROUPS)) for each in (one, other)]
+    return float(shares[0] @ shares[1] / int(counted[:count].sum()) ** 2)

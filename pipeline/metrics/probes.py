@@ -1,4 +1,4 @@
-"""What a feature tells: a small classifier, taught on some utterances and asked about others."""
+"""Probes: how much of a label can be predicted from a feature, by a small network trained on other utterances."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ HIDDEN = 128
 STEPS, FRAMES = 400, 1_024
 
 
-def probe_accuracy(taught: tuple[Tensor, Tensor], asked: tuple[Tensor, Tensor], classes: int, seed: int = 0) -> float:
-    """The share of frames whose label a network with one hidden layer tells, taught on others.
+def probe_accuracy(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], classes: int, seed: int = 0) -> float:
+    """The share of test frames whose label a network with one hidden layer predicts from the feature.
 
     Args:
-        taught: features float (N, D) and labels int64 (N,) to learn from.
-        asked: those to be told.
+        train: features, float (N, D), and labels, int64 (N,).
+        test: the same of other utterances.
         classes: how many labels there are.
-        seed: of the network's beginnings and of what it sees.
+        seed: of the network's first weights and of the batches.
     """
-    features, labels = taught
+    features, labels = train
     mean, deviation = features.mean(0), features.std(0).clamp(min=1e-4)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -33,12 +33,18 @@ def probe_accuracy(taught: tuple[Tensor, Tensor], asked: tuple[Tensor, Tensor], 
             loss.backward()
             optimizer.step()
     with torch.no_grad():
-        right = network((asked[0] - mean) / deviation).argmax(-1) == asked[1]
+        right = network((test[0] - mean) / deviation).argmax(-1) == test[1]
     return right.float().mean().item()
 
 
 def purity(codes: Tensor, labels: Tensor) -> float:
-    """The share of frames that have the commonest label of their code (Hsu et al., 2021, arXiv 2106.07447, 4.5)."""
+    """Phone purity, the share of frames that have the commonest label of their code.
+
+    Hsu et al., 2021, arXiv 2106.07447, section 4.5.
+
+    Args:
+        codes, labels: int64 (N,).
+    """
     table = torch.zeros(int(codes.max()) + 1, int(labels.max()) + 1, dtype=torch.int64)
     table.index_put_((codes.cpu(), labels.cpu()), torch.ones(len(codes), dtype=torch.int64), accumulate=True)
     return table.max(1).values.sum().item() / len(codes)

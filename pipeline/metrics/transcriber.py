@@ -1,7 +1,7 @@
-"""What is heard as words: Whisper (Radford et al., 2022, arXiv 2212.04356), with weights that the user brings.
+"""Which words are understood: Whisper (Radford et al., 2022, arXiv 2212.04356), with weights that the user brings.
 
-The share of letters that it hears otherwise than in the source is the best predictor of what listeners say of a
-conversion (SVCC 2023: Spearman -0.73 to -0.80).
+The character error rate between what it transcribes of a source and of its conversion is the measure that agrees best
+with listeners (SVCC 2023, arXiv 2306.14422: Spearman -0.73 to -0.80).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -19,17 +20,21 @@ from ..audio import resample
 from ..checkpoints.hub import ModelError, fetch
 from ..frames import CONTENT_RATE
 
-MOST_TOKENS = 200  # of a phrase
-PROMPT_TOKENS = 4  # that say: begin, the language, transcribe, no timestamps
+LONGEST_SECONDS = 30.0  # of a phrase: Whisper's window
+MOST_TOKENS = 200  # of a phrase's text
+PROMPT_TOKENS = 4  # before it: start, language, transcribe, no timestamps
 
 Samples = NDArray[np.float32]
 
 
 class Transcriber:
-    """A Whisper of any size, writing down what it hears.
+    """A Whisper model of any size.
+
+    Args:
+        source: a folder in the format of transformers, or a hub id.
 
     Raises:
-        ModelError: there is none in that folder, or under that hub id.
+        ModelError: there is no Whisper model.
     """
 
     def __init__(self, source: str, device: str = "cpu"):
@@ -41,43 +46,52 @@ class Transcriber:
             raise ModelError(f"a {what} is expected, and {source} is a {kind!r} model")
         self.source, self.device = source, device
         self.processor: Any = fetch(WhisperProcessor.from_pretrained, source, what)
-        self.model: Any = fetch(WhisperForConditionalGeneration.from_pretrained, source, what).to(device).eval()
+        model: Any = fetch(WhisperForConditionalGeneration.from_pretrained, source, what)
+        self.model: Any = model.to(device, torch.float32).eval()  # many are stored in half precision
         self.multilingual = bool(getattr(self.model.generation_config, "lang_to_id", None))
 
+    @property
+    def name(self) -> str:
+        """The last part of its folder or hub id, such as `whisper-base`."""
+        return PurePath(self.source).name
+
     def language(self, phrases: Sequence[Samples], rate: int) -> str | None:
-        """The language, such as `ko`, that most of these phrases (T,) seem to be in; None if it knows one alone."""
+        """The language, such as `ko`, that it detects in most phrases (T,); None of a model of one language."""
         if not self.multilingual or not phrases:
             return None
         names = {number: name.strip("<|>") for name, number in self.model.generation_config.lang_to_id.items()}
         with torch.inference_mode():
-            heard = [int(self.model.detect_language(input_features=self._heard(wav, rate))[0]) for wav in phrases]
-        return names[Counter(heard).most_common(1)[0][0]]
+            found = [int(self.model.detect_language(input_features=self._features(wav, rate))[0]) for wav in phrases]
+        return names[Counter(found).most_common(1)[0][0]]
 
     def __call__(self, phrases: Sequence[Samples], rate: int, language: str | None = None) -> str:
-        """The words of phrases (T,), under 30 s each, at `rate` Hz."""
+        """The words of phrases, float32 (T,) at `rate` Hz, of LONGEST_SECONDS at most (the rest is cut off)."""
         most = min(MOST_TOKENS, self.model.config.max_target_positions - PROMPT_TOKENS)
         options = {"language": language, "task": "transcribe"} if self.multilingual else {}
-        said = []
+        texts = []
         for wav in phrases:
             with torch.inference_mode():
-                tokens = self.model.generate(self._heard(wav, rate), max_new_tokens=most, **options)
-            said.append(self.processor.batch_decode(tokens, skip_special_tokens=True)[0].strip())
-        return " ".join(said)
+                tokens = self.model.generate(self._features(wav, rate), max_new_tokens=most, **options)
+            texts.append(self.processor.batch_decode(tokens, skip_special_tokens=True)[0].strip())
+        return " ".join(texts)
 
-    def _heard(self, wav: Samples, rate: int) -> Any:
+    def _features(self, wav: Samples, rate: int) -> Any:
         signal = resample(wav, rate, CONTENT_RATE)
         return self.processor(signal, sampling_rate=CONTENT_RATE, return_tensors="pt").input_features.to(self.device)
 
 
 def letters(text: str) -> str:
-    """Letters and digits alone, in one form (Unicode's NFKC, case folded): what spacing and commas are is no matter."""
+    """The letters, marks and digits of a text in one form (Unicode's NFKC, case folded), without spaces and signs."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return "".join(letter for letter in folded if unicodedata.category(letter)[0] in "LNM")
 
 
-def character_errors(heard: str, truth: str) -> float:
-    """Share of the truth's letters that were heard otherwise, left out or put in (Levenshtein); NaN if it has none."""
+def character_error_rate(hypothesis: str, reference: str) -> float:
+    """Levenshtein distance of the letters over the number of the reference's; NaN where it has none.
+
+    It is more than 1 where more letters are put in than there should be.
+    """
     from rapidfuzz.distance import Levenshtein
 
-    expected = letters(truth)
-    return Levenshtein.distance(letters(heard), expected) / len(expected) if expected else float("nan")
+    expected = letters(reference)
+    return Levenshtein.distance(letters(hypothesis), expected) / len(expected) if expected else float("nan")

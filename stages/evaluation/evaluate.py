@@ -23,7 +23,7 @@ def evaluate(
     key: float | str = 0.0,
     device: str = "auto",
     progress: Progress | None = None,
-    whisper: str | None = None,
+    whisper: Sequence[str] = (),
     speaker_encoder: str | None = None,
     language: str | None = None,
 ) -> Evaluation:

@@ -1,8 +1,9 @@
-"""One page to listen to and look at an evaluation, with everything in it: no other file, no network."""
+"""The page of an evaluation: a verdict in words, tables, what the measures mean, and every sound and picture."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
@@ -11,37 +12,69 @@ from numpy.typing import NDArray
 
 from ...common.files import write_whole
 from ...pipeline.frames import MEL_RATE
-from ..mp3 import encode
-from ..page import page, picture, player
+from ..mp3 import encode_mono
+from ..page import Table, explained, facts, page, paragraphs, picture, players
+from .glossary import glossary
+
+MARK = "<!-- made by svc evaluate -->"
 
 
 @dataclass(frozen=True)
 class Section:
-    """A song: what can be heard of it, (T,) at 44.1 kHz by name, and a picture, the bytes of a PNG."""
+    """A song: its sounds, float32 (T,) at 44.1 kHz by caption, a picture as the bytes of a PNG, and remarks."""
 
     title: str
     sounds: dict[str, NDArray[np.float32]]
     picture: bytes | None = None
+    notes: Sequence[str] = ()
 
 
-def write_page(
-    path: Path, title: str, notes: list[str], tables: list[tuple[str, list[list[str]]]], sections: list[Section]
-) -> None:
-    """Write the page. A table is a caption and rows, of which the first has the headings."""
-    body = "".join(f"<p>{escape(note)}</p>" for note in notes)
-    body += "".join(f"<h2>{escape(caption)}</h2>{_table(rows)}" for caption, rows in tables)
-    body += "".join(_section(section) for section in sections)
-    write_whole(path, page(title, body))
+@dataclass(frozen=True)
+class Report:
+    """What a page says.
+
+    Attributes:
+        title: its heading.
+        facts: what was evaluated: run, step, encoder, vocoder.
+        verdict: what the figures say, in sentences.
+        notes: how they were come by.
+        warnings: what went wrong, such as refused songs.
+        tables: the figures. Headings that the glossary has are explained.
+        sections: the songs.
+        terms: other entries of the glossary that the page needs, such as G1.
+    """
+
+    title: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    verdict: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    sections: Sequence[Section] = ()
+    terms: Sequence[str] = ()
+
+    def html(self) -> str:
+        """The page's body."""
+        known = glossary([*(name for table in self.tables for name in table.headings), *self.terms])
+        return "".join(
+            (
+                facts(self.facts),
+                paragraphs(self.verdict, "verdict"),
+                paragraphs(self.warnings, "warning"),
+                *(table.html(known) for table in self.tables),
+                paragraphs(self.notes, "note"),
+                *map(_section, self.sections),
+                explained(known),
+            )
+        )
 
 
-def _table(rows: list[list[str]]) -> str:
-    first, *rest = rows
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in first)
-    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rest)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+def write_page(path: Path, report: Report) -> None:
+    """Write a report as one HTML file."""
+    write_whole(path, page(report.title, report.html(), MARK))
 
 
 def _section(section: Section) -> str:
-    players = "".join(player(name, encode([wav[:, None]], MEL_RATE, 1)) for name, wav in section.sounds.items())
+    sounds = players({name: encode_mono(wav, MEL_RATE) for name, wav in section.sounds.items()})
     drawn = picture(f"mel and f0 of {section.title}", section.picture) if section.picture is not None else ""
-    return f'<h2>{escape(section.title)}</h2><div class="players">{players}</div>{drawn}'
+    return f"<h2>{escape(section.title)}</h2>{sounds}{drawn}{paragraphs(section.notes, 'note')}"

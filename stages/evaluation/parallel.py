@@ -1,81 +1,108 @@
-"""`svc evaluate` of parallel singers: the run's rows beside the truth, and beside what trivial methods reach."""
+"""`svc evaluate` of parallel singers: the run beside the true result, and beside systems that learn nothing."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ... import __version__
 from ...common.errors import UserError
 from ...common.progress import Progress
+from ...common.text import count
 from ...pipeline.metrics.audio_features import Samples
 from ..parallel_singers import ParallelSingers
 from ..rendering.run_converter import RunConverter
 from ..run import Run
 from ..settings import RenderSettings
-from .page import Section
-from .result import Evaluation, plain, safe, sung, where, write
-from .scores import HEADINGS, References, Scores, misses, shown, table
+from .page import Report, Section
+from .result import MADE_BY, Evaluation, check_out, converted, plain, safe, write
+from .scores import GATES, ParallelSong, References, Scores, misses, score_table
+from .verdict import gate_verdicts
 
 
 def evaluate_truth(
     run: Path, singers: ParallelSingers, out: Path, device: str = "auto", progress: Progress | None = None
 ) -> Evaluation:
-    """Have a run trained on parallel singers sing the source's songs as the target, and judge it with the truth.
+    """Convert the source's songs with a run that was trained on parallel singers, and compare with the true results.
 
     Raises:
-        UserError: the run has no such speaker.
+        UserError: the run has no such speaker, or `out` holds files of the user's.
     """
     progress = progress or Progress()
+    check_out(out)
     opened = Run.open(run)
     target = singers.voices[1].name
     if target not in opened.speakers:
         raise UserError(
-            f"{run} has no speaker {target!r}: it was not trained on these singers; it has {opened.speakers}"
+            f"{run} has no speaker {target!r}: it was not trained on these singers; it has {', '.join(opened.speakers)}"
         )
-    singer = RunConverter(opened, RenderSettings(speaker=target, device=device))
+    converter = RunConverter(opened, RenderSettings(speaker=target, device=device))
     out.mkdir(parents=True, exist_ok=True)
-    with progress.bar("truth", 1, "pair") as bar:
-        truth = References(singers)
-        songs = [truth.song(name) for name in singers.songs]
+    with progress.bar("true results", 1, "pair") as bar:
+        references = References(singers)
+        songs = [references.song(name) for name in singers.songs]
         bar.advance()
-    name = f"this run, step {singer.step}"
-    results: dict[str, list[Samples]] = {name: []}
-    for song in songs:
-        results[name].append(sung(singer, song.source, out, song.name, progress)[0])
-    with progress.bar("trivial methods", len(songs), "song") as bar:
-        for song in songs:
-            for system, make in truth.trivial().items():
-                results.setdefault(system, []).append(make(song))
-            bar.advance()
+    name = f"this run, step {converter.step}"
+    results = {name: [converted(converter, song.source, out, song.name, progress)[0] for song in songs]}
+    results |= _trivial(references, songs, progress)
     scored = {
-        system: [truth.judge(wav, song) for wav, song in zip(wavs, songs, strict=True)]
+        system: [references.score(wav, song) for wav, song in zip(wavs, songs, strict=True)]
         for system, wavs in results.items()
     }
     rows = {system: Scores.mean(each) for system, each in scored.items()}
-    gates = {gate: misses(rows[name], gate) for gate in ("G1", "G2")}
-    verdicts = [
-        f"{gate} ({meaning}): " + ("passed" if not gates[gate] else "not passed: " + "; ".join(gates[gate]))
-        for gate, meaning in (("G1", "it converts"), ("G2", "better than anything trivial"))
-    ]
-    notes = [
-        f"{singers.voices[0].name}'s songs sung by {target}: means over {len(songs)} songs, against what {target} "
-        f"truly sings. spkA and spkB: taken for the source, for the target.",
-        *verdicts,
-    ]
+    missed = {gate: misses(rows[name], gate) for gate in GATES}
     metadata = {
         "svc": __version__,
         "run": str(run.absolute()),
-        "step": singer.step,
+        "step": converter.step,
         "singers": asdict(singers),
+        **_figures(rows, scored, songs),
+        "gates": {gate: {"passed": not conditions, "misses": conditions} for gate, conditions in missed.items()},
+    }
+    source = singers.voices[0].name
+    report = Report(
+        title=f"{opened.name}: {source}'s songs as {target}",
+        facts=converter.about(),
+        verdict=gate_verdicts(missed),
+        notes=[f"Means over {count(len(songs), 'song')}, beside what {target} truly sings."],
+        tables=[score_table(rows, "Beside the true result")],
+        sections=_sections(songs, results, out, target),
+        terms=tuple(GATES),
+    )
+    where = write(out, report, metadata)
+    lines = [*report.tables[0].markdown(), "", *report.verdict, *where]
+    return Evaluation(out, lines, {"made": MADE_BY, **metadata})
+
+
+def _trivial(references: References, songs: Sequence[ParallelSong], progress: Progress) -> dict[str, list[Samples]]:
+    """The results of the systems to print beside a run, by system."""
+    results: dict[str, list[Samples]] = {}
+    with progress.bar("systems that learn nothing", len(songs), "song") as bar:
+        for song in songs:
+            for system, make in references.trivial().items():
+                results.setdefault(system, []).append(make(song))
+            bar.advance()
+    return results
+
+
+def _figures(
+    rows: Mapping[str, Scores], scored: Mapping[str, Sequence[Scores]], songs: Sequence[ParallelSong]
+) -> dict[str, Any]:
+    return {
         "rows": {system: plain(asdict(row)) for system, row in rows.items()},
         "songs": {
             song.name: {system: plain(asdict(each[place])) for system, each in scored.items()}
             for place, song in enumerate(songs)
         },
-        "gates": {gate: {"passed": not missed, "misses": missed} for gate, missed in gates.items()},
     }
-    sections = [
+
+
+def _sections(
+    songs: Sequence[ParallelSong], results: Mapping[str, Sequence[Samples]], out: Path, target: str
+) -> list[Section]:
+    return [
         Section(
             song.name,
             {system: wavs[place] for system, wavs in results.items()},
@@ -83,7 +110,3 @@ def evaluate_truth(
         )
         for place, song in enumerate(songs)
     ]
-    grid = [["system", *HEADINGS.values()]]
-    grid += [[system, *(shown(getattr(row, each.name)) for each in fields(Scores))] for system, row in rows.items()]
-    write(out, f"{run.name}: conversion against the truth", notes, metadata, [("Means", grid)], sections)
-    return Evaluation(out, [table(rows), "", *verdicts, *where(out)], metadata)

@@ -1,4 +1,4 @@
-"""What an evaluation leaves: lines to print, figures as JSON, and a page; and the songs that it had sung for it."""
+"""What an evaluation leaves: lines to print, figures as JSON, and a page; and the songs that were converted for it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,29 @@ from typing import Any
 
 import numpy as np
 
+from ...common.errors import UserError
 from ...common.files import write_whole
 from ...common.progress import Progress
 from ...pipeline.frames import MEL_RATE
 from ...pipeline.metrics.audio_features import Samples
-from ..rendering.converter import Converter
 from ..rendering.result_files import write_conversion
-from .page import Section, write_page
+from ..rendering.run_converter import RunConverter
+from .page import MARK, Report, write_page
+
+MADE_BY = "svc evaluate"
+FIGURES, PAGE = "evaluation.json", "evaluation.html"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found: `lines` to print, `facts` as JSON, where both lie with the page, and unused songs."""
+    """What was found.
+
+    Attributes:
+        out: the folder with everything.
+        lines: to print.
+        metadata: all figures, as JSON.
+        refused: songs that could not be used, and why.
+    """
 
     out: Path
     lines: list[str]
@@ -28,36 +39,65 @@ class Evaluation:
     refused: dict[Path, str] = field(default_factory=dict)
 
 
-def sung(converter: Converter, source: Samples, out: Path, name: str, progress: Progress) -> tuple[Samples, float]:
-    """A song (T,) at 44.1 kHz, converted: (T,), and its key. Its files lie in `out`, as `svc render` leaves them."""
+def converted(
+    converter: RunConverter, source: Samples, out: Path, name: str, progress: Progress, song: Path | None = None
+) -> tuple[Samples, float]:
+    """Convert a song and leave its files in `out`, as `svc render` does.
+
+    Args:
+        source: float32 (T,) at 44.1 kHz.
+        name: of the song, for the file's name.
+        song: where the song lies, if it was read from a file.
+
+    Returns:
+        The result, float32 (T,) at 44.1 kHz, and the key in semitones.
+
+    Raises:
+        AudioError: the song cannot be used.
+        UserError: a file would be replaced that svc did not make.
+    """
     conversion = converter.convert(source, MEL_RATE, progress=progress)
-    write_conversion(conversion, out / f"{name}.{safe(converter.speaker())}.wav", name)
+    write_conversion(conversion, out / f"{name}.{safe(converter.speaker())}.wav", name, song=song)
     return conversion.samples, conversion.key
 
 
 def safe(speaker: str) -> str:
+    """A speaker's name as a part of a file's name."""
     return "".join("_" if letter in '/\\:*?"<>|' else letter for letter in speaker)
 
 
 def plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Figures as JSON has them."""
+    """Figures rounded to four decimals, with null for NaN, as JSON has them."""
     return {
-        name: value if value is None or isinstance(value, str) else None if np.isnan(value) else round(float(value), 4)
+        name: None
+        if isinstance(value, float) and np.isnan(value)
+        else round(value, 4)
+        if isinstance(value, float)
+        else value
         for name, value in values.items()
     }
 
 
-def write(
-    out: Path,
-    title: str,
-    notes: list[str],
-    metadata: dict[str, Any],
-    tables: list[tuple[str, list[list[str]]]],
-    sections: list[Section],
-) -> None:
-    write_whole(out / "evaluation.json", (json.dumps(metadata, indent=1, ensure_ascii=False) + "\n").encode())
-    write_page(out / "evaluation.html", title, notes, tables, sections)
+def check_out(out: Path) -> None:
+    """Raises UserError where an evaluation would replace a file that svc did not make."""
+    figures, page = out / FIGURES, out / PAGE
+    try:
+        ours = "svc" in json.loads(figures.read_text("utf-8"))
+    except (OSError, ValueError, TypeError):
+        ours = False
+    if page.exists() and not ours:
+        with page.open("rb") as file:
+            ours = MARK.encode() in file.read(200) and not figures.exists()
+    if not ours and (figures.exists() or page.exists()):
+        raise UserError(
+            f"{out} holds an {figures.name if figures.exists() else page.name} that svc did not make",
+            "give another place with -o",
+        )
 
 
-def where(out: Path) -> list[str]:
-    return [f"{out / 'evaluation.html'}: listen and look; {out / 'evaluation.json'}: all figures, song by song"]
+def write(out: Path, report: Report, metadata: dict[str, Any]) -> list[str]:
+    """Write figures and page; returns what to print of where they are."""
+    figures = {"made": MADE_BY, **metadata}
+    write_whole(out / FIGURES, (json.dumps(figures, indent=1, ensure_ascii=False) + "\n").encode())
+    write_page(out / PAGE, report)
+    return [f"{out / PAGE}: listen and look; {out / FIGURES}: all figures, song by song"]

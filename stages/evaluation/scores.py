@@ -1,4 +1,4 @@
-"""A conversion beside the truth and beside what trivial methods reach, in rows; and the gates it may pass."""
+"""A conversion of parallel singers beside the true result: its measures, the gates, and systems that learn nothing."""
 
 from __future__ import annotations
 
@@ -14,13 +14,22 @@ from ...pipeline.metrics.audio_features import AudioFeatures, Samples
 from ...pipeline.metrics.baselines import NearestFrames, equalised
 from ...pipeline.metrics.classifiers import PhoneClassifier, SpeakerClassifier
 from ...pipeline.vocoder.pulse_noise import PulseNoise
+from ..page import Table
 from ..parallel_singers import ParallelSingers
-from .oracle import TrueFrames
+from .oracle import Oracle
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What one system comes to on one song, or on average. The measures are those of pipeline.metrics and listeners."""
+    """The measures of one system on one song, or their means.
+
+    Attributes:
+        mcd, cr, ctr, gv: pipeline.metrics.conversion.Timbre.
+        spk_source, spk_target: shares of half seconds that a classifier takes for the source and for the target.
+        phones: share of the frames whose true phone a classifier predicts.
+        cents, gpe50, vuv_f1, in_tune: pipeline.metrics.conversion.Pitch, against the true f0.
+        loudness: correlation with the true result's.
+    """
 
     mcd: float
     cr: float
@@ -32,17 +41,19 @@ class Scores:
     cents: float
     gpe50: float
     vuv_f1: float
+    in_tune: float
     loudness: float
 
     @classmethod
     def mean(cls, rows: list[Scores]) -> Scores:
+        """The mean of each measure, NaN left out."""
         return cls(*(float(np.nanmean([getattr(row, field.name) for row in rows])) for field in fields(cls)))
 
 
 ORACLE = "oracle: true phones"
 HEADINGS = {
     "mcd": "MCD dB", "cr": "CR", "ctr": "CTR", "spk_source": "spkA", "spk_target": "spkB", "phones": "phones",
-    "gv": "GV", "cents": "f0 cents", "gpe50": "GPE50", "vuv_f1": "V/UV", "loudness": "loudness",
+    "gv": "GV", "cents": "f0 cents", "gpe50": "GPE50", "vuv_f1": "V/UV", "in_tune": "in tune", "loudness": "loudness",
 }  # fmt: skip
 
 GATES: dict[str, dict[str, tuple[float, float]]] = {  # measure: lowest, highest
@@ -55,9 +66,9 @@ GATES: dict[str, dict[str, tuple[float, float]]] = {  # measure: lowest, highest
 
 
 def misses(row: Scores, gate: str) -> list[str]:
-    """Which conditions of a gate a row fails, in words; none when it passes."""
+    """The conditions of a gate that a row does not meet, in words; none when it passes."""
     return [
-        f"{HEADINGS[name]} {getattr(row, name):.3g} is not {_bounds(low, high)}"
+        f"{HEADINGS[name]} is {getattr(row, name):.3g}, not {_bounds(low, high)}"
         for name, (low, high) in GATES[gate].items()
         if not low <= getattr(row, name) <= high
     ]
@@ -68,7 +79,7 @@ def _bounds(low: float, high: float) -> str:
 
 
 class References:
-    """Two parallel singers, listened to by those who know them."""
+    """Two parallel singers, and the classifiers of phones and speakers that were trained on both their corpora."""
 
     def __init__(self, singers: ParallelSingers):
         self.singers = singers
@@ -80,42 +91,45 @@ class References:
         self.speakers = SpeakerClassifier(self.mels)
 
     def song(self, name: str) -> ParallelSong:
+        """A song by both singers."""
         score = self.singers.score(name)
         return ParallelSong(name, score, sing(score, self.source), sing(score, self.target))
 
-    def judge(self, result: Samples, song: ParallelSong) -> Scores:
-        """A result (T,) at 44.1 kHz as long as the song, within a mel frame."""
+    def score(self, result: Samples, song: ParallelSong) -> Scores:
+        """The measures of a result, float32 (T,) at 44.1 kHz, cut or zero-padded to the song's length."""
         count = song.score.mel_frames
         result = np.pad(result[: song.score.samples], (0, max(0, song.score.samples - len(result))))
-        way = conversion.timbre(
+        timbre = conversion.timbre(
             conversion.cepstra(conversion.envelopes(result, song.f0)),
             song.source_cepstra,
             song.target_cepstra,
-            song.judged,
+            song.counted,
         )
-        sound = AudioFeatures(result)
-        shares = self.speakers.shares(sound.mel)
+        features = AudioFeatures(result)
+        shares = self.speakers.shares(features.mel)
         return Scores(
-            **asdict(way),
+            **asdict(timbre),
             spk_source=shares[self.source.name],
             spk_target=shares[self.target.name],
-            phones=self.phones.accuracy(sound.mel, song.score.mel_labels()),
-            **asdict(conversion.pitch(sound.f0, song.f0)),
+            phones=self.phones.accuracy(features.mel, song.score.mel_labels()),
+            **asdict(conversion.pitch(features.f0, song.f0)),
             loudness=conversion.loudness_correlation(
-                sound.loudness[:count], song.target_sound.loudness[:count], song.judged
+                features.loudness[:count], song.target_features.loudness[:count], song.counted
             ),
         )
 
     def trivial(self) -> dict[str, Callable[[ParallelSong], Samples]]:
-        """The systems that learn nothing, the oracle, which is told the phones, and the reference itself: each makes
-        sound of a song."""
-        mels, vocoder, once = self.mels, PulseNoise(), PulseNoise(mends=0)
+        """What to print beside a model, by name: each makes a result, float32 (T,) at 44.1 kHz, of a song.
+
+        Systems that learn nothing, an oracle, which is given the true phones, and the true result itself.
+        """
+        mels, vocoder, once = self.mels, PulseNoise(), PulseNoise(0)
         return {
             "copy of the source": lambda song: song.source,
             "global EQ": lambda song: equalised(song.source, mels[self.source.name], mels[self.target.name]),
-            "nearest neighbour + warp": lambda song: once(self._nearest(song.source_sound.mel), song.f0),
-            ORACLE: lambda song: self._told(song.source_sound.mel, song.score),
-            "reference through the vocoder": lambda song: vocoder(song.target_sound.mel, song.f0),
+            "nearest neighbour + warp": lambda song: once(self._nearest(song.source_features.mel), song.f0),
+            ORACLE: lambda song: self._oracle(song.source_features.mel, song.score),
+            "reference through the vocoder": lambda song: vocoder(song.target_features.mel, song.f0),
             "the reference itself": lambda song: song.target,
         }
 
@@ -124,32 +138,42 @@ class References:
         return NearestFrames(self.mels[self.source.name], self.mels[self.target.name])
 
     @cached_property
-    def _told(self) -> TrueFrames:
+    def _oracle(self) -> Oracle:
         scores = [self.singers.phrase(self.target, number) for number in range(self.singers.phrases)]
-        return TrueFrames(self.mels[self.target.name], scores)
+        return Oracle(self.mels[self.target.name], scores)
 
 
 class ParallelSong:
-    """A score as both sing it: sound (T,) float32 at 44.1 kHz, the true f0, and cepstra at that f0."""
+    """A song by both singers.
+
+    Attributes:
+        source, target: sound, float32 (T,) at 44.1 kHz.
+        f0: the true f0, Hz at mel centres, 0 = unvoiced, float32 (M,).
+        source_cepstra, target_cepstra: at that f0, float64 (M, 25).
+        counted: the frames that are compared, bool (M,).
+    """
 
     def __init__(self, name: str, score: Score, source: Samples, target: Samples):
         self.name, self.score, self.source, self.target = name, score, source, target
-        self.source_sound, self.target_sound = AudioFeatures(source), AudioFeatures(target)
+        self.source_features, self.target_features = AudioFeatures(source), AudioFeatures(target)
         self.f0 = score.mel_f0()
         self.source_cepstra, self.target_cepstra = (
             conversion.cepstra(conversion.envelopes(wav, self.f0)) for wav in (source, target)
         )
-        self.judged = conversion.audible(target, score.mel_frames)
+        self.counted = conversion.audible(target, score.mel_frames)
+
+
+def score_table(rows: dict[str, Scores], caption: str = "") -> Table:
+    """Rows by the name of their system."""
+    cells = [[name, *(shown(getattr(row, column)) for column in HEADINGS)] for name, row in rows.items()]
+    return Table(caption, ["system", *HEADINGS.values()], cells)
 
 
 def table(rows: dict[str, Scores]) -> str:
     """Rows as a Markdown table."""
-    lines = ["| system | " + " | ".join(HEADINGS.values()) + " |", "|---|" + "---|" * len(HEADINGS)]
-    for name, row in rows.items():
-        lines.append(f"| {name} | " + " | ".join(shown(getattr(row, column)) for column in HEADINGS) + " |")
-    return "\n".join(lines)
+    return "\n".join(score_table(rows).markdown())
 
 
 def shown(value: float) -> str:
-    """A figure for a table."""
+    """A figure for a table: three decimals under 3, one above, nothing for NaN."""
     return "" if np.isnan(value) else f"{value:.1f}" if abs(value) >= 3 else f"{value:.3f}"

@@ -1,4 +1,4 @@
-"""What a finished training leaves to listen to and look at: one page, report.html, in the run's folder."""
+"""The page that a finished training leaves: report.html, in the run's folder."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,23 +14,32 @@ from numpy.typing import NDArray
 
 from ...common.progress import Progress
 from ...common.random import fork_generator
+from ...common.text import count
 from ...pipeline.diffusion.sampling import sample
 from ...pipeline.vocoder.pulse_noise import PulseNoise
 from ...store import open_store
 from ..devices import pick_device
+from ..page import Table
 from ..picture import save_comparison
 from ..run import Run
 from ..training.dataset import Crops, gather_corpus, to_batch
-from .page import Section, write_page
+from .page import Report, Section, write_page
 from .scores import shown
 
-FRAMES = 430  # mel frames of what is sung, 5 s
-SONGS = 2
-SHARES = ("words", "voice", "in_tune", "lively", "unwarped", "score")  # what the jury says at each validation (`probe`)
+FRAMES = 430  # mel frames of each example, 5 s
+EXAMPLES = 2
+HEADINGS = {  # of the figures of a validation, as log.jsonl has them
+    "words": "words", "voice": "voice", "in_tune": "in tune", "lively": "variance", "unwarped": "unwarped",
+    "score": "score",
+}  # fmt: skip
 
 
 def report_training(path: Path, device: str = "auto", verdict: str = "") -> Path:
-    """Sing held-out utterances as they were, and by the next voice where there is one; returns the page's path."""
+    """Convert held-out utterances to their own voice and to the next one, if any; returns the page's path.
+
+    Args:
+        verdict: whether more training would help, in a sentence.
+    """
     run, device = Run.open(path), pick_device(device)
     corpus = gather_corpus([open_store(location) for location in run.config.stores], Progress())
     lines = [json.loads(line) for line in run.log.read_text("utf-8").splitlines()]
@@ -38,7 +48,7 @@ def report_training(path: Path, device: str = "auto", verdict: str = "") -> Path
     projection, vocoder = run.load_units()[1].to(device), PulseNoise()
     crops = Crops(corpus.held_out, corpus.speakers, run.config.unit_column.name, FRAMES, 1, run.config.settings.seed)
     sections = []
-    for number, clip in enumerate(corpus.held_out[:SONGS]):
+    for number, clip in enumerate(corpus.held_out[:EXAMPLES]):
         arrays = crops.whole(clip, FRAMES)
         batch = to_batch(arrays, projection, device)
         own = corpus.speakers.index(clip.speaker)
@@ -46,27 +56,38 @@ def report_training(path: Path, device: str = "auto", verdict: str = "") -> Path
         for voice in dict.fromkeys((own, (own + 1) % len(corpus.speakers))):
             asked = replace(batch, speaker=torch.full_like(batch.speaker, voice))
             drawn = sample(model, asked, fork_generator(run.config.settings.seed, 8, number, voice))
-            mels[f"sung by {corpus.speakers[voice]}"] = drawn[0].float().cpu().numpy()
+            mels[f"as {corpus.speakers[voice]}"] = drawn[0].float().cpu().numpy()
         f0 = arrays["f0"][0] * arrays["voiced"][0]
         picture = io.BytesIO()
         save_comparison(picture, *((name, mel, f0) for name, mel in mels.items()))
         sounds = {name: level(vocoder(mel.astype(np.float32), f0)) for name, mel in mels.items()}
         sections.append(Section(clip.id, sounds, picture.getvalue()))
-    names = [name for name in SHARES if name in best]
-    table = [["step", "loss", "held out", *names]]
-    table += [[str(line["step"]), *(shown(line[name]) for name in ("loss", "held_out", *names))] for line in lines]
-    notes = [
-        f"{', '.join(corpus.speakers)}: {len(corpus.train)} utterances, {len(corpus.held_out)} held out.",
-        *([verdict] if verdict else []),
-        f"The checkpoint that sings is of step {step}. words, voice, in tune and lively are shares of what the run's "
-        f"jury grants to recordings, of held-out utterances sung by another voice; score is their geometric mean"
-        + (", times unwarped: how much of another throat the model undoes." if "unwarped" in best else "."),
-    ]
+    report = Report(
+        title=f"{run.name}: what training reached",
+        facts={"run": run.name, "step": f"{step:,}", "encoder": run.config.encoder.origin, "vocoder": "plain"},
+        verdict=[verdict] if verdict else [],
+        notes=[
+            f"{', '.join(corpus.speakers)}: {count(len(corpus.train), 'utterance')}, {len(corpus.held_out)} held out. "
+            f"Words, voice, in tune and variance are of held-out utterances in another voice, as shares of what "
+            f"recordings get. The row in bold is the checkpoint that is used.",
+        ],
+        tables=[_validations(lines, best)],
+        sections=sections,
+    )
     page = run.path / "report.html"
-    write_page(page, f"{run.name}: what training reached", notes, [("Validations", table)], sections)
+    write_page(page, report)
     return page
 
 
+def _validations(lines: list[dict[str, Any]], best: dict[str, Any]) -> Table:
+    names = {name: heading for name, heading in HEADINGS.items() if name in best}
+    rows = [
+        [str(line["step"]), *(shown(line.get(name, float("nan"))) for name in ("loss", "held_out", *names))]
+        for line in lines
+    ]
+    return Table("Validations", ["step", "loss", "held out", *names.values()], rows, marked=lines.index(best))
+
+
 def level(wav: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turned down where it would clip."""
+    """A sound (T,), turned down where it would clip."""
     return wav * np.float32(min(1.0, 0.98 / max(float(np.abs(wav).max(initial=0.0)), 1e-9)))

@@ -1,14 +1,15 @@
-"""`svc evaluate` of songs whose truth nobody knows.
+"""`svc evaluate` of songs for which no true result is known.
 
-The result is held against what was asked (f0, voicing, loudness, the phones heard in the song) and against the target's
-own utterances in the store (who is heard, how lively, how far off on average).
+The result is compared with what was asked for (f0, voicing, loudness, the song's phones and words) and with the
+target's own utterances in the store (voice, variance, mean spectrum).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,54 +28,78 @@ from ...pipeline.pitch import pitch
 from ...pipeline.vocoder.vocoder import Vocoder
 from ...store import StoreError, open_store
 from ..devices import pick_device
+from ..page import Table
 from ..rendering.run_converter import RunConverter
 from ..run import Run
 from ..settings import RenderSettings
 from ..training.dataset import Corpus, gather_corpus
-from .asr_and_similarity import AsrAndSimilarity, Findings
-from .page import Section
-from .result import Evaluation, plain, safe, sung, where, write
+from .page import Report, Section
+from .result import MADE_BY, Evaluation, check_out, converted, plain, safe, write
 from .scores import shown
+from .speech_models import SpeechModels, SpeechScores, words_of
+from .verdict import song_verdict
 
-TAUGHT = 60  # utterances of a speaker that the listener learns from, at most
+UTTERANCES = 60  # of a speaker that the speaker classifier is trained on, at most
 
 
 @dataclass(frozen=True)
 class SourceScores:
-    """What can be said of a conversion whose truth nobody knows.
+    """A conversion beside its song and the target's own utterances.
 
     Attributes:
-        cents, gpe50, vuv_f1: the result's f0 beside the song's in the key asked, both tracked.
+        cents, gpe50, vuv_f1, in_tune: the result's f0 beside the song's in the key asked for, both tracked
+            (pipeline.metrics.conversion.Pitch).
         loudness: correlation with the song's.
-        as_target, as_source: shares of half-second pieces that a listener, who knows the run's speakers and the song,
-            takes for the target and for the song's own singer (leakage).
-        lively: variance of mel cepstra over that of the target's own utterances; under 1 is over-smoothed.
-        off_db, source_off_db: how far the mean spectrum is from the target's, and how far the song's own was.
+        target_share, source_share: shares of half seconds that a classifier, trained on the run's speakers and the
+            song, takes for the target and for the song's own singer.
+        variance_ratio: variance of mel cepstra over that of the target's own utterances; under 1 is over-smoothed.
+        spectrum_db, source_spectrum_db: distance of the mean spectrum from the target's, of result and song.
     """
 
     cents: float
     gpe50: float
     vuv_f1: float
+    in_tune: float
     loudness: float
-    as_target: float
-    as_source: float
-    lively: float
-    off_db: float
-    source_off_db: float
+    target_share: float
+    source_share: float
+    variance_ratio: float
+    spectrum_db: float
+    source_spectrum_db: float
 
 
-SOURCE_HEADINGS = (
-    "f0 cents",
-    "GPE50",
-    "V/UV",
-    "loudness",
-    "as target",
-    "as source",
-    "lively",
-    "off dB",
-    "source off dB",
-)
-KEPT_HEADINGS = ("phones", "phones copied", "phones by chance")
+@dataclass(frozen=True)
+class SongResult:
+    """A song that was converted, and all figures of it."""
+
+    name: str
+    key: float
+    source: Samples
+    result: Samples
+    picture: bytes
+    scores: SourceScores
+    phones: PhoneAgreement
+    speech: SpeechScores
+
+    def figures(self) -> dict[str, float]:
+        """Those of `scores` and `phones`, by name."""
+        return {**asdict(self.scores), **asdict(self.phones)}
+
+
+TABLES = {  # caption: heading of each figure
+    "Melody and loudness": {
+        "in_tune": "in tune", "cents": "f0 cents", "gpe50": "GPE50", "vuv_f1": "V/UV", "loudness": "loudness",
+    },
+    "Voice": {
+        "target_share": "target voice", "source_share": "source voice", "secs": "SECS", "source_secs": "song's SECS",
+        "own_secs": "target's SECS", "variance_ratio": "variance", "spectrum_db": "spectrum dB",
+        "source_spectrum_db": "song's spectrum dB",
+    },
+    "Words and naturalness": {
+        "phones": "phones kept", "phones_copied": "vocoder alone", "phones_chance": "by chance",
+        "dnsmos": "DNSMOS", "source_dnsmos": "song's DNSMOS",
+    },
+}  # fmt: skip
 
 
 def evaluate_songs(
@@ -85,23 +110,26 @@ def evaluate_songs(
     key: float | str = 0.0,
     device: str = "auto",
     progress: Progress | None = None,
-    whisper: str | None = None,
+    whisper: Sequence[str] = (),
     speaker_encoder: str | None = None,
     language: str | None = None,
 ) -> Evaluation:
-    """Convert songs with a run, and measure the results without a reference.
+    """Convert songs with a run, and measure the results without a true result.
 
-    `whisper` and `speaker_encoder` are folders or hub ids of models that measure words and similarity
-    (stages.evaluation.asr_and_similarity).
+    Songs that cannot be used are named in the report, and the rest is done.
 
-    Songs that cannot be used are named in the result, and the rest goes on.
+    Args:
+        speaker: the target voice; None is the run's first.
+        key: semitones up, or `auto`.
+        whisper, speaker_encoder, language: SpeechModels.load.
 
     Raises:
-        UserError: there is nothing to compare with (the run's store is gone or has changed), nobody to compare with (a
-            mixture of voices), or no song can be used.
-        ModelError: a model that is to listen cannot be loaded.
+        UserError: the run's store is gone or has changed, `speaker` is a mixture, `out` holds files of the user's, or
+            no song can be used.
+        ModelError: a named model cannot be loaded.
     """
     progress = progress or Progress()
+    check_out(out)
     opened = Run.open(run)
     target = speaker or opened.speakers[0]
     if target not in opened.speakers:
@@ -109,72 +137,76 @@ def evaluate_songs(
             f"a result is compared with one voice of the run, and {target!r} is none; its voices are "
             f"{', '.join(opened.speakers)}"
         )
-    singer = RunConverter(opened, RenderSettings(speaker=speaker, key=key, device=device))
     corpus = _corpus_of(opened, progress)
     clips = {name: [clip for clip in corpus.clips if clip.speaker == name] for name in opened.speakers}
-    own = {name: [clip.mel.astype(np.float32) for clip in theirs[:TAUGHT]] for name, theirs in clips.items()}
-    listener = PhoneGroupClassifier.load()
-    models = AsrAndSimilarity(whisper, speaker_encoder, language, clips[target], pick_device(device))
+    own = {name: [clip.mel.astype(np.float32) for clip in theirs[:UTTERANCES]] for name, theirs in clips.items()}
+    models = SpeechModels.load(whisper, speaker_encoder, language, clips[target], pick_device(device))
+    converter = RunConverter(opened, RenderSettings(speaker=speaker, key=key, device=device))
+    classifier = PhoneGroupClassifier.load()
     out.mkdir(parents=True, exist_ok=True)
-    rows: dict[str, dict[str, float]] = {}
-    told: dict[str, Findings] = {}
-    keys: dict[str, float] = {}
+    done: list[SongResult] = []
     refused: dict[Path, str] = {}
-    sections = []
     for song in songs:
         name = song.stem if sum(other.stem == song.stem for other in songs) == 1 else song.name
         try:
-            found = audio.scan(song)
-            mono = audio.read(found, 0, found.frames)
-            length = resampled_length(found.samples, found.sample_rate, MEL_RATE)
-            source = audio.resample(mono, found.sample_rate, MEL_RATE, length)
-            result, keys[song.name] = sung(singer, source, out, name, progress)
+            source = _read(song)
+            result, semitones = converted(converter, source, out, name, progress, song)
         except AudioError as error:
             refused[song] = str(error)
             continue
-        asked, got = AudioFeatures(source), AudioFeatures(result)
-        heard = score_against_source(asked, got, keys[song.name], target, own)
-        kept = judge_phones(listener, asked, got, singer.vocoder)
-        rows[song.name] = {**asdict(heard), **asdict(kept)}
-        told[song.name] = models(song, asked, got)
-        picture = (out / f"{name}.{safe(target)}.png").read_bytes()
-        sections.append(Section(song.name, {"the song": source, f"as {target}": result}, picture))
-    if not rows:
+        before, after = AudioFeatures(source), AudioFeatures(result)
+        done.append(
+            SongResult(
+                name=song.name,
+                key=semitones,
+                source=source,
+                result=result,
+                picture=(out / f"{name}.{safe(target)}.png").read_bytes(),
+                scores=score_against_source(before, after, semitones, target, own),
+                phones=score_phones(classifier, before, after, converter.vocoder),
+                speech=models.score(before, after, words_of(song)),
+            )
+        )
+    if not done:
         raise UserError("\n".join(["no song can be used:", *(f"{song}: {why}" for song, why in refused.items())]))
-    notes = [
-        f"Sung by {target}. No truth is known of these songs. A listener who knows the run's speakers and the song "
-        f"tells who is heard; lively and off compare with {target}'s own utterances. phones: share of the song's loud "
-        f"frames at which a listener, taught by synthetic singers, hears the same kind of phone in the result; copied: "
-        f"in the song through the vocoder alone; by chance: if the same sounds came at any other time.",
-        *(f"{song} was refused: {why}" for song, why in refused.items()),
-    ]
-    grid = [["song", "key", *SOURCE_HEADINGS, *KEPT_HEADINGS]]
-    grid += [[name, f"{keys[name]:+g}", *map(shown, values.values())] for name, values in rows.items()]
-    for place, heading in models.columns.items():
-        grid[0].append(heading)
-        for line, each in zip(grid[1:], told.values(), strict=True):
-            line.append(shown(getattr(each, place)))
-    notes += models.notes
     metadata = {
         "svc": __version__,
         "run": str(run.absolute()),
-        "step": singer.step,
+        "step": converter.step,
         "speaker": target,
         "key": key,
-        "songs": {name: plain({"key": keys[name], **values, **asdict(told[name])}) for name, values in rows.items()},
+        "songs": {each.name: _figures(each) for each in done},
         "refused": {str(song): why for song, why in refused.items()},
-        "ears": models.metadata,
+        "models": models.metadata,
     }
-    write(out, f"{run.name}: {target}", notes, metadata, [("Songs", grid)], sections)
-    lines = ["| " + " | ".join(row) + " |" for row in grid]
-    lines.insert(1, "|---" * len(grid[0]) + "|")
-    return Evaluation(out, [*lines, *where(out)], metadata, refused)
+    report = Report(
+        title=f"{opened.name}: {_listed(done)} as {target}",
+        facts=converter.about(),
+        verdict=song_verdict(_means([each.figures() for each in done]), _mean_speech(done), target),
+        notes=[
+            f"No true result of these songs is known: they are compared with the song, and with {target}'s own "
+            f"utterances.",
+            *models.notes,
+        ],
+        warnings=[f"{song} was refused: {why}" for song, why in refused.items()],
+        tables=song_tables(done),
+        sections=[_section(each, target) for each in done],
+    )
+    where = write(out, report, metadata)
+    lines = [line for table in report.tables for line in (f"{table.caption}:", "", *table.markdown(), "")]
+    return Evaluation(out, [*lines, *report.verdict, *where], {"made": MADE_BY, **metadata}, refused)
 
 
 def score_against_source(
-    source: AudioFeatures, result: AudioFeatures, key: float, target: str, own: dict[str, list[Samples]]
+    source: AudioFeatures, result: AudioFeatures, key: float, target: str, own: Mapping[str, Sequence[Samples]]
 ) -> SourceScores:
-    """A result beside its song, and beside log mels (M, 128) of the run's speakers."""
+    """Compare a result with its song, and with the utterances of the run's speakers.
+
+    Args:
+        key: semitones by which the result should be higher than the song.
+        target: whose voice it should be.
+        own: log mels (M, 128) of the speakers' utterances, by name.
+    """
     f0 = conversion.pitch(result.f0, source.f0 * np.float32(2 ** (key / 12)))
     count = min(len(source.f0), len(result.f0))
     song_mel, mel = source.mel, result.mel
@@ -182,29 +214,106 @@ def score_against_source(
     theirs = np.concatenate([mel_cepstra(each)[loud(each)] for each in own[target]]).astype(np.float64)
     mine = mel_cepstra(mel)[loud(mel)].astype(np.float64)
     mean = np.concatenate([each[loud(each)] for each in own[target]]).mean(0)
-    judged = conversion.audible(source.wav, len(source.f0))[:count]
+    counted = conversion.audible(source.wav, len(source.f0))[:count]
     return SourceScores(
         **asdict(f0),
-        loudness=conversion.loudness_correlation(result.loudness[:count], source.loudness[:count], judged),
-        as_target=shares[target],
-        as_source=shares[""],
-        lively=conversion.variance_ratio(mine, theirs),
-        off_db=_apart(mel[loud(mel)].mean(0), mean),
-        source_off_db=_apart(song_mel[loud(song_mel)].mean(0), mean),
+        loudness=conversion.loudness_correlation(result.loudness[:count], source.loudness[:count], counted),
+        target_share=shares[target],
+        source_share=shares[""],
+        variance_ratio=conversion.variance_ratio(mine, theirs),
+        spectrum_db=_shape_distance(mel[loud(mel)].mean(0), mean),
+        source_spectrum_db=_shape_distance(song_mel[loud(song_mel)].mean(0), mean),
     )
 
 
-def judge_phones(
-    listener: PhoneGroupClassifier, source: AudioFeatures, result: AudioFeatures, vocoder: Vocoder
+def score_phones(
+    classifier: PhoneGroupClassifier, source: AudioFeatures, result: AudioFeatures, vocoder: Vocoder
 ) -> PhoneAgreement:
-    """Which phones of a song survive in a result, and in the song's own mel and f0 through the vocoder alone."""
+    """How many phones of a song are kept in a result, and in the song's own mel and f0 through the vocoder."""
     copied = AudioFeatures(vocoder(source.mel, pitch.repair(source.f0)[: len(source.mel)]))
-    return phone_agreement.compare(listener, source.mel, result.mel, copied.mel)
+    return phone_agreement.compare(classifier, source.mel, result.mel, copied.mel)
 
 
-def _apart(a: Samples, b: Samples) -> float:
-    """RMS difference of two mean ln mels in dB, whatever their level."""
+def song_tables(done: Sequence[SongResult]) -> list[Table]:
+    """Three tables with a row a song, without the columns of models that are missing."""
+    out = []
+    for caption, columns in TABLES.items():
+        rows = [[each.name] for each in done]
+        headings = ["song"]
+        if caption.startswith("Melody"):
+            headings.append("key")
+            for row, each in zip(rows, done, strict=True):
+                row.append(f"{each.key:+g}")
+        if caption.startswith("Words"):
+            for number, word in enumerate(done[0].speech.words):
+                headings += [f"letters right ({word.model})", f"CER ({word.model})"]
+                headings += [] if np.isnan(word.source_cer) else [f"song's CER ({word.model})"]
+                for row, each in zip(rows, done, strict=True):
+                    score = each.speech.words[number]
+                    row += ["" if np.isnan(score.cer) else f"{score.letters_right:.0f}", shown(score.cer)]
+                    row += [] if np.isnan(word.source_cer) else [shown(score.source_cer)]
+        for name, heading in columns.items():
+            values = [{**each.figures(), **_speech_figures(each.speech)}[name] for each in done]
+            if not np.isnan(values).all():
+                headings.append(heading)
+                for row, value in zip(rows, values, strict=True):
+                    row.append(shown(value))
+        out.append(Table(caption, headings, rows))
+    return out
+
+
+def _listed(done: Sequence[SongResult]) -> str:
+    names = [each.name for each in done[:3]]
+    return ", ".join(names) if len(done) <= 3 else f"{', '.join(names)} and {len(done) - 3} more"
+
+
+def _section(song: SongResult, target: str) -> Section:
+    said = [
+        f"{word.model}, of the {kind}: {text}"
+        for word in song.speech.words
+        for kind, text in (("song", word.source_text), ("result", word.text))
+    ]
+    return Section(song.name, {"the song": song.source, f"as {target}": song.result}, song.picture, said)
+
+
+def _figures(song: SongResult) -> dict[str, Any]:
+    return {**plain({"key": song.key, **song.figures()}), **song.speech.to_json()}
+
+
+def _speech_figures(speech: SpeechScores) -> dict[str, float]:
+    return {field.name: getattr(speech, field.name) for field in fields(speech) if field.name != "words"}
+
+
+def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each figure over the rows that have it; NaN where none has."""
+    out = {}
+    for name in rows[0]:
+        known = [row[name] for row in rows if not np.isnan(row[name])]
+        out[name] = float(np.mean(known)) if known else float("nan")
+    return out
+
+
+def _mean_speech(done: Sequence[SongResult]) -> SpeechScores:
+    """The means over songs; a song's CER counts as 1 where it is more."""
+    words = []
+    for number, word in enumerate(done[0].speech.words):
+        rates = [
+            min(1.0, each.speech.words[number].cer) for each in done if not np.isnan(each.speech.words[number].cer)
+        ]
+        words.append(replace(word, cer=float(np.mean(rates)) if rates else float("nan")))
+    return SpeechScores(tuple(words), **_means([_speech_figures(each.speech) for each in done]))
+
+
+def _shape_distance(a: Samples, b: Samples) -> float:
+    """The RMS difference of two mean ln mels (128,) in dB, after their levels were made equal."""
     return float(20 / np.log(10) * np.std(a - b))
+
+
+def _read(song: Path) -> Samples:
+    """A song, float32 (T,) at 44.1 kHz. Raises AudioError."""
+    found = audio.scan(song)
+    length = resampled_length(found.samples, found.sample_rate, MEL_RATE)
+    return audio.resample(audio.read(found, 0, found.frames), found.sample_rate, MEL_RATE, length)
 
 
 def _corpus_of(run: Run, progress: Progress) -> Corpus:

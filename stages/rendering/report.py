@@ -1,18 +1,22 @@
-"""`svc render --report`: one page to listen to and look at songs and results, with everything in it."""
+"""`svc render --report`: one page with players and pictures of songs and results."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 from ...common.errors import UserError
 from ...common.files import write_whole
 from ..mp3 import encode_file
-from ..page import page, picture, player
+from ..page import Table, explained, facts, page, paragraphs, picture, players
 from .render_file import RenderReport
 
 MARK = "<!-- made by svc render -->"
+GLOSSARY = {
+    "key": "Semitones by which the song was moved.",
+    "within 20 cents": "The share of voiced moments whose pitch is within a fifth of a semitone of what was asked for.",
+}
 
 
 def check_page_writable(path: Path) -> None:
@@ -25,29 +29,49 @@ def check_page_writable(path: Path) -> None:
                 raise UserError(f"{path} exists and is no report of svc render; move it, or give another place")
 
 
-def write_page(path: Path, reports: Sequence[RenderReport], refused: Sequence[tuple[Path, str]] = ()) -> None:
-    """Write the page: players and pictures of all songs in one file that needs no other."""
-    rows = "".join(
-        f"<tr><td>{escape(report.song.name)}</td><td>{escape(report.speaker)}</td><td>{report.key:+g}</td>"
-        f"<td>{report.seconds:.1f}</td><td>{report.took:.1f}</td><td>{_share(report.within_20_cents)}</td></tr>"
+def write_page(
+    path: Path,
+    reports: Sequence[RenderReport],
+    refused: Sequence[tuple[Path, str]] = (),
+    about: Mapping[str, str] | None = None,
+) -> None:
+    """Write the page.
+
+    Args:
+        reports: of the songs that were converted.
+        refused: songs that were not, and why.
+        about: what they were converted with: run, step, encoder, vocoder.
+    """
+    rows = [
+        [
+            report.song.name,
+            report.speaker,
+            f"{report.key:+g}",
+            f"{report.seconds:.1f}",
+            f"{report.took:.1f}",
+            _share(report.within_20_cents),
+        ]
         for report in reports
+    ]
+    headings = ["song", "voice", "key", "length, s", "took, s", "within 20 cents"]
+    body = (
+        facts(about or {}),
+        Table("Songs", headings, rows).html(GLOSSARY),
+        paragraphs((f"{song.name} was refused: {why}" for song, why in refused), "warning"),
+        *map(_section, reports),
+        explained({name: meaning for name, meaning in GLOSSARY.items() if name in headings}),
     )
-    table = (
-        "<table><tr><th>song</th><th>voice</th><th>key</th><th>s</th><th>took, s</th><th>within 20 cents</th></tr>"
-        f"{rows}</table>"
-    )
-    missing = "".join(f'<p class="note">{escape(song.name)}: {escape(why)}</p>' for song, why in refused)
-    write_whole(path, page("svc render", f"{table}{missing}{''.join(map(_section, reports))}", MARK))
+    write_whole(path, page("svc render", "".join(body), MARK))
 
 
 def _section(report: RenderReport) -> str:
-    sounds = {"the song": report.song, f"sung by {report.speaker}": report.wav}
-    players = "".join(player(caption, encode_file(path)) for caption, path in sounds.items())
-    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in report.notes)
-    timings = ", ".join(f"{escape(name)} {seconds:.1f}" for name, seconds in report.timings.items())
-    drawn = picture("mels, f0 and loudness of the song and of what was sung", report.picture.read_bytes())
-    heading = f"<h2>{escape(report.song.name)}</h2>"
-    return f'{heading}<div class="players">{players}</div>{notes}{drawn}<p>seconds: {timings}</p>'
+    sounds = {"the song": report.song, f"as {report.speaker}": report.wav}
+    timings = ", ".join(f"{name} {seconds:.1f}" for name, seconds in report.timings.items())
+    drawn = picture("mels, f0 and loudness of the song and of the result", report.picture.read_bytes())
+    return (
+        f"<h2>{escape(report.song.name)}</h2>{players({name: encode_file(file) for name, file in sounds.items()})}"
+        f"{paragraphs(report.notes, 'note')}{drawn}{paragraphs([f'Seconds: {timings}'], 'note')}"
+    )
 
 
 def _share(value: float | None) -> str:

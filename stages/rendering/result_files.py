@@ -22,7 +22,9 @@ from .output import MADE_BY, check_writable, write_output
 from .output_buffer import OutputBuffer
 
 
-def write_conversion(conversion: Conversion, out: Path, title: str, settings: OutputSettings | None = None) -> None:
+def write_conversion(
+    conversion: Conversion, out: Path, title: str, settings: OutputSettings | None = None, song: Path | None = None
+) -> None:
     """Write a Conversion as `out`, and beside it a .png (if it was measured) and a .json, as `svc render` leaves them.
 
     Args:
@@ -30,6 +32,7 @@ def write_conversion(conversion: Conversion, out: Path, title: str, settings: Ou
         out: ends in one of `output.FORMATS`.
         title: the song's name.
         settings: bit depth and sample rate of the file.
+        song: where the song lies, if it was read from a file.
 
     Raises:
         UserError: `out` cannot be written, or is a file that svc did not make.
@@ -45,7 +48,8 @@ def write_conversion(conversion: Conversion, out: Path, title: str, settings: Ou
         buffer.close()
     if conversion.measured is not None:
         draw(conversion.plan, conversion.measured, title, f"{out.name} ({conversion.key:+g} semitones)", out)
-    about = {"song": title, "result": out.name, "result_sha256": audio.file_hash(out), "timings": conversion.timings}
+    origin = {"song": title} if song is None else {"song": str(song.absolute()), "song_sha256": audio.file_hash(song)}
+    about = {**origin, "result": out.name, "result_sha256": audio.file_hash(out), "timings": conversion.timings}
     write_description(out, conversion.plan, conversion.measured, conversion.metadata, conversion.notes, about)
 
 

@@ -68,6 +68,16 @@ class RunConverter(Converter):
         """As it was asked for: a name, or a mixture."""
         return self._speaker_mix(settings or self.settings).name
 
+    def about(self) -> dict[str, str]:
+        """What it converts with, for a page: run, step, voice, encoder, vocoder."""
+        return {
+            "run": self.run.name,
+            "step": f"{self.step:,}",
+            "voice": self.speaker(),
+            "encoder": self.run.config.encoder.origin,
+            "vocoder": self.vocoder.name,
+        }
+
     def voice_range(self, settings: ConversionSettings) -> Range | None:
         return self._speaker_mix(settings).range([speaker.range for speaker in self.run.config.speakers])
 

@@ -93,4 +93,6 @@ class SongBatch:
                 self.refused.append(RefusedSong(song, str(error)))
                 yield self.refused[-1]
         if self.page:
-            write_page(self.page, self.done, [(each.song, each.reason) for each in self.refused])
+            write_page(
+                self.page, self.done, [(each.song, each.reason) for each in self.refused], self.converter.about()
+            )

@@ -117,17 +117,14 @@ def source_of(plan: ConversionPlan, number: int) -> Samples:
     return audio.resample(mono, recording.sample_rate, frames.MEL_RATE, length)
 
 
-def score(listener: PhoneGroupClassifier, source: Samples, wav: Samples, asked: Samples) -> dict[str, float | None]:
+def score(classifier: PhoneGroupClassifier, source: Samples, wav: Samples, asked: Samples) -> dict[str, float | None]:
     """`schemas.TakeScores` of a phrase, from the source's and its own sound at 44.1 kHz and the f0 that was asked."""
     before, after = AudioFeatures(source), AudioFeatures(wav)
-    count = min(len(asked), len(after.f0))
-    wanted = asked[:count] > 0
-    hit = wanted & (after.f0[:count] > 0)
-    hit[hit] = np.abs(1200 * np.log2(after.f0[:count][hit] / asked[:count][hit])) <= 50
-    in_tune = float(hit.sum() / wanted.sum()) if wanted.any() else None
+    share = measures.pitch(after.f0, asked).in_tune
+    in_tune = share if np.isfinite(share) else None
     judged = loud(before.mel)
-    told, said = listener.tell(before.mel), listener.tell(after.mel)
-    phones = phone_agreement.alike(told, said, judged) if judged.any() else None
+    before_groups, after_groups = classifier.predict(before.mel), classifier.predict(after.mel)
+    phones = phone_agreement.agreement(before_groups, after_groups, judged) if judged.any() else None
     both = min(len(before.loudness), len(after.loudness))
     audible = measures.audible(before.wav, both)
     correlated = measures.loudness_correlation(after.loudness[:both], before.loudness[:both], audible)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.fft import dct
-from svc.pipeline.metrics.cepstra import DEPTH, beside, cepstrum, distance_db, loud, mel_cepstra, own_scale
+from svc.pipeline.metrics.cepstra import FLOOR_UNDER_PEAK, beside, cepstrum, distance_db, loud, mel_cepstra, own_scale
 
 
 def test_cepstra_are_a_cosine_transform() -> None:
@@ -18,7 +18,7 @@ def test_cepstra_are_a_cosine_transform() -> None:
 
 def test_what_lies_deep_under_a_peak_is_not_heard() -> None:
     mel = np.zeros((1, 128), np.float32)
-    mel[0, 3] = -DEPTH
+    mel[0, 3] = -FLOOR_UNDER_PEAK
     deeper = mel.copy()
     deeper[0, 3] = -100
     np.testing.assert_array_equal(mel_cepstra(mel), mel_cepstra(deeper))

@@ -22,21 +22,21 @@ def lessons() -> dict[str, list]:
     return {name: [(sung(score, voice), score.mel_labels()) for score in scores] for name, voice in VOICES.items()}
 
 
-def test_phones_are_told_and_their_absence_is_noticed(lessons: dict[str, list]) -> None:
+def test_phones_are_predicted_and_their_absence_is_seen(lessons: dict[str, list]) -> None:
     pairs = [pair for name in lessons for pair in lessons[name]]
-    listener = PhoneClassifier([mel for mel, _ in pairs], [labels for _, labels in pairs])
+    classifier = PhoneClassifier([mel for mel, _ in pairs], [labels for _, labels in pairs])
     score = draw_score("ja", 6.0, 99, midi=57)
     mel, labels = sung(score, VOICES["b"]), score.mel_labels()
-    assert listener.accuracy(mel, labels) > 0.7
-    # Where there are no words, nothing better than always saying one phone is told.
+    assert classifier.accuracy(mel, labels) > 0.7
+    # Where there are no words, it is no better than always predicting one phone.
     commonest = np.bincount(labels[labels > 0]).max() / np.sum(labels > 0)
-    assert listener.accuracy(np.tile(mel.mean(0), (len(mel), 1)), labels) <= commonest < 0.4
-    assert listener.accuracy(mel, np.roll(labels, len(labels) // 2)) < 0.3
+    assert classifier.accuracy(np.tile(mel.mean(0), (len(mel), 1)), labels) <= commonest < 0.4
+    assert classifier.accuracy(mel, np.roll(labels, len(labels) // 2)) < 0.3
 
 
-def test_it_is_told_who_sings(lessons: dict[str, list]) -> None:
-    listener = SpeakerClassifier({name: [mel for mel, _ in pairs] for name, pairs in lessons.items()})
+def test_speakers_are_told_apart(lessons: dict[str, list]) -> None:
+    classifier = SpeakerClassifier({name: [mel for mel, _ in pairs] for name, pairs in lessons.items()})
     score = draw_score("ja", 6.0, 99, midi=57)
     for name, voice in VOICES.items():
-        assert listener.shares(sung(score, voice))[name] > 0.95
-    assert listener.shares(np.zeros((0, 128), np.float32)) == {"a": 0.0, "b": 0.0}
+        assert classifier.shares(sung(score, voice))[name] > 0.95
+    assert classifier.shares(np.zeros((0, 128), np.float32)) == {"a": 0.0, "b": 0.0}

@@ -98,3 +98,16 @@ def test_envelopes_are_blind_to_level_but_for_c0_and_see_short_sound_as_silence(
     judged = conversion.audible(wav, len(truth))
     assert np.abs(conversion.distances(loud, soft)[judged]).max() < 0.1
     assert conversion.envelopes(wav[:1000], truth).shape == (len(truth), conversion.POINTS)
+
+
+def test_in_tune_counts_all_frames_that_were_asked_voiced() -> None:
+    """Half of them came out unvoiced: GPE50, which counts voiced frames alone, cannot see it."""
+    asked = np.full(100, 220, np.float32)
+    asked[80:] = 0
+    found = asked.copy()
+    found[:40] = 0
+    found[40:44] *= 2
+    got = conversion.pitch(found, asked)
+    assert got.gpe50 == pytest.approx(0.1)
+    assert got.in_tune == pytest.approx(36 / 80)
+    assert np.isnan(conversion.pitch(found, np.zeros(100, np.float32)).in_tune)

@@ -1,4 +1,4 @@
-"""The shipped listener beside singers that it never heard, and what it says of words that are known to be wrong."""
+"""The shipped classifier of phone groups, on singers that it was not trained on and on wrong words."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from svc.data.make_mini import FIRST_PROBE_SEED
-from svc.data.make_phone_classifier import FIRST_SEED, right, training_examples
+from svc.data.make_phone_classifier import FIRST_SEED, accuracy, training_examples
 from svc.data.singers import NAMES, PHONES, Score, draw_score, draw_voice, sing
 from svc.pipeline.metrics import phone_agreement
 from svc.pipeline.metrics.audio_features import AudioFeatures
-from svc.pipeline.metrics.phone_agreement import PHONE_GROUPS, PhoneGroupClassifier, alike, by_chance, phone_groups_of
+from svc.pipeline.metrics.phone_agreement import (
+    PHONE_GROUPS,
+    PhoneGroupClassifier,
+    agreement,
+    chance_agreement,
+    phone_groups_of,
+)
 
 WRONG = (0.0, 0.25, 0.5, 0.75, 1.0)  # shares of phones that another one was put in for
 
 
 @pytest.fixture(scope="module")
-def listener() -> PhoneGroupClassifier:
+def classifier() -> PhoneGroupClassifier:
     return PhoneGroupClassifier.load()
 
 
@@ -29,18 +35,18 @@ def test_every_phone_is_of_one_kind() -> None:
     ]
 
 
-def test_kinds_are_told_of_singers_never_heard(listener: PhoneGroupClassifier) -> None:
+def test_groups_are_predicted_for_singers_not_trained_on(classifier: PhoneGroupClassifier) -> None:
     assert FIRST_SEED + 1000 < FIRST_PROBE_SEED
     clips = list(training_examples(FIRST_PROBE_SEED + 100, 10))
-    assert right(listener, clips) > 0.8
+    assert accuracy(classifier, clips) > 0.8
     shifted = [(mel, np.roll(labels, len(labels) // 2)) for mel, labels in clips]
-    assert right(listener, shifted) < 0.3
+    assert accuracy(classifier, shifted) < 0.3
 
 
-def test_neither_level_nor_a_filter_is_heard(listener: PhoneGroupClassifier) -> None:
+def test_neither_level_nor_a_filter_changes_the_prediction(classifier: PhoneGroupClassifier) -> None:
     ((mel, _),) = training_examples(FIRST_PROBE_SEED + 200, 1)
     filtered = mel + np.linspace(2.0, -2.0, 128, dtype=np.float32) - 1.0  # nepers
-    assert np.mean(listener.tell(mel) == listener.tell(filtered)) > 0.9
+    assert np.mean(classifier.predict(mel) == classifier.predict(filtered)) > 0.9
 
 
 def wrong(score: Score, share: float, seed: int) -> Score:
@@ -61,7 +67,7 @@ def wrong(score: Score, share: float, seed: int) -> Score:
     return replace(score, phones=tuple(phones))
 
 
-def test_the_figure_follows_the_share_of_right_phones(listener: PhoneGroupClassifier) -> None:
+def test_the_figure_follows_the_share_of_right_phones(classifier: PhoneGroupClassifier) -> None:
     """Another singer with a known share of the phones: none is as good as the song itself, all wrong is chance."""
     found = np.zeros((2, len(WRONG)))
     truth, chance = np.zeros_like(found), np.zeros_like(found)
@@ -71,8 +77,8 @@ def test_the_figure_follows_the_share_of_right_phones(listener: PhoneGroupClassi
         voice = draw_voice(FIRST_PROBE_SEED + 310 + pair, False)
         for place, share in enumerate(WRONG):
             other = wrong(score, share, pair)
-            kept = phone_agreement.compare(listener, song, AudioFeatures(sing(other, voice)).mel, song)
-            truth[pair, place] = alike(score.mel_labels(), other.mel_labels(), score.mel_labels() > 0)
+            kept = phone_agreement.compare(classifier, song, AudioFeatures(sing(other, voice)).mel, song)
+            truth[pair, place] = agreement(score.mel_labels(), other.mel_labels(), score.mel_labels() > 0)
             found[pair, place], chance[pair, place] = kept.phones, kept.phones_chance
             assert kept.phones_copied == 1
     assert (np.diff(found, axis=1) < 0).all()
@@ -85,11 +91,11 @@ def test_chance_is_the_mean_over_all_orders() -> None:
     generator = np.random.default_rng(0)
     one, other = generator.integers(0, 4, (2, 400))
     judged = generator.random(400) < 0.7
-    orders = [alike(one, _shuffled(other, judged, generator), judged) for _ in range(400)]
-    assert by_chance(one, other, judged) == pytest.approx(np.mean(orders), abs=0.005)
-    assert by_chance(np.zeros(9, np.int64), np.zeros(9, np.int64), np.ones(9, bool)) == 1
-    assert np.isnan(by_chance(one, other[:0], judged))
-    assert np.isnan(alike(one, other[:0], judged))
+    orders = [agreement(one, _shuffled(other, judged, generator), judged) for _ in range(400)]
+    assert chance_agreement(one, other, judged) == pytest.approx(np.mean(orders), abs=0.005)
+    assert chance_agreement(np.zeros(9, np.int64), np.zeros(9, np.int64), np.ones(9, bool)) == 1
+    assert np.isnan(chance_agreement(one, other[:0], judged))
+    assert np.isnan(agreement(one, other[:0], judged))
 
 
 def _shuffled(labels: np.ndarray, judged: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -98,8 +104,8 @@ def _shuffled(labels: np.ndarray, judged: np.ndarray, generator: np.random.Gener
     return out
 
 
-def test_of_unlike_lengths_the_shorter_counts(listener: PhoneGroupClassifier) -> None:
+def test_of_unlike_lengths_the_shorter_counts(classifier: PhoneGroupClassifier) -> None:
     ((mel, _),) = training_examples(FIRST_PROBE_SEED + 200, 1)
     longer = np.concatenate([mel, np.full((30, 128), mel.min(), np.float32)])
-    assert phone_agreement.compare(listener, mel, longer, longer).phones > 0.95
-    assert phone_agreement.compare(listener, longer, mel, mel).phones > 0.95
+    assert phone_agreement.compare(classifier, mel, longer, longer).phones > 0.95
+    assert phone_agreement.compare(classifier, longer, mel, mel).phones > 0.95

@@ -1,4 +1,4 @@
-"""Whisper of random weights, small and saved to disk: what it hears means nothing, how it is asked does."""
+"""A small Whisper with random weights, saved to disk: its words mean nothing, but how it is called is tested."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from svc.pipeline.checkpoints import hub
 from svc.pipeline.checkpoints.hub import ModelError
-from svc.pipeline.metrics.transcriber import Transcriber, character_errors, letters
+from svc.pipeline.metrics.transcriber import Transcriber, character_error_rate, letters
 
 SPECIAL = ("<|endoftext|>", "<|startoftranscript|>", "<|ko|>", "<|en|>", "<|transcribe|>", "<|translate|>")
 SPECIAL += ("<|startofprev|>", "<|notimestamps|>")
@@ -85,6 +85,16 @@ def test_the_same_sound_has_the_same_words(whisper: Transcriber) -> None:
     assert whisper([noise(0), noise(1)], 44_100, "ko").startswith(said)
 
 
+def test_a_model_in_half_precision_is_computed_in_fp32(tmp_path: Path) -> None:
+    from transformers import WhisperForConditionalGeneration
+
+    folder = save_whisper(tmp_path / "half")
+    WhisperForConditionalGeneration.from_pretrained(folder).half().save_pretrained(folder)
+    half = Transcriber(str(folder))
+    assert isinstance(half([noise(0)], 44_100, "ko"), str)
+    assert half.name == "half"
+
+
 def test_the_language_is_one_that_it_knows(whisper: Transcriber) -> None:
     assert whisper.language([noise(0), noise(1)], 44_100) in ("ko", "en")
     assert whisper.language([], 44_100) is None
@@ -92,11 +102,11 @@ def test_the_language_is_one_that_it_knows(whisper: Transcriber) -> None:
 
 def test_errors_are_of_letters_alone() -> None:
     assert letters("  Oh, FIancé… 가나\n１") == "ohfiancé가나1"
-    assert character_errors("the cat sat", "The cat; sat!") == 0
-    assert character_errors("the hat", "the cat") == pytest.approx(1 / 6)
-    assert character_errors("", "cat") == 1
-    assert character_errors("abcabc", "abc") == 1
-    assert np.isnan(character_errors("something", "..."))
+    assert character_error_rate("the cat sat", "The cat; sat!") == 0
+    assert character_error_rate("the hat", "the cat") == pytest.approx(1 / 6)
+    assert character_error_rate("", "cat") == 1
+    assert character_error_rate("abcabc", "abc") == 1
+    assert np.isnan(character_error_rate("something", "..."))
 
 
 def test_what_is_no_whisper_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,269 @@
+"""Models of speech that score a conversion: Whisper (words), a speaker encoder (similarity), DNSMOS (naturalness).
+
+All three are extras. What is installed is used; what a user names has to be there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...common.errors import UserError
+from ...pipeline import audio
+from ...pipeline.audio import AudioError
+from ...pipeline.frames import MEL_HOP, MEL_RATE
+from ...pipeline.metrics import ge2e, naturalness
+from ...pipeline.metrics.audio_features import AudioFeatures, Samples
+from ...pipeline.metrics.naturalness import Dnsmos
+from ...pipeline.metrics.speaker_encoder import Embedding, SpeakerEncoder, load_speaker_encoder, mean_embedding
+from ...pipeline.metrics.transcriber import LONGEST_SECONDS, Transcriber, character_error_rate
+from ...pipeline.slicing import SliceSettings, slice_at_silence
+from ...store import Clip
+
+SHORTEST = 1.0  # seconds of a recording that a speaker is embedded from
+RECORDINGS = 60  # of the target that its voice is known by, at most
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class WordScore:
+    """What one recogniser makes of a result.
+
+    Attributes:
+        model: its name.
+        cer: character error rate against what it makes of the song, or against the song's words where they are known.
+        source_cer: the song's own, against its words; NaN where they are not known.
+        text, source_text: what it transcribes of the result and of the song.
+        language: that it was told or detected.
+    """
+
+    model: str
+    cer: float
+    source_cer: float
+    text: str
+    source_text: str
+    language: str | None
+
+    @property
+    def letters_right(self) -> float:
+        """About how many of 100 letters are understood; NaN where nothing is."""
+        return 100 * (1 - min(1.0, self.cer))
+
+
+@dataclass(frozen=True)
+class SpeechScores:
+    """What the models make of a result; NaN, and no words, where a model is missing.
+
+    Attributes:
+        words: of each recogniser.
+        secs: cosine of the result's speaker embedding with the target's mean embedding.
+        source_secs: the same of the song.
+        own_secs: the same of the target's own recordings, each with the mean of the others: their mean.
+        dnsmos, source_dnsmos: naturalness of result and song.
+    """
+
+    words: tuple[WordScore, ...] = ()
+    secs: float = NAN
+    source_secs: float = NAN
+    own_secs: float = NAN
+    dnsmos: float = NAN
+    source_dnsmos: float = NAN
+
+    def to_json(self) -> dict[str, Any]:
+        """As a record, in which NaN is null."""
+        figures = {name: _rounded(value) for name, value in asdict(self).items() if name != "words"}
+        words = [{name: _rounded(value) for name, value in asdict(each).items()} for each in self.words]
+        return {"words": words, **figures}
+
+
+@dataclass(frozen=True)
+class TargetVoice:
+    """How a speaker encoder knows the target: the mean embedding (D,), and its recordings' mean similarity with it."""
+
+    embedding: Embedding
+    own_secs: float
+
+    @classmethod
+    def of(cls, encoder: SpeakerEncoder, recordings: Iterable[Samples], rate: int) -> TargetVoice:
+        """From recordings, float32 (T,) at `rate` Hz, at least one."""
+        found = np.stack([encoder.embed(wav, rate) for wav in recordings])
+        total = found.sum(axis=0)
+        others = total - found  # of each: the sum of the others
+        own = (
+            [float(a @ b / np.linalg.norm(b)) for a, b in zip(found, others, strict=True)] if len(found) > 1 else [NAN]
+        )
+        return cls(np.asarray(total / np.linalg.norm(total)), float(np.mean(own)))
+
+
+@dataclass
+class SpeechModels:
+    """The models that are there, and the target's voice."""
+
+    transcribers: Sequence[Transcriber] = ()
+    speakers: SpeakerEncoder | None = None
+    target: TargetVoice | None = None
+    naturalness: Dnsmos | None = None
+    language: str | None = None
+    notes: Sequence[str] = ()  # of what is not measured, and what to do
+
+    @classmethod
+    def load(
+        cls,
+        whisper: Sequence[str] = (),
+        speaker_encoder: str | None = None,
+        language: str | None = None,
+        target: Sequence[Clip] = (),
+        device: str = "cpu",
+    ) -> SpeechModels:
+        """What is asked for, and what is installed.
+
+        Args:
+            whisper: folders or hub ids of recognisers.
+            speaker_encoder: of an x-vector model, or a `.pt`; None is Resemblyzer, where it is installed.
+            language: of the words, such as `ko`; None is what the recogniser detects in the song.
+            target: the target's utterances.
+
+        Raises:
+            ModelError: a model cannot be loaded.
+            UserError: what a named model needs is missing.
+        """
+        notes = []
+        if not whisper:
+            notes.append(
+                "Words were not transcribed: name a recogniser with --whisper (openai/whisper-base, a folder)."
+            )
+        elif find_spec("rapidfuzz") is None:
+            raise UserError(
+                "errors in words are counted by rapidfuzz, which is not installed", "pip install 'svc[ears]'"
+            )
+        recognisers = [Transcriber(source, device) for source in whisper]
+        speakers, voice = None, None
+        if speaker_encoder or (ge2e.packaged_weights() and find_spec("webrtcvad")):
+            speakers = load_speaker_encoder(speaker_encoder, device)
+            try:
+                voice = TargetVoice.of(speakers, recorded(target), MEL_RATE)
+            except UserError as error:
+                if speaker_encoder:
+                    raise
+                speakers = None
+                notes.append(f"Similarity was not measured: {error}")
+        else:
+            notes.append(
+                "Similarity was not measured: pip install 'svc[ears]' and pip install --no-deps Resemblyzer, or name a "
+                "model with --speaker-encoder."
+            )
+        dnsmos = Dnsmos() if naturalness.packaged_model() and find_spec("onnxruntime") else None
+        if dnsmos is None:
+            notes.append("Naturalness was not measured: pip install 'svc[ears]'.")
+        return cls(recognisers, speakers, voice, dnsmos, language, notes)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Which models they are."""
+        return {
+            "whisper": [each.source for each in self.transcribers],
+            "speaker_encoder": self.speakers and self.speakers.source,
+            "naturalness": self.naturalness and self.naturalness.source,
+            "language": self.language,
+        }
+
+    def score(self, source: AudioFeatures, result: AudioFeatures, text: str | None = None) -> SpeechScores:
+        """Score a result beside its song, both at 44.1 kHz and on one time axis.
+
+        Args:
+            text: the words that are sung, where they are known.
+        """
+        pieces = phrases(source)
+        sung, converted = ([wav[piece] for piece in pieces] for wav in (source.wav, result.wav))
+        words = tuple(self._words(each, sung, converted, text) for each in self.transcribers)
+        similar = {}
+        if self.speakers and self.target:
+            similar["own_secs"] = self.target.own_secs
+            for name, wavs in (("secs", converted), ("source_secs", sung)):
+                if long := [wav for wav in wavs if len(wav) >= SHORTEST * MEL_RATE]:
+                    similar[name] = float(mean_embedding(self.speakers, long, MEL_RATE) @ self.target.embedding)
+        natural = {}
+        if self.naturalness:
+            natural["dnsmos"] = self.naturalness.overall(np.concatenate(converted), MEL_RATE)
+            natural["source_dnsmos"] = self.naturalness.overall(np.concatenate(sung), MEL_RATE)
+        return SpeechScores(words, **similar, **natural)
+
+    def _words(
+        self, recogniser: Transcriber, sung: list[Samples], converted: list[Samples], text: str | None
+    ) -> WordScore:
+        language = self.language or recogniser.language(sung, MEL_RATE)
+        said, source_said = (recogniser(wavs, MEL_RATE, language) for wavs in (converted, sung))
+        return WordScore(
+            model=recogniser.name,
+            cer=character_error_rate(said, source_said if text is None else text),
+            source_cer=NAN if text is None else character_error_rate(source_said, text),
+            text=said,
+            source_text=source_said,
+            language=language,
+        )
+
+
+def phrases(source: AudioFeatures) -> list[slice]:
+    """A song in pieces of LONGEST_SECONDS at most, as samples at 44.1 kHz: all of it where it is shorter.
+
+    A longer song is cut in its silences, and neighbouring slices are joined while they fit.
+    """
+    samples, most = len(source.wav), int(LONGEST_SECONDS * MEL_RATE)
+    if samples <= most:
+        return [slice(0, samples)]
+    out: list[slice] = []
+    for span in slice_at_silence(source.loudness, SliceSettings()):
+        start, end = span.start * MEL_HOP, min(samples, span.end * MEL_HOP)
+        if out and end - out[-1].start <= most:
+            out[-1] = slice(out[-1].start, end)
+        else:
+            out.append(slice(start, end))
+    return out or [slice(0, most)]
+
+
+def words_of(song: Path) -> str | None:
+    """The words of a song, from `song.txt` beside `song.wav`; None where there is none.
+
+    Raises UserError if they are not UTF-8.
+    """
+    path = song.with_suffix(".txt")
+    try:
+        return path.read_text("utf-8") if path.is_file() else None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: expected the song's words in UTF-8: {error}") from error
+
+
+def recorded(clips: Sequence[Clip]) -> list[Samples]:
+    """Some of a speaker's utterances as they were recorded, float32 (T,) at 44.1 kHz, spread over all of them.
+
+    Raises:
+        UserError: none of the recordings can be read.
+    """
+    long = [clip for clip in clips if clip.seconds >= SHORTEST]
+    chosen = long[:: max(1, -(-len(long) // RECORDINGS))]
+    out, missing = [], ""
+    for clip in chosen:
+        path = Path(clip.utterance.corpus, clip.utterance.source)
+        try:
+            found = audio.scan(path)
+            with audio.Reader(found) as reader:
+                mono = reader.read(clip.row.start, clip.row.end)
+            out.append(audio.resample(mono, found.sample_rate, MEL_RATE, (clip.row.end - clip.row.start) * MEL_HOP))
+        except AudioError as error:
+            missing = str(error)
+    if not out:
+        raise UserError(
+            f"the target's voice is compared by its recordings, and none can be read: {missing or 'none lasts 1 s'}"
+        )
+    return out
+
+
+def _rounded(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    return None if np.isnan(value) else round(value, 4)
