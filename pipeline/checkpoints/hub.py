@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from ...common.errors import SvcError
@@ -14,6 +12,7 @@ from .torch_file import reason
 # What is fetched of a model: first this, and the pickled weights only where there are no others.
 WANTED = ("config.json", "preprocessor_config.json", "model.safetensors", "model.safetensors.index.json")
 SHARDS = ("model-*-of-*.safetensors",)
+TOKENIZER = ("generation_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt")
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
 
 
@@ -48,33 +47,35 @@ def quiet() -> None:
     disable_progress_bars()
 
 
-def snapshot(hub_id: str, allow_hub: bool = True) -> Path:
+def snapshot(hub_id: str, allow_hub: bool = True, tokenizer: bool = False) -> Path:
     """The folder of a model by its hub id, downloaded into the hub's cache if it is not there and if that is allowed.
 
     Args:
         hub_id: such as `facebook/hubert-base-ls960`.
         allow_hub: whether any request may be made.
+        tokenizer: whether its files for text are wanted too.
 
     Raises:
         HubError: it is not there, and was not downloaded.
     """
     from huggingface_hub import snapshot_download
 
+    wanted = (*WANTED, *TOKENIZER) if tokenizer else WANTED
     local = not allow_hub or not hub_is_reachable()
 
     def fetch(patterns: tuple[str, ...]) -> Path:
         return Path(snapshot_download(hub_id, allow_patterns=list(patterns), local_files_only=local))
 
     try:
-        folder = fetch((*WANTED, *SHARDS))
+        folder = fetch((*wanted, *SHARDS))
         if not any((folder / name).exists() for name in WANTED[2:]):
-            folder = fetch((*WANTED, *PICKLED))
+            folder = fetch((*wanted, *PICKLED))
         return folder
     except Exception as error:
         raise _missing(
             error,
             allow_hub,
-            f"Where there is internet, fetch it with `hf download {hub_id} --local-dir ENCODER`, copy that folder here "
+            f"Where there is internet, fetch it with `hf download {hub_id} --local-dir FOLDER`, copy that folder here "
             f"and give its path",
         ) from error
 
@@ -114,30 +115,3 @@ def _missing(error: Exception, allow_hub: bool, hint: str) -> HubError:
         "is not on this machine, and nothing is downloaded for a name that comes from a file",
         f"If you trust that name, give it yourself, and it will be downloaded. {hint}",
     )
-
-
-def fetch(load: Callable[..., Any], source: str, what: str) -> Any:
-    """`load(source)`, a class's from_pretrained, without waiting for a hub that is not there.
-
-    Args:
-        load: takes a folder or hub id, and `local_files_only`.
-        source: folder or hub id.
-        what: what is wanted, in a few words, and an option to give it with, for a message.
-
-    Raises:
-        ModelError: it is not there, or something else.
-    """
-    quiet()
-    folder = Path(source).expanduser()
-    try:
-        return load(
-            str(folder) if folder.is_dir() else source, local_files_only=folder.is_dir() or not hub_is_reachable()
-        )
-    except Exception as error:
-        if folder.exists():
-            raise ModelError(f"there is no {what} in {source} that can be loaded: {reason(error)}") from error
-        raise ModelError(
-            f"{source} is no {what} on this machine, and could not be downloaded: {reason(error)}\n"
-            f"Where there is internet, fetch one with `hf download {source} --local-dir FOLDER`, copy that folder here "
-            f"and give its path"
-        ) from error

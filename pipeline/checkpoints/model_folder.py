@@ -55,7 +55,10 @@ class ModelFolder:
             if (self.path / name).exists():
                 return [self.path / name]
             if (index := self.path / f"{name}.index.json").exists():
-                shards = sorted({str(shard) for shard in read_json_object(index, 64 << 20)["weight_map"].values()})
+                found = read_json_object(index, 64 << 20).get("weight_map")
+                if not isinstance(found, dict) or not found:
+                    raise ValueError(f"expected a weight_map of names to files in {index.name}")
+                shards = sorted({str(shard) for shard in found.values()})
                 if len(shards) > MOST_SHARDS or any(Path(shard).name != shard for shard in shards):
                     raise ValueError(f"{index.name} must name files of its own folder, {MOST_SHARDS} at most")
                 return [self.path / shard for shard in shards]

@@ -94,6 +94,11 @@ class ContentEncoder(ABC):
     sample_rate = CONTENT_RATE
     hop = CONTENT_HOP
 
+    @property
+    def most_samples(self) -> int | None:
+        """Samples of the longest clip that it takes, or None if there is no limit."""
+        return None
+
     def __init__(
         self,
         settings: EncoderSettings,
@@ -171,7 +176,7 @@ class ContentEncoder(ABC):
             frames.
 
         Raises:
-            EncoderError: there is no such layer.
+            EncoderError: there is no such layer, or a clip is longer than `most_samples`.
             torch.OutOfMemoryError: the batch is too large for the GPU.
         """
         return self._hidden(wavs, lengths, layers, self.device, PRECISIONS[self.precision])
@@ -189,7 +194,7 @@ class ContentEncoder(ABC):
             For each clip and layer float32 (T // 320, hidden_size), on the CPU.
 
         Raises:
-            EncoderError: there is no such layer.
+            EncoderError: there is no such layer, or a clip is longer than `most_samples`.
         """
         if not wavs:
             return []
@@ -241,6 +246,9 @@ class ContentEncoder(ABC):
         self.check_layers(layers)
         if not layers:
             return {}
+        if self.most_samples is not None and wavs.shape[1] > self.most_samples:
+            most, found = (samples / self.sample_rate for samples in (self.most_samples, wavs.shape[1]))
+            raise EncoderError(f"{self.name} encodes clips of at most {most:.1f} s; found one of {found:.1f} s")
         wavs, lengths = wavs.to(device, non_blocking=True), lengths.to(device)
         own = torch.arange(wavs.shape[1], device=device) < lengths[:, None]
         wavs = wavs.masked_fill(~own, 0)

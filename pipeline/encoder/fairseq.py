@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from ..checkpoints.torch_file import Inert
+from ..checkpoints.pickles import Inert
 from .hubert_weights import Rules, build_hubert, renamed
 
 T = TypeVar("T")

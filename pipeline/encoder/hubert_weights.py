@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..checkpoints.torch_file import described
+
 Rules = Sequence[tuple[str, str]]
 
 # The two halves of a weight norm, as PyTorch named them before 2.0 and names them now.
@@ -34,7 +36,7 @@ def renamed(tensors: Mapping[Any, Any], rules: Rules) -> dict[str, Tensor]:
             continue
         plain = isinstance(tensor, Tensor) and tensor.layout == torch.strided and not tensor.is_meta
         if not plain or not tensor.is_floating_point():
-            raise ValueError(f"expected a tensor of floats as {name}; found {_described(tensor)}")
+            raise ValueError(f"expected a tensor of floats as {name}; found {described(tensor)}")
         new = re.sub(rule[0], rule[1], str(name))
         for old, current in WEIGHT_NORM:
             new = re.sub(f"^{old}$", current, new)
@@ -122,10 +124,6 @@ def _shape(weights: Mapping[str, Tensor], name: str, dimensions: int) -> tuple[i
 def _numbered(weights: Mapping[str, Tensor], pattern: str) -> int:
     """How many different numbers there are: not the highest, which a broken file could make endless."""
     return len({match[1] for name in weights if (match := re.fullmatch(pattern, name))})
-
-
-def _described(value: Any) -> str:
-    return f"{value.dtype} on {value.device}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -14,9 +14,13 @@ from ..checkpoints.model_folder import ModelFolder
 from ..checkpoints.regular_files import check_regular
 from ..checkpoints.torch_file import describe, read_checkpoint_file, reason
 from .content import ContentEncoder, EncoderError, EncoderSettings
+from .data2vec import Data2VecAudio
 from .hubert import Hubert
+from .wav2vec2 import Wav2Vec2
+from .wavlm import WavLM
+from .whisper import Whisper
 
-ENCODERS: list[type[ContentEncoder]] = [Hubert]
+ENCODERS: list[type[ContentEncoder]] = [Hubert, Whisper, WavLM, Wav2Vec2, Data2VecAudio]
 
 SHIPPED = "svc.data/"  # begins what a short name means, where it is a folder of the package svc.data
 FILE_ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")

@@ -15,12 +15,23 @@ import torch
 from numpy.typing import NDArray
 
 from ..audio import resample
-from ..checkpoints.hub import ModelError, fetch
+from ..checkpoints.hub import ModelError
+from ..checkpoints.pretrained import load_pretrained, model_folder
 from ..frames import CONTENT_RATE
 from .ge2e import GE2E
 
 Samples = NDArray[np.float32]
 Embedding = NDArray[np.float64]  # (D,), of length 1
+
+
+ARCHITECTURES = (
+    "WavLMForXVector",
+    "Wav2Vec2ForXVector",
+    "Wav2Vec2ConformerForXVector",
+    "UniSpeechSatForXVector",
+    "Data2VecAudioForXVector",
+)
+MAY_LACK = tuple(f"{kind}.masked_spec_embed" for kind in ("wavlm", "wav2vec2", "unispeech_sat", "data2vec_audio"))
 
 
 class SpeakerEncoder(Protocol):
@@ -35,21 +46,30 @@ class SpeakerEncoder(Protocol):
 class XVector:
     """An x-vector network (Snyder et al., 2018): WavLM, wav2vec 2.0, UniSpeech-SAT or data2vec with an XVector head.
 
+    Args:
+        source: a folder in the format of transformers, or a hub id.
+        device: such as "cpu". It computes in float32 there, whatever dtype its file has.
+        allow_hub: whether it may be downloaded.
+
     Raises:
-        ModelError: there is none in that folder, or under that hub id.
+        ModelError: there is no such model.
     """
 
-    def __init__(self, source: str, device: str = "cpu"):
-        from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForAudioXVector
+    def __init__(self, source: str, device: str = "cpu", allow_hub: bool = True):
+        import transformers
 
         what = "speaker encoder with an x-vector head (such as microsoft/wavlm-base-plus-sv)"
-        config = fetch(AutoConfig.from_pretrained, source, what)
-        if not any(name.endswith("ForXVector") for name in config.architectures or ()):
-            raise ModelError(f"a {what} is expected, and {source} is a {', '.join(config.architectures or ['?'])}")
+        folder = model_folder(source, what, allow_hub)
+        found = folder.config.get("architectures")
+        names = [str(name) for name in found] if isinstance(found, list) else []
+        known = [name for name in names if name in ARCHITECTURES]
+        if not known:
+            raise ModelError(f"expected a {what}; {source} is a {', '.join(names) or folder.model_type or '?'}")
+        model_class = getattr(transformers, known[0])
         self.source, self.device = source, device
-        self.features: Any = fetch(AutoFeatureExtractor.from_pretrained, source, what)
-        model: Any = fetch(AutoModelForAudioXVector.from_pretrained, source, what)
-        self.model: Any = model.to(device, torch.float32).eval()  # some are stored in half precision
+        normalize = bool(folder.settings("preprocessor_config.json").get("do_normalize", True))
+        self.features: Any = transformers.Wav2Vec2FeatureExtractor(do_normalize=normalize)
+        self.model: Any = load_pretrained(folder, model_class.config_class, model_class, what, MAY_LACK).to(device)
 
     def embed(self, wav: Samples, rate: int) -> Embedding:
         """The embedding of one utterance, float32 (T,) at `rate` Hz: (D,), of length 1."""

@@ -17,7 +17,9 @@ import torch
 from numpy.typing import NDArray
 
 from ..audio import resample
-from ..checkpoints.hub import ModelError, fetch
+from ..checkpoints.hub import ModelError
+from ..checkpoints.pretrained import load_pretrained, model_folder
+from ..checkpoints.torch_file import reason
 from ..frames import CONTENT_RATE
 
 LONGEST_SECONDS = 30.0  # of a phrase: Whisper's window
@@ -32,22 +34,36 @@ class Transcriber:
 
     Args:
         source: a folder in the format of transformers, or a hub id.
+        device: such as "cpu". It computes in float32 there, whatever dtype its file has.
+        allow_hub: whether it may be downloaded.
 
     Raises:
         ModelError: there is no Whisper model.
     """
 
-    def __init__(self, source: str, device: str = "cpu"):
-        from transformers import AutoConfig, WhisperForConditionalGeneration, WhisperProcessor
+    def __init__(self, source: str, device: str = "cpu", allow_hub: bool = True):
+        from transformers import (
+            GenerationConfig,
+            WhisperConfig,
+            WhisperFeatureExtractor,
+            WhisperForConditionalGeneration,
+            WhisperTokenizer,
+        )
 
         what = "Whisper (such as openai/whisper-small)"
-        kind = fetch(AutoConfig.from_pretrained, source, what).model_type
-        if kind != "whisper":
-            raise ModelError(f"a {what} is expected, and {source} is a {kind!r} model")
+        folder = model_folder(source, what, allow_hub)
+        if folder.model_type != "whisper":
+            raise ModelError(f"expected a {what}; {source} is a {folder.model_type!r} model")
         self.source, self.device = source, device
-        self.processor: Any = fetch(WhisperProcessor.from_pretrained, source, what)
-        model: Any = fetch(WhisperForConditionalGeneration.from_pretrained, source, what)
-        self.model: Any = model.to(device, torch.float32).eval()  # many are stored in half precision
+        model = load_pretrained(folder, WhisperConfig, WhisperForConditionalGeneration, what, ("proj_out.weight",))
+        try:
+            self.tokenizer: Any = WhisperTokenizer.from_pretrained(folder.path, local_files_only=True)
+            if (folder.path / "generation_config.json").exists():
+                model.generation_config = GenerationConfig.from_pretrained(folder.path, local_files_only=True)
+        except Exception as error:
+            raise ModelError(f"the {what} in {source} cannot be loaded: {reason(error)}") from error
+        self.extractor: Any = WhisperFeatureExtractor(feature_size=model.config.num_mel_bins)
+        self.model: Any = model.to(device)
         self.multilingual = bool(getattr(self.model.generation_config, "lang_to_id", None))
 
     @property
@@ -72,12 +88,12 @@ class Transcriber:
         for wav in phrases:
             with torch.inference_mode():
                 tokens = self.model.generate(self._features(wav, rate), max_new_tokens=most, **options)
-            texts.append(self.processor.batch_decode(tokens, skip_special_tokens=True)[0].strip())
+            texts.append(self.tokenizer.batch_decode(tokens, skip_special_tokens=True)[0].strip())
         return " ".join(texts)
 
     def _features(self, wav: Samples, rate: int) -> Any:
         signal = resample(wav, rate, CONTENT_RATE)
-        return self.processor(signal, sampling_rate=CONTENT_RATE, return_tensors="pt").input_features.to(self.device)
+        return self.extractor(signal, sampling_rate=CONTENT_RATE, return_tensors="pt").input_features.to(self.device)
 
 
 def letters(text: str) -> str:

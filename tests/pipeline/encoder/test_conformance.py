@@ -24,8 +24,21 @@ from svc.pipeline.checkpoints.model_folder import ModelFolder
 from svc.pipeline.encoder import registry
 from svc.pipeline.encoder.content import PRECISIONS, ContentEncoder, EncoderError, EncoderSettings, Network
 from svc.pipeline.encoder.registry import load_encoder
+from svc.pipeline.encoder.whisper import SILENCE_SECONDS
 from torch import Tensor, nn
-from transformers import HubertConfig, HubertModel
+from transformers import (
+    Data2VecAudioConfig,
+    Data2VecAudioModel,
+    HubertConfig,
+    HubertModel,
+    Wav2Vec2Config,
+    Wav2Vec2Model,
+    WavLMConfig,
+    WavLMModel,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperModel,
+)
 
 
 def lively(model: nn.Module) -> Any:
@@ -87,6 +100,67 @@ def by_transformers(before: int, after: int | None = None) -> Callable[[Any, Ten
     return truth
 
 
+def of_family(model_class: Any, config_class: Any, kind: str | None, **other: Any) -> Callable[[int], Any]:
+    """A small model of the wav2vec 2.0 family."""
+
+    def make(seed: int) -> Any:
+        torch.manual_seed(seed)
+        norms = {} if kind is None else {"feat_extract_norm": kind, "do_stable_layer_norm": kind == "layer"}
+        settings = {
+            "hidden_size": 64,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "intermediate_size": 96,
+            "conv_dim": [48] * 7,
+            "num_conv_pos_embeddings": 16,
+            "num_conv_pos_embedding_groups": 4,
+            "conv_bias": kind == "layer",
+            **norms,
+        }
+        return lively(model_class(config_class(**{**settings, **other})))
+
+    return make
+
+
+def whisper(seed: int) -> WhisperModel:
+    """A small Whisper with a window of 15 s, whole, as it is published."""
+    torch.manual_seed(seed)
+    config = WhisperConfig(
+        d_model=64,
+        encoder_layers=3,
+        decoder_layers=1,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=96,
+        decoder_ffn_dim=96,
+        max_source_positions=750,
+        vocab_size=16,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=3,
+    )
+    return lively(WhisperModel(config))
+
+
+def by_whisper(model: Any, wav: Tensor) -> list[Tensor]:
+    """transformers' mel and encoder, on a window as long as ours: the clip and `SILENCE_SECONDS`, or the whole window.
+
+    One hop of zeros goes before the clip and two mel frames are dropped, so that the next is centred at 10 ms.
+    """
+    window = min(len(wav) // 320 + round(50 * SILENCE_SECONDS), model.config.max_source_positions)
+    extractor = WhisperFeatureExtractor(chunk_length=30)
+    samples = F.pad(wav, (160, 0)).numpy()
+    mel = extractor(samples, sampling_rate=16_000, return_tensors="pt").input_features[..., 2 : 2 + 2 * window]
+    encoder = copy.deepcopy(model.encoder)
+    encoder.config.max_source_positions = encoder.max_source_positions = window
+    encoder.embed_positions = nn.Embedding.from_pretrained(model.encoder.embed_positions.weight[:window])
+    with torch.inference_mode():
+        out = encoder(mel, output_hidden_states=True)
+    states = (*out.hidden_states[:-1], out.last_hidden_state)
+    return [state[0, : len(wav) // 320] for state in states]
+
+
 # An encoder that is in this file alone.
 
 
@@ -137,6 +211,16 @@ EXAMPLES = {
     "hubert, odd receptive field": Example(
         hubert("group", conv_kernel=[11, 3, 3, 3, 3, 2, 2], conv_bias=True), by_transformers(40, 41)
     ),
+    "wav2vec 2.0, group norm": Example(of_family(Wav2Vec2Model, Wav2Vec2Config, "group"), by_transformers(40)),
+    "wav2vec 2.0, layer norm": Example(of_family(Wav2Vec2Model, Wav2Vec2Config, "layer"), by_transformers(40)),
+    "wavlm, group norm": Example(of_family(WavLMModel, WavLMConfig, "group"), by_transformers(40)),
+    "wavlm, layer norm": Example(
+        of_family(WavLMModel, WavLMConfig, "layer", num_buckets=32, max_bucket_distance=64), by_transformers(40)
+    ),
+    "data2vec": Example(
+        of_family(Data2VecAudioModel, Data2VecAudioConfig, None, num_conv_pos_embeddings=3), by_transformers(40)
+    ),
+    "whisper": Example(whisper, by_whisper),
     "an encoder of this file": Example(
         lambda seed: torch.randn(2, 201, 201, generator=torch.Generator().manual_seed(seed)) / 14, None, save_spectrum
     ),
@@ -438,8 +522,8 @@ def test_weights_that_are_missing_cut_off_or_of_another_size_are_refused(subject
     path = tmp_path / "broken" / "model.safetensors"
     whole, tensors = path.read_bytes(), load_file(path)
     for name in list(tensors)[:: len(tensors) // 5]:
-        if name == "masked_spec_embed":
-            continue
+        if name == "masked_spec_embed" or name.startswith("decoder."):
+            continue  # which an encoder does not need
         less = {other: tensor for other, tensor in tensors.items() if other != name}
         save_file(less, path, metadata={"format": "pt"})
         with pytest.raises(EncoderError, match=r"cannot be loaded: the weights lack 1 tensors, "):

@@ -24,7 +24,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
-from svc.pipeline.checkpoints.torch_file import Inert, read_checkpoint_file
+from svc.pipeline.checkpoints.pickles import Inert
+from svc.pipeline.checkpoints.torch_file import read_checkpoint_file
 from svc.pipeline.encoder.content import EncoderError
 from svc.pipeline.encoder.hubert import Hubert
 from svc.pipeline.encoder.hubert_weights import build_hubert
@@ -514,11 +515,6 @@ def bombs(trace: Path) -> dict[str, Bomb]:
     }
 
 
-# The rest are read as what does nothing, and are not in the way of the weights beside them.
-REFUSED = {
-    "os.system": "Trying to load unsupported GLOBAL posix.system whose module posix is blocked.",
-    "method": "Trying to call reduce for unrecognized function .*",
-}
 LOUD = (
     "os.system",
     "eval",
@@ -544,15 +540,11 @@ def test_a_malicious_pickle_does_nothing(tmp_path: Path, name: str, legacy: bool
     with pytest.raises(EncoderError, match=r"alone\.pt"):
         load_encoder(alone)
     beside = write_fairseq(tmp_path / "beside.pt", model, legacy, extra_state=[bomb])
-    if name in REFUSED:
-        with pytest.raises(EncoderError, match=rf"refused in files from elsewhere: {REFUSED[name]}$"):
-            load_encoder(beside)
-    else:
-        assert_same(load_encoder(beside).model, model)
+    assert_same(load_encoder(beside).model, model)  # read as what does nothing, it is not in the way
     tensors = {**in_fairseq_names(model), "encoder.layer_norm.bias": bomb}
-    with pytest.raises(EncoderError, match=r"expected a tensor of floats as encoder|refused in files from elsewhere"):
+    with pytest.raises(EncoderError, match=r"expected a tensor of floats as encoder"):
         load_encoder(write_fairseq(tmp_path / "as a tensor.pt", model, legacy, model=tensors))
-    with pytest.raises(EncoderError, match=r"found a dict of bomb|refused in files from elsewhere"):
+    with pytest.raises(EncoderError, match=r"found a dict of bomb"):
         load_encoder(write(tmp_path / "unused.pt", {"bomb": bomb.call[0]}, legacy))
     assert not trace.exists()
 
@@ -572,12 +564,6 @@ def test_bombs_in_other_places_do_nothing(tmp_path: Path) -> None:
     torch.save({**model.state_dict(), "more": bomb}, tmp_path / "folder" / "pytorch_model.bin")
     assert_same(load_encoder(str(tmp_path / "folder")).model, model)  # what is not its tensors is not used
     assert not trace.exists()
-
-
-def test_the_list_of_safe_classes_is_left_as_it_was(tmp_path: Path) -> None:
-    before = set(map(str, torch.serialization.get_safe_globals()))
-    read_checkpoint_file(Path(write(tmp_path / "file.pt", {"a": Namespace(b=1)})))
-    assert set(map(str, torch.serialization.get_safe_globals())) == before
 
 
 # Files that are something else
@@ -618,7 +604,7 @@ def test_a_file_cut_off_is_refused(tmp_path: Path, legacy: bool, kept: float) ->
         ({"hubert": None}, "a dict of hubert"),
         ({}, "a dict of nothing"),
         ([torch.ones(1)], "a list"),
-        (nn.Linear(1, 1), "a Inert"),
+        (nn.Linear(1, 1), "a torch.nn.modules.linear.Linear"),
     ],
 )
 def test_another_kind_of_checkpoint_is_refused(tmp_path: Path, found: Any, message: str) -> None:
@@ -674,7 +660,7 @@ def broken(tensors: dict[str, Any], how: str) -> dict[str, Any]:
         ("a layer left out", r": 16 tensors are missing, .*: encoder\.layers\.1\..*, \.\.\."),
         ("shape", r"expected \(80,\) as encoder.layers.1.feed_forward.intermediate_dense.bias; found \(7,\)"),
         ("integers", "expected a tensor of floats as encoder.layers.1.fc1.bias; found torch.int64 on cpu"),
-        ("meta", "expected a tensor of floats as encoder.layers.1.fc1.bias; found torch.float32 on meta"),
+        ("meta", "expected a tensor of floats as encoder.layers.1.fc1.bias; found a .*_rebuild_meta_tensor_no_storage"),
         ("none", "expected a tensor of floats as encoder.layers.1.fc1.bias; found a NoneType"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +119,38 @@ def test_what_is_no_whisper_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(hub, "hub_is_reachable", lambda: False)
     with pytest.raises(ModelError, match="hf download openai/whisper-small"):
         Transcriber("openai/whisper-small")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_weights_in_half_precision_are_computed_in_float32(tmp_path: Path, dtype: str) -> None:
+    import torch
+    from transformers import WhisperForConditionalGeneration
+
+    folder = save_whisper(tmp_path)
+    model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=getattr(torch, dtype))
+    model.save_pretrained(folder)
+    found = Transcriber(str(folder))
+    assert found.model.dtype == torch.float32
+    assert found([noise(0)], 44_100, "ko")
+    truth = model.float().model.encoder.conv1.weight
+    assert torch.equal(found.model.model.encoder.conv1.weight, truth)
+    assert found.model.proj_out.weight is found.model.model.decoder.embed_tokens.weight
+
+
+def test_a_hostile_folder_is_refused_in_a_moment(tmp_path: Path) -> None:
+    folder = save_whisper(tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    for changed, message in (
+        ({"decoder_layers": 1_000_000}, "decoder_layers is 1000000; expected at most 256"),
+        ({"vocab_size": 10**10}, "vocab_size is 10000000000"),
+        ({"d_model": 60_000}, r"expected \(60000,"),
+        ({"id2label": [1] * 2000}, "id2label has 2000 items"),
+    ):
+        (folder / "config.json").write_text(json.dumps({**config, **changed}))
+        with pytest.raises(ModelError, match=message):
+            Transcriber(str(folder))
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer.json").unlink()
+    os.mkfifo(folder / "tokenizer.json")
+    with pytest.raises(ModelError, match=r"expected a regular file as tokenizer\.json; found a FIFO"):
+        Transcriber(str(folder))
