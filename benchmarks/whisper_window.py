@@ -90,9 +90,8 @@ def row(judge: Transcriber, found: list[dict[int, Tensor]], whole: list[dict[int
 
 def errors(found: Sequence[str], truth: Sequence[str]) -> float:
     """Mean character error rate, at most 1 each."""
-    return float(
-        np.nanmean([min(character_error_rate(one, other), 1.0) for one, other in zip(found, truth, strict=True)])
-    )
+    rates = [character_error_rate(one, other) for one, other in zip(found, truth, strict=True)]
+    return float(np.nanmean(np.minimum(rates, 1.0)))
 
 
 def main() -> None:

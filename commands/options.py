@@ -11,7 +11,10 @@ import cloup
 PATH = click.Path(path_type=Path)
 
 # Named here as well as where they are made, so that help is printed without importing torch; a test compares the two.
-ENCODERS = "en, ko, ja, zh, en-large, contentvec, hubert-soft, mini"
+ENCODERS = (
+    "en, ko, ja, zh, en-large, contentvec, hubert-soft, mini, whisper, whisper-tiny, whisper-small, whisper-medium, "
+    "whisper-large, wavlm, wavlm-large"
+)
 METHODS, METHOD = "swift-f0, dio or harvest", "swift-f0"
 
 device_option = cloup.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
