@@ -50,9 +50,14 @@ class WordScore:
     language: str | None
 
     @property
+    def bounded_cer(self) -> float:
+        """The CER, at most 1; NaN where it is unknown."""
+        return float(np.minimum(1.0, self.cer))
+
+    @property
     def letters_right(self) -> float:
-        """About how many of 100 letters are understood; NaN where nothing is."""
-        return 100 * (1 - min(1.0, self.cer))
+        """About how many of 100 letters are understood; NaN where that is unknown."""
+        return 100 * (1 - self.bounded_cer)
 
 
 @dataclass(frozen=True)
@@ -74,11 +79,33 @@ class SpeechScores:
     dnsmos: float = NAN
     source_dnsmos: float = NAN
 
+    def of(self, model: str) -> WordScore:
+        """What one recogniser makes of it; NaN where it says nothing."""
+        return next((word for word in self.words if word.model == model), WordScore(model, NAN, NAN, "", "", None))
+
     def to_json(self) -> dict[str, Any]:
         """As a record, in which NaN is null."""
         figures = {name: _rounded(value) for name, value in asdict(self).items() if name != "words"}
         words = [{name: _rounded(value) for name, value in asdict(each).items()} for each in self.words]
         return {"words": words, **figures}
+
+
+@dataclass(frozen=True)
+class SpeechDescription:
+    """What the models make of one recording.
+
+    Attributes:
+        pieces: what they were given of it, as samples at 44.1 kHz.
+        languages, texts: by recogniser; no text of a recogniser of English alone for another language.
+        embedding: of the voice, (D,); None without a speaker encoder, or where the recording is too short.
+        dnsmos: naturalness.
+    """
+
+    pieces: tuple[slice, ...]
+    languages: tuple[str | None, ...] = ()
+    texts: tuple[str | None, ...] = ()
+    embedding: Embedding | None = None
+    dnsmos: float = NAN
 
 
 @dataclass(frozen=True)
@@ -117,7 +144,7 @@ class SpeechModels:
         whisper: Sequence[str] = (),
         speaker_encoder: str | None = None,
         language: str | None = None,
-        target: Sequence[Clip] = (),
+        target: Sequence[Clip] | None = None,
         device: str = "cpu",
     ) -> SpeechModels:
         """What is asked for, and what is installed.
@@ -126,7 +153,7 @@ class SpeechModels:
             whisper: folders or hub ids of recognisers.
             speaker_encoder: of an x-vector model, or a `.pt`; None is Resemblyzer, where it is installed.
             language: of the words, such as `ko`; None is what the recogniser detects in the song.
-            target: the target's utterances.
+            target: the target's utterances; None: `compare` is given a target.
 
         Raises:
             ModelError: a model cannot be loaded.
@@ -146,7 +173,7 @@ class SpeechModels:
         if speaker_encoder or (ge2e.packaged_weights() and find_spec("webrtcvad")):
             speakers = load_speaker_encoder(speaker_encoder, device)
             try:
-                voice = TargetVoice.of(speakers, recorded(target), MEL_RATE)
+                voice = None if target is None else TargetVoice.of(speakers, recorded(target), MEL_RATE)
             except UserError as error:
                 if speaker_encoder:
                     raise
@@ -178,34 +205,75 @@ class SpeechModels:
         Args:
             text: the words that are sung, where they are known.
         """
-        pieces = phrases(source)
-        sung, converted = ([wav[piece] for piece in pieces] for wav in (source.wav, result.wav))
-        words = tuple(self._words(each, sung, converted, text) for each in self.transcribers)
-        similar = {}
-        if self.speakers and self.target:
-            similar["own_secs"] = self.target.own_secs
-            for name, wavs in (("secs", converted), ("source_secs", sung)):
-                if long := [wav for wav in wavs if len(wav) >= SHORTEST * MEL_RATE]:
-                    similar[name] = float(mean_embedding(self.speakers, long, MEL_RATE) @ self.target.embedding)
-        natural = {}
-        if self.naturalness:
-            natural["dnsmos"] = self.naturalness.overall(np.concatenate(converted), MEL_RATE)
-            natural["source_dnsmos"] = self.naturalness.overall(np.concatenate(sung), MEL_RATE)
-        return SpeechScores(words, **similar, **natural)
+        before = self.describe(source.wav, phrases(source), self.language)
+        after = self.describe(result.wav, before.pieces, self.language, before)
+        return self.compare(before, after, text)
 
-    def _words(
-        self, recogniser: Transcriber, sung: list[Samples], converted: list[Samples], text: str | None
-    ) -> WordScore:
-        language = self.language or recogniser.language(sung, MEL_RATE)
-        said, source_said = (recogniser(wavs, MEL_RATE, language) for wavs in (converted, sung))
-        return WordScore(
-            model=recogniser.name,
-            cer=character_error_rate(said, source_said if text is None else text),
-            source_cer=NAN if text is None else character_error_rate(source_said, text),
-            text=said,
-            source_text=source_said,
-            language=language,
+    def describe(
+        self,
+        wav: Samples,
+        pieces: Sequence[slice],
+        language: str | None = None,
+        source: SpeechDescription | None = None,
+    ) -> SpeechDescription:
+        """Run the models on a recording, float32 (T,) at 44.1 kHz.
+
+        Args:
+            pieces: what each call of a model is given (`phrases`).
+            language: of the words; None is what each recogniser detects.
+            source: the song's description, where this is its conversion, whose languages are taken.
+        """
+        parts = [part for piece in pieces if len(part := wav[piece])]
+        languages, texts = [], []
+        for number, recogniser in enumerate(self.transcribers):
+            spoken = source.languages[number] if source else language or recogniser.language(parts, MEL_RATE)
+            foreign = not recogniser.multilingual and spoken not in (None, "en")
+            languages.append(spoken)
+            texts.append(None if foreign else recogniser(parts, MEL_RATE, spoken))
+        long = [part for part in parts if len(part) >= SHORTEST * MEL_RATE]
+        return SpeechDescription(
+            pieces=tuple(pieces),
+            languages=tuple(languages),
+            texts=tuple(texts),
+            embedding=mean_embedding(self.speakers, long, MEL_RATE) if self.speakers and long else None,
+            dnsmos=self.naturalness.overall(np.concatenate(parts), MEL_RATE) if self.naturalness and parts else NAN,
         )
+
+    def compare(
+        self,
+        source: SpeechDescription,
+        result: SpeechDescription,
+        text: str | None = None,
+        target: TargetVoice | None = None,
+    ) -> SpeechScores:
+        """Score a described result beside its described song.
+
+        Args:
+            text: the words that are sung, where they are known.
+            target: whose voice it should be; None is the models' own.
+        """
+        voice = target or self.target
+        words = []
+        for number, recogniser in enumerate(self.transcribers):
+            said, source_said = result.texts[number], source.texts[number]
+            if said is None or source_said is None:
+                continue
+            words.append(
+                WordScore(
+                    model=recogniser.name,
+                    cer=character_error_rate(said, source_said if text is None else text),
+                    source_cer=NAN if text is None else character_error_rate(source_said, text),
+                    text=said,
+                    source_text=source_said,
+                    language=source.languages[number],
+                )
+            )
+        secs, source_secs = (
+            float(each.embedding @ voice.embedding) if voice and each.embedding is not None else NAN
+            for each in (result, source)
+        )
+        own = voice.own_secs if voice else NAN
+        return SpeechScores(tuple(words), secs, source_secs, own, result.dnsmos, source.dnsmos)
 
 
 def phrases(source: AudioFeatures) -> list[slice]:

@@ -245,13 +245,17 @@ def song_tables(done: Sequence[SongResult]) -> list[Table]:
             for row, each in zip(rows, done, strict=True):
                 row.append(f"{each.key:+g}")
         if caption.startswith("Words"):
-            for number, word in enumerate(done[0].speech.words):
-                headings += [f"letters right ({word.model})", f"CER ({word.model})"]
-                headings += [] if np.isnan(word.source_cer) else [f"song's CER ({word.model})"]
+            known = any(not np.isnan(word.source_cer) for each in done for word in each.speech.words)
+            for model in dict.fromkeys(word.model for each in done for word in each.speech.words):
+                headings += [
+                    f"letters right ({model})",
+                    f"CER ({model})",
+                    *([f"song's CER ({model})"] if known else []),
+                ]
                 for row, each in zip(rows, done, strict=True):
-                    score = each.speech.words[number]
+                    score = each.speech.of(model)
                     row += ["" if np.isnan(score.cer) else f"{score.letters_right:.0f}", shown(score.cer)]
-                    row += [] if np.isnan(word.source_cer) else [shown(score.source_cer)]
+                    row += [shown(score.source_cer)] if known else []
         for name, heading in columns.items():
             values = [{**each.figures(), **_speech_figures(each.speech)}[name] for each in done]
             if not np.isnan(values).all():
@@ -296,11 +300,10 @@ def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 def _mean_speech(done: Sequence[SongResult]) -> SpeechScores:
     """The means over songs; a song's CER counts as 1 where it is more."""
     words = []
-    for number, word in enumerate(done[0].speech.words):
-        rates = [
-            min(1.0, each.speech.words[number].cer) for each in done if not np.isnan(each.speech.words[number].cer)
-        ]
-        words.append(replace(word, cer=float(np.mean(rates)) if rates else float("nan")))
+    for model in dict.fromkeys(word.model for each in done for word in each.speech.words):
+        found = [each.speech.of(model) for each in done]
+        rates = [score.bounded_cer for score in found if not np.isnan(score.cer)]
+        words.append(replace(found[0], cer=float(np.mean(rates)) if rates else float("nan")))
     return SpeechScores(tuple(words), **_means([_speech_figures(each.speech) for each in done]))
 
 

@@ -20,6 +20,7 @@ class Recogniser:
     """Transcribes each phrase as `loud` or `soft`."""
 
     source, name = "models/recogniser", "recogniser"
+    multilingual = True
 
     def language(self, phrases: list[np.ndarray], rate: int) -> str:
         return "ko"
@@ -81,6 +82,13 @@ def test_words_are_compared_with_those_of_the_song(models: SpeechModels, tmp_pat
     (word,) = models.score(before, after, words_of(tmp_path / "song.wav")).words
     assert (word.cer, word.source_cer) == (0, pytest.approx(3 / 8))
     assert dataclasses.replace(word, cer=2.5).letters_right == 0
+    assert np.isnan(dataclasses.replace(word, cer=float("nan")).letters_right)
+
+
+def test_a_recogniser_of_english_does_not_count_other_languages(models: SpeechModels) -> None:
+    models.transcribers[0].multilingual = False
+    models.language = "ko"
+    assert models.score(AudioFeatures(tone(0.5, 2)), AudioFeatures(tone(0.5, 2))).words == ()
 
 
 def test_similarity_is_the_cosine_with_the_target_and_naturalness_is_of_both(models: SpeechModels) -> None:

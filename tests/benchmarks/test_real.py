@@ -1,0 +1,102 @@
+"""Parts of benchmarks/real.py, on synthetic voices and stand-ins for the models of speech."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from svc.pipeline.frames import MEL_RATE
+from svc.stages.evaluation.speech_models import SpeechModels, SpeechScores, WordScore
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+NAN = float("nan")
+
+
+@pytest.fixture(scope="module")
+def real() -> ModuleType:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
+        import real
+
+        return real
+
+
+class Recogniser:
+    """Transcribes a recording as one letter for each half second, by its loudness."""
+
+    source, name, multilingual = "tiny", "tiny", True
+
+    def language(self, phrases: list[np.ndarray], rate: int) -> str:
+        return "en"
+
+    def __call__(self, phrases: list[np.ndarray], rate: int, language: str) -> str:
+        halves = [half for wav in phrases for half in np.array_split(wav, max(1, len(wav) // (rate // 2)))]
+        return "".join(chr(97 + min(25, int(50 * np.abs(half).mean()))) for half in halves)
+
+
+class Voices:
+    """Embeds a recording by its peak."""
+
+    source = "peaks"
+
+    def embed(self, wav: np.ndarray, rate: int) -> np.ndarray:
+        peak = float(np.abs(wav).max())
+        return np.array([np.cos(peak), np.sin(peak)])
+
+
+class Quality:
+    source = "quality"
+
+    def overall(self, wav: np.ndarray, rate: int) -> float:
+        return 3.0
+
+
+def stand_ins(*_: object) -> SpeechModels:
+    return SpeechModels([Recogniser()], Voices(), None, Quality())  # type: ignore[list-item, arg-type]  # stand-ins
+
+
+def test_it_converts_scores_and_writes(
+    real: ModuleType, run: Path, corpus: Path, song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One song into one voice by a run that is there: the four rows beside it, tables, figures, and a page."""
+    monkeypatch.setattr(real.SpeechModels, "load", stand_ins)
+    monkeypatch.setattr(real, "SECONDS", 3.0)
+    arguments = ["--source", song, "--target", f"alto={corpus / 'alto'}", "--run", f"mine={run}", "--render", "steps=2"]
+    real.main([str(tmp_path / "out"), *map(str, arguments)])
+    rows = json.loads((tmp_path / "out" / "real.json").read_text("utf-8"))
+    systems = [row["system"] for row in rows]
+    assert systems[:3] == [real.SOURCE, real.VOCODED, real.NEAREST]
+    assert systems[3].startswith("mine, step ")
+    assert systems[4] == real.OWN
+    source = rows[0]["clips"][0]
+    assert source["words"][0]["cer"] == 0
+    assert source["secs"] == source["source_secs"]
+    assert all(row["clips"][0]["dnsmos"] == 3 for row in rows)
+    page = (tmp_path / "out" / "real.html").read_text("utf-8")
+    assert page.count("<audio") == 4
+    assert "median CER (tiny)" in page
+    assert "| system | CER (tiny) |" in (tmp_path / "out" / "real.md").read_text("utf-8")
+
+
+def test_rates_over_one_count_as_one_and_unknown_ones_do_not_count(real: ModuleType) -> None:
+    words = [WordScore("w", cer, NAN, "", "", None) for cer in (0.2, 3.0, NAN)]
+    row = real.Row("a", "song", "b", [SpeechScores((word,), secs=0.5) for word in words])
+    figures = row.figures(["w", "other"])
+    assert figures["CER (w)"] == pytest.approx(0.6)
+    assert figures["median CER (w)"] == pytest.approx(0.6)
+    assert np.isnan(figures["CER (other)"])
+    assert figures["SECS"] == pytest.approx(0.5)
+
+
+def test_the_recordings_that_it_names_are_there(real: ModuleType, shared: Path) -> None:
+    sources, targets = real.shared_sources(shared / "audio"), real.shared_targets(shared / "audio")
+    assert all(source.path.exists() for source in sources)
+    assert all(folder.is_dir() for folder in targets.values())
+    short = [source.kind for source in sources if source.short]
+    assert (short.count("speech"), short.count("song")) == (3, 2)
+    assert all(target not in source.path.parts for source in sources for target in targets)
+    assert len(sources[-1].samples()) == real.SECONDS * MEL_RATE
