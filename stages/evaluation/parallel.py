@@ -67,7 +67,7 @@ def evaluate_truth(
         facts=converter.about(),
         verdict=gate_verdicts(missed),
         notes=[f"Means over {count(len(songs), 'song')}, beside what {target} truly sings."],
-        tables=[score_table(rows, "Beside the true result")],
+        tables=[score_table(rows, "Beside the true result", marked=0)],
         sections=_sections(songs, results, out, target),
         terms=tuple(GATES),
     )

@@ -163,10 +163,10 @@ class ParallelSong:
         self.counted = conversion.audible(target, score.mel_frames)
 
 
-def score_table(rows: dict[str, Scores], caption: str = "") -> Table:
-    """Rows by the name of their system."""
+def score_table(rows: dict[str, Scores], caption: str = "", marked: int | None = None) -> Table:
+    """Rows by the name of their system; `marked` is the number of one to be printed in bold."""
     cells = [[name, *(shown(getattr(row, column)) for column in HEADINGS)] for name, row in rows.items()]
-    return Table(caption, ["system", *HEADINGS.values()], cells)
+    return Table(caption, ["system", *HEADINGS.values()], cells, marked)
 
 
 def table(rows: dict[str, Scores]) -> str:
