@@ -46,17 +46,24 @@ def noise(seed: int, start: int, stop: int, rows: int = 1) -> NDArray[np.float32
 def pulses(
     start_hz: NDArray[np.float64], end_hz: NDArray[np.float64], phase: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """A band-limited pulse at every whole cycle, of power 1: float32 (M * 512,); nothing where f0 is 0.
+    """A band-limited pulse at every whole cycle, of power 1 and mean 0: float32 (M * 512,); nothing where f0 is 0.
 
-    f0 goes straight from `start_hz` to `end_hz` in each frame, whose first sample is at `phase` cycles. A pulse is the
-    main lobe and the ripples of a sinc (the "combtooth" of yxlllc/DDSP-SVC): all harmonics are equally strong.
+    f0 goes straight from `start_hz` to `end_hz` in each frame, whose first sample is at `phase` cycles. All harmonics
+    below half the sample rate are equally strong, as in the "combtooth" of yxlllc/DDSP-SVC; unlike there none is at
+    0 Hz, so that the mean is 0. Their sum is Dirichlet's kernel: sum of cos(2 pi k x) for k = 1..K is
+    (sin((2 K + 1) pi x) / sin(pi x) - 1) / 2. The last harmonic comes and goes gradually as f0 glides.
     """
     n = np.arange(MEL_HOP)
     turns = phase[:, None] + (start_hz[:, None] * n + (end_hz - start_hz)[:, None] * n**2 / (2 * MEL_HOP)) / MEL_RATE
     hertz = start_hz[:, None] + (end_hz - start_hz)[:, None] * n / MEL_HOP
-    period = MEL_RATE / np.maximum(hertz, 1.0)  # samples
-    from_pulse = (turns - np.round(turns)) * period
-    return (np.sinc(from_pulse) * np.sqrt(period) * (hertz > 0)).astype(np.float32).reshape(-1)
+    count = np.maximum(MEL_RATE / 2 / np.maximum(hertz, 1.0) - 1, 1.0)  # harmonics, and a fraction of the next
+    whole = np.floor(count)
+    x = turns - np.round(turns)
+    sine = np.sin(np.pi * x)
+    close = np.abs(x) < 1e-6
+    kernel = np.where(close, 2 * whole + 1, np.sin((2 * whole + 1) * np.pi * x) / np.where(close, 1.0, sine))
+    harmonics = (kernel - 1) / 2 + (count - whole) * np.cos(2 * np.pi * (whole + 1) * x)
+    return (harmonics * np.sqrt(2 / count) * (hertz > 0)).astype(np.float32).reshape(-1)
 
 
 class Excitation:

@@ -16,10 +16,10 @@ from scipy.ndimage import uniform_filter1d
 
 from ..envelope import CEILING, envelope
 from ..frames import MEL_RATE
-from ..mel import log_mel
+from ..mel import N_FFT, log_mel
 from .vocoder import Frames
 
-BREATH = ((0.0, -40.0), (3_000.0, -25.0), (8_000.0, -8.0), (14_000.0, -3.0))  # Hz, noise under a voice in dB
+BREATH = ((0.0, -34.0), (3_000.0, -25.0), (8_000.0, -8.0), (14_000.0, -3.0))  # Hz, noise under a voice in dB
 FLAT_FRAMES, EDGE = 64, 8  # mel frames of a flat spectrum that are sung, and how many at each end are not heard
 
 
@@ -41,7 +41,11 @@ class Levels:
         low = np.minimum(place.astype(int), len(self._pitches) - 2)
         part = (place - low)[:, None]
         voiced = (1 - part) * self._flat[low] + part * self._flat[low + 1]
-        return np.log(envelope(mel, f0) / np.where(f0[:, None] > 0, voiced, self._flat[-1]))
+        level = np.log(envelope(mel, f0) / np.where(f0[:, None] > 0, voiced, self._flat[-1]))
+        # What a mel has below f0 is no voice's: noise, or another note that the model draws there.
+        first = np.minimum(np.ceil(f0 * N_FFT / MEL_RATE).astype(int), level.shape[1] - 1)
+        bins = np.maximum(np.arange(level.shape[1]), np.where(f0 > 0, first, 0)[:, None])
+        return np.take_along_axis(level, bins, 1)
 
 
 def _measured(sing: Callable[[Frames], Frames], pitch: float) -> NDArray[np.float64]:

@@ -182,7 +182,7 @@ class NsfHifiGan(Vocoder):
         self.name = "pc-nsf-hifigan" if generator.shape.mini else "nsf-hifigan"
         self.metadata = {**metadata, "precision": "bf16" if bf16 else "fp32"}
 
-    def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
+    def generate(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
         excite = self._mini(f0) if self.generator.shape.mini else self._sines(f0)
 
         def sing(mel: Frames, start: int) -> Frames:

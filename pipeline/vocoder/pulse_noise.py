@@ -44,7 +44,7 @@ class PulseNoise(Vocoder):
         self.mends = mends
         self.window = torch.hann_window(N_FFT)
 
-    def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
+    def generate(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
         excite = Excitation(f0)
 
         def sing(mel: Frames, start: int) -> Frames:

@@ -165,7 +165,7 @@ class SourceFilter(Vocoder):
         self.device = device
         self.metadata = {**metadata, **asdict(network.filters.shape), "precision": "bf16" if bf16 else "fp32"}
 
-    def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
+    def generate(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
         excite = Excitation(f0)
 
         def sing(mel: Frames, start: int) -> Frames:

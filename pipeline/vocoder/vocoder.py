@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...common.errors import SvcError
 from ..frames import MEL_HOP
+from .rumble import RumbleLimiter
 
 Frames = NDArray[np.float32]
 
@@ -32,11 +33,15 @@ class Vocoder(ABC):
     )  # of one without weights nothing decides its sound but its version
 
     @abstractmethod
-    def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
-        """Sing a region whose mel comes piece by piece and whose f0 is known: wav pieces, in order, without gaps.
+    def generate(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
+        """Sound of a phrase whose mel comes piece by piece and whose f0 is known: pieces, in order, without gaps.
 
-        Memory is bounded however long the region lasts. How the mel is divided changes nothing that can be heard.
+        Memory is bounded however long the phrase lasts. How the mel is divided changes nothing that can be heard.
         """
+
+    def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
+        """What `generate` gives, without an offset or rumble below the voice's f0 (rumble.RumbleLimiter)."""
+        return RumbleLimiter(f0).stream(self.generate(mels, f0))
 
     def __call__(self, mel: Frames, f0: Frames) -> Frames:
         """The whole region at once."""

@@ -22,7 +22,7 @@ from .levels import Levels, breath
 from .vocoder import Frames, Mels, Vocoder
 
 PERIOD_MS = 1000.0 * MEL_HOP / MEL_RATE
-LOWEST_HZ, HIGHEST_HZ = 40.0, 2000.0  # f0 that WORLD is asked to sing
+LOWEST_HZ, HIGHEST_HZ = 40.0, 8000.0  # f0 that WORLD is asked to sing
 PIECE, OVERLAP = 1_700, 4  # mel frames
 FIRST = 430  # mel frames, 5 s, after which the first piece ends, for who waits to hear it
 LONGEST = 2 * PIECE  # of singing without a breath, after which a piece ends in mid-note
@@ -38,7 +38,7 @@ class World(Vocoder):
 
     name = "world"
 
-    def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
+    def generate(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
         """Long input is sung in pieces that meet where nothing is voiced, so that no pulse is lost.
 
         Where nothing is unvoiced for over a minute they meet in mid-note, with their pulses in step.
