@@ -33,12 +33,11 @@ def describe(location: str | Path) -> dict[str, Any]:
 
 def describe_store(store: Store) -> dict[str, Any]:
     speakers: dict[str, dict[str, float]] = {}
-    incomplete = 0
-    for clip in store:
-        entry = speakers.setdefault(clip.speaker, {"utterances": 0, "seconds": 0.0})
+    rate = float(store.description["identity"]["mel_frame_rate"])
+    for utterance in store.table:
+        entry = speakers.setdefault(utterance.speaker, {"utterances": 0, "seconds": 0.0})
         entry["utterances"] += 1
-        entry["seconds"] = round(entry["seconds"] + clip.seconds, 3)
-        incomplete += bool(clip.missing())
+        entry["seconds"] = round(entry["seconds"] + (utterance.end - utterance.start) / rate, 3)
     columns = {
         name: {
             "axis": c.axis,
@@ -54,7 +53,7 @@ def describe_store(store: Store) -> dict[str, Any]:
         "kind": "store",
         "path": store.location,
         "utterances": len(store),
-        "incomplete": incomplete,
+        "incomplete": store.incomplete(),
         "speakers": speakers,
         "columns": columns,
         **{key: store.description[key] for key in ("version", "identity")},

@@ -6,6 +6,7 @@ They are derived from the ledger, made by zarr-python in memory, and written who
 from __future__ import annotations
 
 import hashlib
+import json
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -44,6 +45,18 @@ def check_arrays(layout: Layout) -> list[str]:
         except MissingError:
             findings.append(f"{layout.folder.where(name)} is gone")
     return findings
+
+
+def arrays_are_current(layout: Layout, column: Column, frames: int) -> bool:
+    """Whether the arrays were all written since a column has had so many frames, by their record, which comes last."""
+    name = f"{column.name}/zarr.json"
+    try:
+        recorded = read_checksummed(layout.folder, layout.arrays)
+        data = layout.folder.read(name)
+        shape = json.loads(data)["shape"]
+    except (MissingError, DamagedError, ValueError, KeyError, TypeError):
+        return False
+    return bool(recorded.get(name) == hashlib.sha256(data).hexdigest() and shape[0] == frames)
 
 
 def recorded_columns(layout: Layout) -> list[str]:

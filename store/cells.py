@@ -7,7 +7,7 @@ first, then comes the shard, then the new receipt.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from .folder import Folder
 from .layout import Layout
 from .receipts import Receipt, check_sha256, read_receipts
 from .schema import Column, Pack, PackSize, Utterance
+from .table import rows_of_pack, used_packs
 
 
 def write_cell(
@@ -76,7 +77,7 @@ def missing_cells(
     location: str | Path | Folder,
     column: Column,
     packs: Sequence[Pack],
-    utterances: Iterable[Utterance],
+    utterances: Sequence[Utterance],
     check: bool = False,
 ) -> list[int]:
     """The packs whose cell in a column is not there, not whole, or lacks an utterance of the corpus. Writes nothing.
@@ -84,8 +85,7 @@ def missing_cells(
     A cell is whole when its receipt is and its shard has the size that was written; with `check`, when every byte of
     the shard is what was written.
     """
-    wanted = {(u.pack, u.row) for u in utterances}
-    used = {pack for pack, _ in wanted}
+    used = used_packs(utterances)
     layout = Layout(location)
 
     def whole(number: int, receipt: Receipt) -> bool:
@@ -94,9 +94,12 @@ def missing_cells(
                 check_sha256(layout, column, packs[number], receipt)
         except (MissingError, DamagedError):
             return False
-        return not any((number, int(row)) in wanted for row in receipt.refused)
+        if not receipt.refused:
+            return True
+        rows = rows_of_pack(utterances, number)
+        return not any(int(row) in rows for row in receipt.refused)
 
-    receipts = read_receipts(layout, column, [pack for pack in packs if pack.number in used])
+    receipts = read_receipts(layout, column, [packs[number] for number in used])
     return [
         number for number, receipt in receipts.items() if not isinstance(receipt, Receipt) or not whole(number, receipt)
     ]

@@ -8,6 +8,7 @@ corpus.zarr/
     ledger/packs/000003.json     which utterances lie in pack 3, and where
     ledger/columns/hidden/12.json  what the column is, and everything that decides its values
     ledger/utterances.json       the corpus as it is now
+    ledger/tables/NAME.bin       its table, where it is large
     ledger/arrays.json           the sha256 of each zarr.json
     ledger/receipts/hidden/12/000003.json    the cell is whole: its size, sha256 and what made it
     ledger/report.json           what the last run did
@@ -31,6 +32,7 @@ class Layout:
     packs = "ledger/packs"
     columns = "ledger/columns"
     utterances = "ledger/utterances.json"
+    tables = "ledger/tables"
     arrays = "ledger/arrays.json"
     lock = "ledger/lock"
     report = "ledger/report.json"
@@ -42,6 +44,9 @@ class Layout:
     def root(self) -> Any:
         """The location as it was given: a Path on this machine, else a URL. For messages."""
         return self.folder.root if isinstance(self.folder, LocalFolder) else self.folder.location
+
+    def table(self, sha256: str) -> str:
+        return f"{self.tables}/{sha256[:16]}.bin"
 
     def pack(self, number: int) -> str:
         return f"{self.packs}/{number:06d}.json"

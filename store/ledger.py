@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from .checksummed_json import read_checksummed, write_checksummed
 from .errors import DamagedError, MissingError, StoreError
 from .layout import Layout
-from .packs import read_packs
+from .packs import read_packs, stored_packs
 from .schema import FORMAT, FORMAT_VERSION, Pack, PackSize, Utterance, check_fields
+from .table import UtteranceTable, used_packs
+
+JSON_ROWS = 20_000  # utterances of which the table is JSON; it opens in half a second
 
 
 def read_description(layout: Layout) -> dict[str, Any]:
@@ -34,14 +40,16 @@ def read_description(layout: Layout) -> dict[str, Any]:
     return description
 
 
-def read_corpus(layout: Layout, size: PackSize) -> tuple[list[Pack], list[Utterance]]:
-    """The packs and the corpus as it is now.
+def read_corpus(layout: Layout, size: PackSize) -> tuple[list[Pack], Sequence[Utterance]]:
+    """The packs and the corpus as it is now. Of a large corpus the packs are read when they are used.
 
     Raises:
         StoreError: nothing was ever committed.
         DamagedError: the table or a pack is not what was written.
     """
     digests, utterances = read_table(layout)
+    if isinstance(utterances, UtteranceTable):
+        return stored_packs(layout, digests, size), utterances
     packs = read_packs(layout, digests)
     for pack in packs:
         if not pack.fits(size):
@@ -51,7 +59,7 @@ def read_corpus(layout: Layout, size: PackSize) -> tuple[list[Pack], list[Uttera
     return packs, utterances
 
 
-def read_table(layout: Layout) -> tuple[list[str | None], list[Utterance]]:
+def read_table(layout: Layout) -> tuple[list[str | None], Sequence[Utterance]]:
     """The digests of all packs by number (None: retired), and the utterances, each in one of these packs.
 
     Raises:
@@ -66,21 +74,54 @@ def read_table(layout: Layout) -> tuple[list[str | None], list[Utterance]]:
             raise DamagedError(f"{where} is gone; run the same `svc extract` with --check to make it anew") from error
         raise StoreError(f"{layout.root} holds no utterances yet; run `svc extract` again to fill it") from error
     try:
-        digests, columns = value["packs"], value["table"]
-        rows = zip(*(columns[name] for name in Utterance.__dataclass_fields__), strict=True)
-        utterances = [check_fields(Utterance(*row)) for row in rows]
+        digests = value["packs"]
         if not all(digest is None or type(digest) is str for digest in digests):
             raise TypeError("a digest that is no text")
-        if any(u.pack >= len(digests) or digests[u.pack] is None for u in utterances):
+        utterances = _read_columns(layout, value["file"]) if "file" in value else _utterances(value["table"])
+        if any(number >= len(digests) or digests[number] is None for number in used_packs(utterances)):
             raise ValueError("an utterance in a pack that does not count")
     except (KeyError, IndexError, ValueError, TypeError) as error:
+        if isinstance(error, DamagedError):
+            raise
         raise DamagedError(f"{where} is no utterance table that this version understands") from error
     return digests, utterances
 
 
-def write_corpus(layout: Layout, packs: list[Pack], utterances: list[Utterance]) -> None:
-    """Commit packs and say what the corpus is now. Columnar, and nothing that varies: one corpus, the same bytes."""
-    names = list(Utterance.__dataclass_fields__)
-    table = {name: [getattr(u, name) for u in utterances] for name in names}
-    digests = [pack.digest if pack.rows else None for pack in packs]
-    write_checksummed(layout.folder, layout.utterances, {"packs": digests, "table": table})
+def _utterances(columns: dict[str, list[Any]]) -> list[Utterance]:
+    rows = zip(*(columns[name] for name in Utterance.__dataclass_fields__), strict=True)
+    return [check_fields(Utterance(*row)) for row in rows]
+
+
+def _read_columns(layout: Layout, sha256: str) -> UtteranceTable:
+    """The table in a file of its own, by its sha256."""
+    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise ValueError("no sha256")
+    name = layout.table(sha256)
+    where = layout.folder.where(name)
+    try:
+        view = layout.folder.view(name)
+        data = view[0 : len(view)]
+    except MissingError as error:
+        raise DamagedError(f"{where} is gone; run the same `svc extract` with --check to make it anew") from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise DamagedError(f"{where} is damaged: its sha256 is not the one recorded")
+    return UtteranceTable.from_bytes(data, where)
+
+
+def write_corpus(layout: Layout, packs: list[Pack], utterances: Sequence[Utterance]) -> None:
+    """Commit packs and say what the corpus is now: one corpus, the same bytes.
+
+    The table of a small corpus is JSON; that of a large one is a file of its own, which is there before it is named.
+    """
+    digests = [None if pack.retired else pack.digest for pack in packs]
+    if len(utterances) <= JSON_ROWS:
+        names = list(Utterance.__dataclass_fields__)
+        table = {name: [getattr(u, name) for u in utterances] for name in names}
+        write_checksummed(layout.folder, layout.utterances, {"packs": digests, "table": table})
+        layout.folder.remove(layout.folder.files(layout.tables))
+        return
+    data = UtteranceTable.of(utterances, packs).to_bytes()
+    sha256 = hashlib.sha256(data).hexdigest()
+    layout.folder.write(layout.table(sha256), data)
+    write_checksummed(layout.folder, layout.utterances, {"packs": digests, "file": sha256})
+    layout.folder.remove(name for name in layout.folder.files(layout.tables) if name != layout.table(sha256))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
+from ..common.canonical_json import digest as checksum
 from .checksummed_json import check_checksum, write_checksummed
 from .errors import DamagedError, StoreError
 from .layout import Layout
@@ -90,6 +92,46 @@ def _pack(layout: Layout, number: int, data: bytes | None, digest: str | None) -
         pack = Pack.from_json(value)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedError(f"{where} is no pack that this version understands") from error
+    if value.keys() == {"number", "rows"}:
+        pack.__dict__["digest"] = checksum(value)  # its records again would give the same, more slowly
     if pack.number != number or pack.digest != (digest or pack.digest):
         raise DamagedError(f"{where} is not the pack that the corpus was written with")
     return pack
+
+
+class StoredPack(Pack):
+    """A pack of a large store: its rows are read from its file when they are asked for, a few packs' at a time."""
+
+    def __init__(self, number: int, digest: str, load: Callable[[int, str], tuple[Row, ...]]):
+        object.__setattr__(self, "number", number)
+        object.__setattr__(self, "_load", load)
+        self.__dict__["digest"] = digest
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Raises DamagedError when its file is gone, or is not what it was."""
+        found: tuple[Row, ...] = self.__dict__["_load"](self.number, self.digest)
+        return found
+
+    @property
+    def retired(self) -> bool:
+        return False
+
+    def __reduce__(self) -> tuple[type[Pack], tuple[int, tuple[Row, ...]]]:
+        return Pack, (self.number, self.rows)
+
+
+def stored_packs(layout: Layout, digests: list[str | None], size: PackSize) -> list[Pack]:
+    """The packs that the corpus was committed with, in order, none of which is read yet."""
+
+    @lru_cache(maxsize=4096)  # of some 160 rows each: 250 MB
+    def load(number: int, digest: str) -> tuple[Row, ...]:
+        pack = read_pack(layout, number, digest)
+        if not pack.fits(size):
+            raise DamagedError(f"{layout.folder.where(layout.pack(number))} holds more than a pack has room for")
+        return pack.rows
+
+    return [
+        Pack(number, ()) if digest is None else StoredPack(number, digest, load)
+        for number, digest in enumerate(digests)
+    ]

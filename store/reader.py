@@ -28,6 +28,7 @@ from .ledger import read_corpus, read_description
 from .receipts import Receipt, read_receipt, read_receipts
 from .schema import MEL, UNIT, Column, PackSize, Row, Utterance
 from .shards import Shard
+from .table import UtteranceTable, rows_of_pack, total_frames, used_packs
 
 OPEN_SHARDS = 16_384  # at once; Linux maps at most 65,530 files into a process
 
@@ -60,7 +61,6 @@ class Store:
         if "mel_frame_rate" not in self.description["identity"]:
             raise DamagedError(f"{self.layout.folder.where(self.layout.description)} does not say its mel_frame_rate")
         self.columns: dict[str, Column] = read_columns(self.layout)
-        self.table: list[Utterance]
         self.packs, self.table = read_corpus(self.layout, self.size)
         self._shards: dict[tuple[str, int], tuple[Receipt, Shard]] = {}
         self._present: dict[str, dict[int, Receipt | MissingError | DamagedError]] = {}
@@ -69,20 +69,19 @@ class Store:
         return len(self.table)
 
     def __iter__(self) -> Iterator[Clip]:
-        return (Clip(self, utterance) for utterance in self.table)
+        return (Clip(self, utterance, place) for place, utterance in enumerate(self.table))
 
     def __getitem__(self, key: str | int) -> Clip:
         """A clip by number, by id (`SPEAKER/name`), or by the end of an id where only one ends so."""
         if isinstance(key, int):
-            return Clip(self, self.table[key])
+            return Clip(self, self.table[key], key % max(1, len(self)))
         key = unicodedata.normalize("NFC", key)  # as ids are
-        if key in self._by_id:
-            return Clip(self, self._by_id[key])
-        found = [u for u in self.table if u.id.endswith("/" + key)]
+        found = self._places(key)
         if len(found) == 1:
-            return Clip(self, found[0])
+            return Clip(self, self.table[found[0]], found[0])
         if found:
-            raise MissingError(f"{key!r} names {len(found)} utterances: {', '.join(u.id for u in found[:4])}")
+            names = ", ".join(self.table[place].id for place in found[:4])
+            raise MissingError(f"{key!r} names {len(found)} utterances: {names}")
         near = ", ".join(u.id for u in self.table[:3])
         raise MissingError(f"no utterance {key!r} in {self.layout.root}: it has {len(self.table)}, such as {near}")
 
@@ -100,13 +99,42 @@ class Store:
         """Whether a writer ever came to describe all the columns that it wanted."""
         return self.layout.folder.size(self.layout.arrays) is not None
 
+    def _places(self, key: str) -> list[int]:
+        """The places in the table of the utterance of that id, or else of those whose id ends with `/key`."""
+        if isinstance(self.table, UtteranceTable):
+            place = self.table.find(key)
+            return self.table.find_endings("/" + key) if place is None else [place]
+        if key in self._by_id:
+            return [self._by_id[key]]
+        return [place for place, u in enumerate(self.table) if u.id.endswith("/" + key)]
+
     @cached_property
-    def _by_id(self) -> dict[str, Utterance]:
-        return {utterance.id: utterance for utterance in self.table}
+    def _by_id(self) -> dict[str, int]:
+        return {utterance.id: place for place, utterance in enumerate(self.table)}
 
     @property
     def speakers(self) -> list[str]:
+        if isinstance(self.table, UtteranceTable):
+            return list(self.table.speakers)
         return sorted({u.speaker for u in self.table})
+
+    @property
+    def seconds(self) -> float:
+        """How long its utterances are in all."""
+        return total_frames(self.table) / float(self.description["identity"]["mel_frame_rate"])
+
+    def incomplete(self) -> int:
+        """How many utterances have no values in some column."""
+        packs: set[int] = set()
+        rows: set[tuple[int, int]] = set()
+        for name in self.columns:
+            for number, receipt in self._receipts(name).items():
+                if not isinstance(receipt, Receipt):
+                    packs.add(number)
+                else:
+                    rows |= {(number, int(row)) for row in receipt.refused}
+        used = [(pack, rows_of_pack(self.table, pack)) for pack in sorted(packs | {pack for pack, _ in rows})]
+        return sum(len(ids) if pack in packs else sum((pack, row) in rows for row in ids) for pack, ids in used)
 
     @cached_property
     def utterances(self) -> pandas.DataFrame:
@@ -138,9 +166,9 @@ class Store:
         import dask.array
 
         column = self.column(name)
-        if not self.table:
+        if not len(self.table):
             return dask.array.zeros((0, *column.frame_shape), dtype=column.numpy_dtype)
-        lengths = tuple(clip.row.place(column.axis)[1] for clip in self)
+        lengths = tuple(clip.frames(column.axis) for clip in self)
         # The graph by hand, with the store in it once: dask's own way takes ten times as long for a large corpus.
         # Named at random, as a name that follows from the content would have to hash the store.
         whole, store = f"{name}-{uuid.uuid4().hex}", f"store-{uuid.uuid4().hex}"
@@ -162,27 +190,43 @@ class Store:
         """The receipt of a cell. Raises MissingError or DamagedError when the cell cannot be trusted."""
         return read_receipt(self.layout, self.column(name), self.packs[pack])
 
-    def read(self, name: str, row: int, pack: int, start: int = 0, stop: int | None = None) -> NDArray[Any]:
-        """Frames [start, stop) of one row of a pack in a column, copied from its shard."""
+    def read(
+        self, name: str, row: int, pack: int, start: int = 0, stop: int | None = None, place: Row | None = None
+    ) -> NDArray[Any]:
+        """Frames [start, stop) of one row of a pack in a column, copied from its shard.
+
+        `place` is the row itself, where the caller has it: then the pack is not read.
+        """
         receipt, shard = self._shards.get((name, pack)) or self._open(name, pack)
         if receipt.refused and (reason := receipt.refused.get(str(row))) is not None:
             raise MissingError(f"{name} of row {row} in pack {pack} could not be computed: {reason}")
-        offset, length = self.packs[pack].rows[row].place(self.columns[name].axis)
+        place = place or self._row(pack, row)
+        offset, length = place.place(self.columns[name].axis)
         stop = length if stop is None else stop
         if not 0 <= start <= stop <= length:
             raise IndexError(f"frames {start} to {stop} of an utterance of {length}")
         return shard.read(offset + start, offset + stop)
+
+    def _row(self, pack: int, row: int) -> Row:
+        rows = self.packs[pack].rows
+        if row >= len(rows):
+            raise DamagedError(f"{self.layout.folder.where(self.layout.pack(pack))} has no row {row}, which is named")
+        return rows[row]
 
     def has(self, name: str, row: int, pack: int) -> bool:
         """Whether a row has values in a column.
 
         It answers for the moment when it is first asked of a column, and looks at all of its cells then.
         """
-        if name not in self._present:
-            used = sorted({utterance.pack for utterance in self.table})
-            self._present[name] = read_receipts(self.layout, self.column(name), [self.packs[n] for n in used])
-        receipt = self._present[name].get(pack)
+        receipt = self._receipts(name).get(pack)
         return isinstance(receipt, Receipt) and str(row) not in receipt.refused
+
+    def _receipts(self, name: str) -> dict[int, Receipt | MissingError | DamagedError]:
+        """The receipts of a column's cells by pack, or what is wrong with them; read once."""
+        if name not in self._present:
+            packs = [self.packs[number] for number in used_packs(self.table)]
+            self._present[name] = read_receipts(self.layout, self.column(name), packs)
+        return self._present[name]
 
     def _open(self, name: str, pack: int) -> tuple[Receipt, Shard]:
         """Open a cell, its receipt checked against it; from then on it is read without looking at its records."""
@@ -213,10 +257,9 @@ class Store:
         return receipt, shard
 
     def __repr__(self) -> str:
-        seconds = sum(clip.seconds for clip in self)
         return (
             f"Store {self.layout.root}: {len(self)} utterances of {len(self.speakers)} speakers, "
-            f"{seconds / 60:.1f} minutes; columns {', '.join(sorted(self.columns))}"
+            f"{self.seconds / 60:.1f} minutes; columns {', '.join(sorted(self.columns))}"
         )
 
     def _repr_html_(self) -> str:
@@ -226,10 +269,22 @@ class Store:
 class Clip:
     """One utterance of a store. Its features are read when asked for."""
 
-    def __init__(self, store: Store, utterance: Utterance):
+    def __init__(self, store: Store, utterance: Utterance, place: int | None = None):
+        """`place` is the utterance's place in the store's table."""
         self.store = store
         self.utterance = utterance
-        self.row: Row = store.packs[utterance.pack].rows[utterance.row]
+        self._place = place
+
+    @cached_property
+    def row(self) -> Row:
+        """Where it lies in its pack, and in its recording."""
+        if isinstance(self.store.table, UtteranceTable) and self._place is not None:
+            return self.store.table.place(self._place)
+        return self.store.packs[self.utterance.pack].rows[self.utterance.row]
+
+    def frames(self, axis: str) -> int:
+        """Its length on an axis."""
+        return self.row.place(axis)[1]
 
     @property
     def id(self) -> str:
@@ -241,11 +296,11 @@ class Clip:
 
     @property
     def seconds(self) -> float:
-        return self.row.mel_frames / float(self.store.description["identity"]["mel_frame_rate"])
+        return (self.utterance.end - self.utterance.start) / float(self.store.description["identity"]["mel_frame_rate"])
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
         """Frames [start, stop) of a column, on the column's own axis."""
-        return self.store.read(name, self.utterance.row, self.utterance.pack, start, stop)
+        return self.store.read(name, self.utterance.row, self.utterance.pack, start, stop, self.row)
 
     def hidden(self, layer: int) -> NDArray[np.float16]:
         """Hidden states of a layer: float16 (unit_frames, width)."""

@@ -118,7 +118,7 @@ class Column:
         return np.dtype(self.dtype).newbyteorder("<")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One utterance's place in a pack.
 
@@ -164,15 +164,21 @@ class Pack:
     def fits(self, size: PackSize) -> bool:
         return not self.rows or all(sum(self.rows[-1].place(axis)) <= size.of(axis) for axis in (UNIT, MEL))
 
+    @property
+    def retired(self) -> bool:
+        """Whether compaction has taken its rows away; its number and its place in the arrays stay."""
+        return not self.rows
+
     @cached_property
     def digest(self) -> str:
+        """The sha256 of its canonical JSON."""
         return digest(self.to_json())
 
     def __getstate__(self) -> dict[str, Any]:
         return {"number": self.number, "rows": self.rows}  # without the digest, which takes a moment to make again
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Utterance:
     """One utterance of the corpus as it is now: its name, whose voice it is, where it came from, where it is kept.
 

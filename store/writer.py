@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .arrays import write_arrays
+from .arrays import arrays_are_current, write_arrays
 from .cells import missing_cells
 from .checksummed_json import write_checksummed
 from .columns import check_same, read_columns, write_column
@@ -20,6 +20,7 @@ from .ledger import read_corpus, read_description, write_corpus
 from .packs import NewRow, fill, write_packs
 from .receipts import Receipt, write_receipt
 from .schema import FORMAT, FORMAT_VERSION, Column, Pack, PackSize, Utterance
+from .table import UtteranceTable
 
 
 class Writer:
@@ -33,7 +34,7 @@ class Writer:
         self.size = size
         self._held = held
         self.packs: list[Pack] = []  # by number; retired ones are empty
-        self.utterances: list[Utterance] = []  # the corpus as it is now
+        self.utterances: Sequence[Utterance] = []  # the corpus as it is now
         if layout.folder.size(layout.utterances) is not None:
             self.packs, self.utterances = read_corpus(layout, size)
         self.columns = read_columns(layout)
@@ -46,7 +47,7 @@ class Writer:
         self.packs += packs
         return packs
 
-    def set_utterances(self, utterances: list[Utterance]) -> None:
+    def set_utterances(self, utterances: Sequence[Utterance]) -> None:
         """Say what the corpus is now."""
         self._held()
         write_corpus(self.layout, self.packs, utterances)
@@ -74,6 +75,8 @@ class Writer:
         """
         self.check_columns(columns, replace)
         self._held()
+        if self._described(columns):
+            return
         for column in columns:
             known = self.columns.get(column.name)
             if known is not None and known.made_by != column.made_by:
@@ -82,6 +85,13 @@ class Writer:
                 write_column(self.layout, column)
             self.columns[column.name] = column
         write_arrays(self.layout, self.columns.values(), self.packs, self.size)
+
+    def _described(self, columns: Collection[Column]) -> bool:
+        """Whether a large store already describes these columns over all of its packs, so that no pack is read."""
+        if not isinstance(self.utterances, UtteranceTable) or any(c != self.columns.get(c.name) for c in columns):
+            return False
+        first = next(iter(columns), None)
+        return first is not None and arrays_are_current(self.layout, first, len(self.packs) * self.size.of(first.axis))
 
     def missing(self, column: Column, check: bool = False) -> list[int]:
         """The packs whose cell in a column is to be computed, as `missing_cells` tells."""
@@ -96,7 +106,7 @@ class Writer:
         cell = f"column {receipt.column} of pack {receipt.pack} in {self.layout.root}"
         column = self.columns.get(receipt.column)
         pack = self.packs[receipt.pack] if 0 <= receipt.pack < len(self.packs) else None
-        if column is None or pack is None or not pack.rows:
+        if column is None or pack is None or pack.retired:
             raise StoreError(f"{cell} was computed, but the store has no such column or pack")
         if (receipt.made_by, receipt.pack_digest) != (column.made_by, pack.digest):
             raise StoreError(f"{cell} was computed with other settings or for other utterances than the store's")
@@ -112,7 +122,7 @@ class Writer:
     def sweep(self) -> None:
         """Remove what is left of packs that do not count: retired ones, and those of a run that was stopped."""
         folder = self.layout.folder
-        counted = {self.layout.pack(pack.number) for pack in self.packs if pack.rows}
+        counted = {self.layout.pack(pack.number) for pack in self.packs if not pack.retired}
         left = [name for name in folder.files(self.layout.packs) if name not in counted]
         numbers = sorted(int(found[1]) for name in left if (found := re.search(r"/(\d{6,})\.json$", name)))
         if not numbers:

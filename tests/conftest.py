@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import logging
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach for a hub
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="svc-cache-")  # hashes of test files
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 

@@ -11,65 +11,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from ...common.progress import Progress
-from ...pipeline import audio, frames
-from ...pipeline.audio import AudioError, Recording
+from ...pipeline import frames
+from ...pipeline.audio import AudioError
 from ...pipeline.slicing import SliceSettings, describe_unused, slice_at_silence
 from ...store.packs import NewRow
+from .corpus_files import Source
+from .hash_cache import HashCache
 from .recordings import FoundRecordings, RecordingFile, Refused
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True)
-class FileState:
-    """What changes when a file is written to. `ctime_ns` cannot be set back, as `mtime_ns` can."""
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-
-    @classmethod
-    def of(cls, path: Path) -> FileState:
-        """Raises AudioError when there is no such file."""
-        try:
-            found = path.stat()
-        except OSError as error:
-            raise AudioError(f"cannot be read: {error.strerror or error}") from error
-        return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
-
-
-@dataclass(frozen=True)
-class Source:
-    """A recording's file as it was when it was hashed."""
-
-    path: str
-    sha256: str
-    state: FileState
-
-    @classmethod
-    def of(cls, path: Path) -> Source:
-        """Hash a file. Raises AudioError when it cannot be read, or is being written."""
-        for _ in range(3):
-            before = FileState.of(path)
-            sha256 = audio.file_hash(path)
-            if FileState.of(path) == before:
-                return cls(str(path), sha256, before)
-        raise AudioError("is being written at this moment; run again when it is finished")
-
-    def scan(self) -> Recording:
-        """Stream through it. Raises AudioError when it cannot be used, or is no longer what was hashed."""
-        self.check()
-        recording = audio.scan(Path(self.path))
-        self.check()
-        return recording
-
-    def check(self) -> None:
-        """Raises AudioError unless the file is what was hashed. Called after reading, it vouches for what was read."""
-        path = Path(self.path)
-        if FileState.of(path) != self.state and Source.of(path).sha256 != self.sha256:
-            raise AudioError("changed while it was being extracted; run again")
 
 
 @dataclass(frozen=True)
@@ -130,21 +81,45 @@ class CorpusScan:
                 bar.advance()
 
 
-def scan_corpus(found: FoundRecordings, progress: Progress) -> CorpusScan:
-    """Hash every file; the second of two equal ones is refused."""
+def scan_corpus(found: FoundRecordings, progress: Progress, trust: bool = True) -> CorpusScan:
+    """Hash every file; the second of two equal ones is refused.
+
+    `trust` takes the hash of a file that has not changed since an earlier run from the cache; see `hash_cache`.
+    """
     files = found.recordings
     out = CorpusScan(roots={str(item.root) for item in files}, refused=found.refused)
+    caches = {root: HashCache(Path(root)) for root in out.roots} if trust else {}
     with progress.bar("hashing", len(files), "file") as bar:
-        for item, source in in_parallel(lambda item: Source.of(item.path), files):
-            if isinstance(source, AudioError):
-                out.refused.append(Refused(str(item.path), str(source)))
-            elif source.sha256 in out.entries:
-                same = out.entries[source.sha256].found.path
-                out.refused.append(Refused(str(item.path), f"is the same file as {same}; one of them is enough"))
-            else:
-                out.entries[source.sha256] = Entry(item, source)
+        sources: list[Source | AudioError | None] = []
+        for item in files:
+            sources.append(_known(item, caches) if trust else None)
+            if sources[-1] is not None:
+                bar.advance()
+        new = [place for place, source in enumerate(sources) if source is None]
+        for place, result in in_parallel(lambda place: Source.of(files[place].path), new):
+            sources[place] = result
             bar.advance()
+    for item, source in zip(files, sources, strict=True):
+        if not isinstance(source, Source):
+            out.refused.append(Refused(str(item.path), str(source)))
+        elif source.sha256 in out.entries:
+            same = out.entries[source.sha256].found.path
+            out.refused.append(Refused(str(item.path), f"is the same file as {same}; one of them is enough"))
+        else:
+            out.entries[source.sha256] = Entry(item, source)
+    if new:
+        for root in out.roots:
+            hashed = zip(files, sources, strict=True)
+            cache = caches.get(root) or HashCache(Path(root))
+            cache.write(s for item, s in hashed if isinstance(s, Source) and str(item.root) == root)
     return out
+
+
+def _known(item: RecordingFile, caches: dict[str, HashCache]) -> Source | AudioError | None:
+    try:
+        return caches[str(item.root)].known(str(item.path))
+    except AudioError as error:
+        return error
 
 
 def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R | AudioError]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +16,17 @@ from ...pipeline.encoder.registry import is_shipped, load_encoder
 from ...store import DamagedError, Store, StoreError, open_store
 from ...store.cells import missing_cells
 from ...store.layout import Layout
-from ...store.repair import repair
+from ...store.repair import find_damage, repair
 from ...store.schema import PackSize, Utterance
+from ...store.table import UtteranceTable, rows_of_pack, total_frames, used_packs
 from ...store.writer import Writer, check_ours, open_writer
 from ..devices import pick_device
 from ..features import identity
 from ..parallel_singers import singers_of
 from ..settings import ExtractSettings
 from .cluster import cluster
-from .corpus_scan import CorpusScan, Source, scan_corpus
+from .corpus_files import Source
+from .corpus_scan import CorpusScan, scan_corpus
 from .engines import Engine, in_process
 from .job import Job, JobConfig
 from .plan import plan, unknown
@@ -87,8 +89,8 @@ def extract(
         settings, store, lambda name, precision: load_encoder(name, "cpu" if remote else device, precision)
     )
     _announce(target, found.recordings, corpora, str(location), device, settings, progress)
-    scan = scan_corpus(found, progress)
-    scan.slice(unknown(store.packs if store else [], scan), target.slices, progress)
+    scan = scan_corpus(found, progress, trust=not check)
+    scan.slice(unknown(store.packs, store.table, scan) if store else scan.entries, target.slices, progress)
     if not scan.entries:
         raise UserError("none of the recordings can be used:\n" + "\n".join(map(str, scan.refused)))
     report = ExtractReport(str(location), dry_run, refused=scan.refused, notes=scan.notes, others=dict(found.others))
@@ -115,17 +117,20 @@ def _open_if_there(location: str | Path) -> Store | None:
 def _repair(location: str | Path, progress: Progress) -> None:
     """Make damaged records again from those that are whole, before cells are looked at."""
     try:
-        open_store(location)
+        table = open_store(location).table
+        if not isinstance(table, UtteranceTable) or not find_damage(Layout(location)):
+            return  # opening a small store has read all of its records
     except DamagedError:
-        damages = repair(
-            location,
-            lambda mel_frames: frames.unit_frames(frames.content_samples(mel_frames)),
-            waiting=lambda: progress.say(f"waiting: another svc extract is writing {location}"),
-        )
-        for damage in damages:
-            progress.warn(f"repaired: {damage.reason}")
+        pass
     except StoreError:
         return  # there is none yet, or opening it for writing shows what is wrong
+    damages = repair(
+        location,
+        lambda mel_frames: frames.unit_frames(frames.content_samples(mel_frames)),
+        waiting=lambda: progress.say(f"waiting: another svc extract is writing {location}"),
+    )
+    for damage in damages:
+        progress.warn(f"repaired: {damage.reason}")
 
 
 def _announce(
@@ -161,7 +166,7 @@ def _foresee(run: _Run, store: Store | None, size: PackSize) -> None:
     report = run.report
     packs, before = (store.packs, store.table) if store else ([], [])
     planned = plan(packs, before, run.scan, store.size if store else size)
-    used = {u.pack for u in planned.utterances}
+    used = set(used_packs(planned.utterances))
     for column in run.target.columns.values():
         lacking = missing_cells(store.layout.folder, column, packs, planned.utterances, run.check) if store else []
         report.cells[column.name] = len(lacking) + sum(pack.number in used for pack in planned.packs)
@@ -177,16 +182,17 @@ def _update(run: _Run, size: PackSize) -> None:
     with open_writer(run.location, size, identity(target.slices), waiting=run.waiting) as writer:
         writer.check_columns(columns, target.replaced)
         # Between the first look at the store and the lock another run may have changed what is known.
-        scan.slice(unknown(writer.packs, scan), target.slices, run.progress)
+        scan.slice(unknown(writer.packs, writer.utterances, scan), target.slices, run.progress)
         planned = plan(writer.packs, writer.utterances, scan, writer.size)
-        writer.add(planned.rows)
-        writer.set_utterances(planned.utterances)
+        if planned.utterances is not writer.utterances:
+            writer.add(planned.rows)
+            writer.set_utterances(planned.utterances)
         writer.set_columns(columns, target.replaced)
         report.changes = planned.changes
         _summarise(run, planned.utterances)
         lacking = _computable(run, writer, {column.name: writer.missing(column, run.check) for column in columns})
         missing = sum(map(len, lacking.values()))
-        report.cells_present = len(columns) * len({u.pack for u in writer.utterances}) - missing
+        report.cells_present = len(columns) * len(used_packs(writer.utterances)) - missing
         if report.cells_present:
             run.progress.say(f"cells: {report.cells_present:,} are stored already, {missing:,} are missing")
         if missing:
@@ -194,17 +200,23 @@ def _update(run: _Run, size: PackSize) -> None:
         writer.write_report(report.to_json())
 
 
-def _summarise(run: _Run, utterances: list[Utterance]) -> None:
+def _summarise(run: _Run, utterances: Sequence[Utterance]) -> None:
     report = run.report
     report.unused_seconds, report.sliced_seconds = run.scan.unused_seconds, run.scan.sliced_seconds
     report.utterances = len(utterances)
-    report.seconds = frames.mel_seconds(sum(u.end - u.start for u in utterances))
+    report.seconds = frames.mel_seconds(total_frames(utterances))
 
 
 def _computable(run: _Run, writer: Writer, lacking: dict[str, list[int]]) -> dict[str, list[int]]:
     """The missing cells of packs whose recordings are all of the corpora that were given."""
-    elsewhere = {u.pack for u in writer.utterances if u.audio not in run.scan.entries}
-    skipped = elsewhere & {number for numbers in lacking.values() for number in numbers}
+    entries = run.scan.entries
+    numbers = {number for numbers in lacking.values() for number in numbers}
+    here = {row.audio for number in numbers for row in writer.packs[number].rows} & entries.keys()
+    skipped = {
+        number
+        for number in numbers
+        if any(writer.packs[number].rows[row].audio not in here for row in rows_of_pack(writer.utterances, number))
+    }
     if skipped:
         run.progress.warn(
             f"{count(len(skipped), 'unfinished pack')} with recordings of a corpus not given now; give it to finish "
@@ -243,7 +255,6 @@ def _jobs(run: _Run, writer: Writer, lacking: dict[str, list[int]]) -> list[Job]
 def _compute(run: _Run, writer: Writer, jobs: list[Job]) -> None:
     """Compute jobs, and accept their cells."""
     report = run.report
-    names = {(u.pack, u.row): u.id for u in writer.utterances}
     refused: dict[str, str] = {}
     with (
         run.progress.bar("extracting", round(sum(job.seconds for job in jobs)), "s") as bar,
@@ -254,9 +265,8 @@ def _compute(run: _Run, writer: Writer, jobs: list[Job]) -> None:
                 writer.accept(receipt)
                 report.cells[receipt.column] = report.cells.get(receipt.column, 0) + 1
             report.redone_in_fp32 += outcome.redone
-            for row, reason in outcome.refused.items():
-                if (outcome.pack, row) in names:
-                    refused[names[outcome.pack, row]] = reason
+            names = rows_of_pack(writer.utterances, outcome.pack) if outcome.refused else {}
+            refused |= {names[row]: reason for row, reason in outcome.refused.items() if row in names}
     report.refused += [Refused(name, reason) for name, reason in sorted(refused.items())]
 
 

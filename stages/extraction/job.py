@@ -10,7 +10,7 @@ from ...pipeline.pitch.pitch import PitchSettings
 from ...store.receipts import Receipt
 from ...store.schema import Column, Pack, PackSize
 from ..features import Feature
-from .corpus_scan import Source
+from .corpus_files import Source
 
 
 @dataclass(frozen=True)

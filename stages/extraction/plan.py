@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...common.errors import UserError
 from ...store.packs import NewRow, fill
 from ...store.schema import Pack, PackSize, Utterance
+from ...store.table import UtteranceTable
 from .corpus_scan import CorpusScan
 from .recordings import long_name
 
@@ -32,25 +34,31 @@ class Plan:
 
     rows: list[NewRow]
     packs: list[Pack]  # of the spans
-    utterances: list[Utterance]
+    utterances: Sequence[Utterance]
     changes: Changes
 
 
-def unknown(packs: list[Pack], scan: CorpusScan) -> list[str]:
-    """The recordings that no pack holds yet."""
-    known = {row.audio for pack in packs for row in pack.rows}
-    return [digest for digest in scan.entries if digest not in known]
+def unknown(packs: Sequence[Pack], before: Sequence[Utterance], scan: CorpusScan) -> list[str]:
+    """The recordings that no pack holds yet. `before` are the utterances of the store."""
+    if isinstance(before, UtteranceTable):
+        known = {digest for digest, _, _ in before.recordings()}
+        if not scan.entries.keys() - known:
+            return []  # without reading the packs
+    held = {row.audio for pack in packs for row in pack.rows}
+    return [digest for digest in scan.entries if digest not in held]
 
 
-def plan(packs: list[Pack], before: list[Utterance], scan: CorpusScan, size: PackSize) -> Plan:
-    """What a store becomes with the corpora as surveyed, every unknown recording of which is sliced.
+def plan(packs: Sequence[Pack], before: Sequence[Utterance], scan: CorpusScan, size: PackSize) -> Plan:
+    """What a store becomes with the corpora as scanned, every unknown recording of which is sliced.
 
     Corpora that were not given stay as they are. A recording that moved keeps its place.
 
     Raises:
         UserError: nothing is left, or two corpora have a recording of one name.
     """
-    rows = [row for digest in unknown(packs, scan) for row in scan.rows[digest]]
+    if isinstance(before, UtteranceTable) and _unchanged(before, scan):
+        return Plan([], [], before, Changes())
+    rows = [row for digest in unknown(packs, before, scan) for row in scan.rows[digest]]
     new = fill(rows, size, first_number=len(packs))
     places: dict[str, list[tuple[Pack, int]]] = defaultdict(list)
     for pack in [*packs, *new]:
@@ -87,6 +95,20 @@ def plan(packs: list[Pack], before: list[Utterance], scan: CorpusScan, size: Pac
     return Plan(rows, new, utterances, _changes(before, scan))
 
 
+def _unchanged(table: UtteranceTable, scan: CorpusScan) -> bool:
+    """Whether the recordings of the given corpora are those of the table, each in its place."""
+    given = 0
+    for digest, corpus, source in table.recordings():
+        entry = scan.entries.get(digest)
+        if corpus in scan.roots:
+            given += 1
+            if entry is None or (str(entry.found.root), entry.found.source) != (corpus, source):
+                return False
+        elif entry is not None:
+            return False
+    return given == len(scan.entries)
+
+
 def _names(scan: CorpusScan, counts: dict[str, int]) -> dict[str, list[str]]:
     """What the utterances of each recording are called: by its name, numbered where there are several.
 
@@ -104,7 +126,7 @@ def _names(scan: CorpusScan, counts: dict[str, int]) -> dict[str, list[str]]:
     return names
 
 
-def _changes(before: list[Utterance], scan: CorpusScan) -> Changes:
+def _changes(before: Sequence[Utterance], scan: CorpusScan) -> Changes:
     """Recordings are told apart by content: at the same path with another content one has changed."""
     paths = {u.audio: (u.corpus, u.source) for u in before if u.corpus in scan.roots}
     contents = {place: audio for audio, place in paths.items()}

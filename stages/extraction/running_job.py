@@ -21,7 +21,7 @@ from ...pipeline.encoder.content import ContentEncoder
 from ...store.cells import write_cell
 from ...store.schema import Row
 from ..features import UtteranceInput, Waveform
-from .corpus_scan import Source
+from .corpus_files import Source
 from .job import Job, Outcome
 from .worker import WorkerContext, versions
 

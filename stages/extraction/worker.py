@@ -13,7 +13,8 @@ from ...pipeline.audio import Recording
 from ...pipeline.encoder.content import ContentEncoder
 from ...pipeline.encoder.registry import load_encoder
 from ...store.folder import open_folder
-from .corpus_scan import Source, cores
+from .corpus_files import Source
+from .corpus_scan import cores
 from .job import JobConfig
 
 KEPT_RECORDINGS = 64  # whose scan is remembered for the next job that reads them

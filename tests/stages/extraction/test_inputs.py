@@ -12,7 +12,8 @@ import soundfile
 from svc.common.progress import Progress
 from svc.pipeline import audio
 from svc.pipeline.audio import AudioError
-from svc.stages.extraction.corpus_scan import CorpusScan, Source, scan_corpus
+from svc.stages.extraction.corpus_files import Source
+from svc.stages.extraction.corpus_scan import CorpusScan, scan_corpus
 from svc.stages.extraction.extract import extract
 from svc.stages.extraction.plan import plan
 from svc.stages.extraction.recordings import find_recordings
