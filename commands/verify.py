@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import cloup
 
 from ..common.text import json_text
 from .group import DONE, REFUSED, say
-from .options import json_option
+from .options import PATH, json_option
 from .terminal import Terminal
 
 
 @cloup.command(short_help="Compare every byte of a store with its checksums.")
 @cloup.argument("store", metavar="STORE")
+@cloup.option("--resume", type=PATH, metavar="FILE", help="Note here what is whole, to go on if stopped.")
 @json_option
-def verify(store: str, as_json: bool) -> None:
+def verify(store: str, resume: Path | None, as_json: bool) -> None:
     """Read every byte of a STORE and compare it with its checksums. Exit code 1: something is damaged or missing."""
     from ..stages.verify import verify as run_verify
 
-    report = run_verify(store, Terminal())
+    report = run_verify(store, Terminal(), resume)
     if as_json:
         say(json_text(report.to_json()))
     else:

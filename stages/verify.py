@@ -37,8 +37,11 @@ class VerifyReport:
         return [f"{self.store}: every byte is as it was written"]
 
 
-def verify(location: str | Path, progress: Progress | None = None) -> VerifyReport:
-    """Compare all bytes with their checksums. Raises StoreError when there is no store."""
+def verify(location: str | Path, progress: Progress | None = None, resume: Path | None = None) -> VerifyReport:
+    """Compare all bytes with their checksums. Raises StoreError when there is no store.
+
+    `resume` is a file that notes what was found whole: a run that was stopped goes on with the same file.
+    """
     check_store(location)
     progress = progress or Progress()
     with progress.bar("verifying", 1, "store") as bar:
@@ -49,4 +52,4 @@ def verify(location: str | Path, progress: Progress | None = None) -> VerifyRepo
             bar.advance(done / max(1, total) - shown)
             shown = done / max(1, total)
 
-        return VerifyReport(str(location), verify_at(location, advance))
+        return VerifyReport(str(location), verify_at(location, advance, resume))

@@ -30,7 +30,16 @@ from .schema import MEL, UNIT, Column, PackSize, Row, Utterance
 from .shards import Shard
 from .table import UtteranceTable, rows_of_pack, total_frames, used_packs
 
-OPEN_SHARDS = 16_384  # at once; Linux maps at most 65,530 files into a process
+
+def _most_open_shards() -> int:
+    """How many shards are kept open: two thirds of the files that Linux lets a process map (65,530 by default)."""
+    try:
+        return int(Path("/proc/sys/vm/max_map_count").read_text()) * 2 // 3
+    except (OSError, ValueError):
+        return 16_384
+
+
+OPEN_SHARDS = _most_open_shards()
 
 if TYPE_CHECKING:
     import dask.array

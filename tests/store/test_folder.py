@@ -197,3 +197,20 @@ def test_a_link_that_leads_out_of_the_store_is_not_followed(tmp_path: Path) -> N
         assert folder.read("ledger/file") == b"ours"
     assert (tmp_path / "secret").read_bytes() == b"mine"
     assert not list((tmp_path / "inside").iterdir())
+
+
+def test_a_range_of_an_object_is_one_request(place: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was three: a HEAD before and after, for each range of each crop."""
+    if not (isinstance(place, RemoteFolder) and "s3" in place._fs.protocol):
+        pytest.skip("of S3")
+    place.write("f0/c/0", DATA)
+    view, fs, calls = place.view("f0/c/0"), place._fs, []
+    original = fs._call_s3
+
+    async def spy(method: str, *args: object, **kwargs: object) -> object:
+        calls.append(method)
+        return await original(method, *args, **kwargs)
+
+    monkeypatch.setattr(fs, "_call_s3", spy)
+    assert bytes(view[1:4]) == DATA[1:4]
+    assert calls == ["get_object"]
