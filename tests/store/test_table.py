@@ -148,9 +148,8 @@ def test_damage_to_a_large_store_is_found_and_repaired(
             if file == table:
                 with pytest.raises(DamagedError):
                     open_store(path)
-            else:
-                with pytest.raises((DamagedError, MissingError)):
-                    open_store(path)[0].read("f0")
+            else:  # the table knows where the utterance's frames lie
+                assert len(open_store(path)[0].read("f0"))
             if data is None:
                 assert extract([corpus], path, ExtractSettings(), check=True).cells_computed == 0
                 assert verify_at(path) == []
