@@ -1,0 +1,245 @@
+"""The page in a real browser: a newcomer's way, in both languages, wide and narrow, by keyboard, for everybody."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
+
+AXE = Path(__file__).parent / "axe" / "axe.min.js"
+STATIC = Path(__file__).parents[3] / "stages" / "ui" / "static"
+PAGES = ("#/", "#/voices", "#/results")
+
+
+def words(language: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((STATIC / "i18n" / f"{language}.json").read_text("utf-8"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a page in a language and of a width; whatever it logs as an error fails the test."""
+    contexts, faults = [], []
+
+    def make(url: str, language: str = "en", width: int = 1280, **more: Any) -> Any:
+        context = chromium.new_context(
+            locale={"en": "en-US", "ko": "ko-KR"}[language], viewport={"width": width, "height": 860}, **more
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(120_000)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda m: faults.append(m.text) if m.type == "error" and "404" not in m.text else None)
+        page.goto(url)
+        page.wait_for_selector("main h1")
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def check_access(page: Any) -> None:
+    """axe-core finds nothing serious, and nothing is wider than the screen."""
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    session = page.context.new_cdp_session(page)  # past the page's own policy, which runs no script from elsewhere
+    session.send("Runtime.evaluate", {"expression": AXE.read_text("utf-8")})
+    answer = session.send(
+        "Runtime.evaluate",
+        {"expression": "axe.run().then(r => JSON.stringify(r.violations))", "awaitPromise": True},
+    )
+    serious = [
+        (fault["id"], [node["html"][:200] for node in fault["nodes"]])
+        for fault in json.loads(answer["result"]["value"])
+        if fault["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_every_page_is_for_everybody(
+    voice_site: Any, open_page: Callable[..., Any], song: Path, language: str, width: int
+) -> None:
+    voice_site.service.database.set({"language": language})
+    there = voice_site.client.get("/api/v1/songs").json()
+    found = there[0] if there else voice_site.add_song(song)
+    voice = voice_site.client.get("/api/v1/voices").json()[0]["id"]
+    page = open_page(voice_site.url, language, width)
+    assert page.locator("html").get_attribute("lang") == language
+    for where in (*PAGES, f"#/voices/{voice}", f"#/songs/{found['id']}"):
+        for theme in ("light", "dark") if (language, width) == ("en", 1280) else ("light",):
+            page.emulate_media(color_scheme=theme)
+            page.goto(f"{voice_site.url}/{where}")
+            page.reload()
+            page.wait_for_selector("main h1")
+            if "songs" in where:
+                page.wait_for_selector("canvas.timeline")
+            check_access(page)
+
+
+def test_the_language_is_the_browsers_until_one_is_chosen(site: Any, open_page: Callable[..., Any]) -> None:
+    page = open_page(site.url, "ko")
+    assert page.locator("h1").inner_text() == words("ko")["home.title"]
+    page.locator("header select").select_option("en")
+    page.get_by_role("heading", name=words("en")["home.title"]).wait_for()
+    page.reload()
+    page.get_by_role("heading", name=words("en")["home.title"]).wait_for()
+
+
+@pytest.mark.parametrize(("language", "width"), [("en", 1280), ("ko", 400)])
+def test_from_a_song_to_an_export(
+    voice_site: Any, open_page: Callable[..., Any], song: Path, language: str, width: int
+) -> None:
+    """Drop a song, convert it, sing a phrase again, pick, edit f0, A/B, export."""
+    t = words(language)
+    voice_site.service.database.set({"language": language, "last_take": None})
+    page = open_page(voice_site.url, language, width, reduced_motion="reduce")
+    page.locator(".drop input[type=file]").set_input_files(song)
+    page.wait_for_selector("canvas.timeline")
+    song_id = page.url.rpartition("/")[2]
+    takes = f"/api/v1/songs/{song_id}/takes"
+    page.locator("#convert").click()
+    page.wait_for_selector(".lane .score")
+    phrases = page.locator(".lane").count()
+    page.wait_for_function(f"document.querySelectorAll('.lane-head .score').length === {phrases}")
+    page.locator("#r-0").click()
+    page.wait_for_function("document.querySelectorAll('.takes tbody tr').length === 2")
+    page.get_by_role("button", name=t["take.pick"], exact=True).click()
+    page.wait_for_function("document.querySelectorAll('.takes tbody tr')[1].classList.contains('picked')")
+    second = [take["id"] for take in voice_site.client.get(takes).json() if take["phrase"] == 0][1]
+    assert voice_site.client.get(f"/api/v1/songs/{song_id}/picks").json()["0"] == second
+    page.get_by_role("button", name=t["ab.source"], exact=True).click()
+    page.get_by_role("button", name=t["play"], exact=True).click()
+    page.wait_for_function("parseFloat(document.querySelector('.time').textContent.split(':')[1]) > 0.2")
+    page.get_by_role("button", name=t["ab.converted"], exact=True).click()
+    page.get_by_role("button", name=t["pause"], exact=True).click()
+    before = voice_site.client.get(f"/api/v1/songs/{song_id}/f0").text
+    page.locator("canvas.timeline").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("n")
+    page.keyboard.press("ArrowUp")
+    page.get_by_text(t["f0.saved"]).wait_for()
+    assert voice_site.client.get(f"/api/v1/songs/{song_id}/f0").text != before
+    page.locator("canvas.timeline").focus()
+    page.keyboard.press("Control+z")
+    page.wait_for_timeout(1_500)
+    assert voice_site.client.get(f"/api/v1/songs/{song_id}/f0").text == before
+    page.locator("summary.button").click()
+    page.locator("#format").select_option("flac")
+    page.locator("#export").click()
+    page.get_by_text(t["export.done"].partition("{name}")[2], exact=False).first.wait_for()
+    page.goto(f"{voice_site.url}/#/results")
+    page.wait_for_selector(".row audio")
+    result = voice_site.client.get("/api/v1/results", params={"song": song_id}).json()[0]
+    assert result["label"].endswith(".flac")
+
+
+def test_by_keyboard_alone(voice_site: Any, open_page: Callable[..., Any], song: Path) -> None:
+    """Every control is reached by Tab, shows that it has the focus, and works."""
+    voice_site.service.database.set({"language": "en"})
+    found = voice_site.add_song(song)
+    page = open_page(f"{voice_site.url}/#/songs/{found['id']}")
+    page.wait_for_selector("canvas.timeline")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "skip"
+    reached = set()
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        name, outline = page.evaluate(
+            "() => { const e = document.activeElement, box = e.closest('.drop, .tab-add, label.button') ?? e;"
+            "return [e.id || e.dataset.name || e.className || e.tagName,"
+            " getComputedStyle(box).outlineStyle !== 'none' || getComputedStyle(e).outlineStyle !== 'none']; }"
+        )
+        if name == "BODY":
+            break
+        reached.add(name)
+        assert outline, name
+    assert {"timeline", "play", "convert", "key", "voice", "select", "draw", "lane-0", "r-0"} <= reached
+    page.locator("#convert").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".lane .score")
+    page.locator("canvas.timeline").focus()
+    page.keyboard.press("b")
+    assert page.locator("[data-name=source]").get_attribute("aria-pressed") == "true"
+    page.keyboard.press("]")
+    assert page.locator(".lane.open .lane-nr").inner_text() == "2"
+    page.locator("[id^=k-]").first.focus()
+    page.keyboard.press("Space")
+    page.wait_for_selector("[id^=k-][aria-pressed=false]")
+
+
+def test_names_with_html_stay_text(site: Any, open_page: Callable[..., Any]) -> None:
+    evil = "<img src=x onerror=document.title='owned'>"
+    site.client.post("/api/v1/voices", json={"name": evil, "encoder": "mini", "consent": evil})
+    site.client.post("/api/v1/songs", params={"name": f"{evil}.wav"}, content=b"no sound")
+    page = open_page(site.url)
+    page.get_by_text(evil, exact=False).first.wait_for()
+    page.goto(f"{site.url}/#/voices")
+    page.get_by_text(evil, exact=False).first.wait_for()
+    assert page.locator("main img").count() == 0
+    assert "owned" not in page.title()
+
+
+def test_the_token_is_taken_from_the_address_and_forgotten_there(
+    tmp_path: Path, serve: Callable[..., Any], open_page: Callable[..., Any]
+) -> None:
+    with serve(tmp_path / "home", token="a-token-for-the-test") as site:
+        page = open_page(f"{site.url}/#token=a-token-for-the-test")
+        page.locator(".drop").wait_for()
+        assert "token" not in page.url
+        assert page.evaluate("document.cookie") == ""  # no script can read it
+
+
+@pytest.mark.parametrize("language", ["en"])
+def test_from_recordings_to_a_voice(
+    site: Any, open_page: Callable[..., Any], corpus: Path, encoder: Path, language: str
+) -> None:
+    """Make a voice, drop recordings, read the report, leave one out, train, stop, go on, listen."""
+    t = words(language)
+    shutil.copytree(encoder, site.service.home.path / "encoders" / "small")
+    page = open_page(f"{site.url}/#/voices", language)
+    page.get_by_label(t["voice.name"]).fill("가수 Anna")
+    page.get_by_label(t["voice.encoder"]).select_option("small")
+    page.get_by_role("button", name=t["voices.create"]).click()
+    recordings = sorted(next(corpus.iterdir()).glob("*.wav"))
+    page.locator(".drop input[type=file]").set_input_files(recordings)
+    page.wait_for_function(f"document.querySelectorAll('.compact .row').length === {len(recordings)}")
+    page.get_by_label(t["voice.consent"]).fill("She agreed.")
+    page.locator("#prepare").click()
+    page.wait_for_selector(".tiles")
+    page.locator(".switch input").first.uncheck()
+    page.wait_for_selector(".row.off")
+    page.locator("#prepare").click()
+    page.wait_for_selector("#train:not([disabled])")
+    page.locator("#steps").fill("2000")
+    page.locator("#train").click()
+    page.wait_for_selector("#stop")
+    page.get_by_text("loss", exact=False).first.wait_for()
+    page.locator("#stop").click()
+    page.wait_for_selector("#train:not([disabled])")
+    voice = site.client.get("/api/v1/voices").json()[0]
+    assert voice["consent"] == "She agreed."
+    assert len(list(site.service.home.left_out(voice["id"]).iterdir())) == 1
+    page.locator("#steps").fill("60")
+    check_access(page)
