@@ -118,8 +118,8 @@ def prepare(params: Params, channel: Channel, progress: Progress) -> dict[str, A
         channel.check()
         analysis.check_length(Path(file), params["max_seconds"])
     store.parent.mkdir(parents=True, exist_ok=True)
-    done = extract([corpus], store, ExtractSettings(encoder=params["encoder"]), progress)
-    return {"report": report_corpus(store, done, progress)}
+    extract([corpus], store, ExtractSettings(encoder=params["encoder"]), progress)
+    return {"report": report_corpus(store, progress)}
 
 
 def train_voice(params: Params, channel: Channel, progress: Progress) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def prepare_voice(voice: str, service: TheService) -> Job:
 
 @router.get("/voices/{voice}/report")
 def voice_report(voice: str, service: TheService) -> dict[str, Any]:
-    """The corpus report, equal to `svc inspect STORE --report --json`."""
+    """`corpus`: as `svc inspect STORE --report --json` says; `recordings`: seconds by file name."""
     service.voice_record(voice)
     report = service.report(voice)
     if report is None:

@@ -1,6 +1,6 @@
 // Lines over training steps, and bars over notes, as SVG.
 
-import { h, noteName } from "./dom.js";
+import { h } from "./dom.js";
 
 function svg(tag, attributes, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -41,25 +41,25 @@ export function lines(series, label, format = (y) => y.toPrecision(3)) {
   return h("figure.chart", {}, h("figcaption", {}, h("strong", {}, label), known.map((one) => h(`span.key.${one.kind}`, {}, one.name))), picture);
 }
 
-/** Seconds of each note {midi: seconds} as bars. */
+/** Seconds of each note {name: seconds}, lowest first, as bars. */
 export function notes(seconds, label) {
-  const known = Object.entries(seconds).map(([midi, value]) => [Number(midi), value]);
+  const known = Object.entries(seconds);
   if (!known.length) return null;
-  const low = Math.min(...known.map(([m]) => m)), high = Math.max(...known.map(([m]) => m)), most = Math.max(...known.map(([, v]) => v));
-  const [W, H] = [560, 120], step = W / (high - low + 1);
-  const picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${label}: ${noteName(low)} – ${noteName(high)}` });
-  for (const [midi, value] of known) {
+  const most = Math.max(...known.map(([, v]) => v), 1);
+  const [W, H] = [560, 120], step = W / known.length;
+  const picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${label}: ${known[0][0]} – ${known.at(-1)[0]}` });
+  known.forEach(([name, value], i) => {
     const tall = Math.max(1.5, (value / most) * (H - 26));
-    const bar = svg("rect", { x: (midi - low) * step + 0.5, y: H - 20 - tall, width: Math.max(1, step - 1.5), height: tall, rx: 2, class: "bar" });
+    const bar = svg("rect", { x: i * step + 0.5, y: H - 20 - tall, width: Math.max(1, step - 1.5), height: tall, rx: 2, class: value < 1 ? "bar rare" : "bar" });
     const title = svg("title", {});
-    title.textContent = `${noteName(midi)}: ${value} s`;
+    title.textContent = `${name}: ${value} s`;
     bar.append(title);
     picture.append(bar);
-  }
-  for (let midi = Math.ceil(low / 12) * 12; midi <= high; midi += 12) {
-    const text = svg("text", { x: (midi - low + 0.5) * step, y: H - 5, "text-anchor": "middle" });
-    text.textContent = noteName(midi);
-    picture.append(text);
-  }
+    if (i % Math.ceil(known.length / 12) === 0) {
+      const text = svg("text", { x: (i + 0.5) * step, y: H - 5, "text-anchor": "middle" });
+      text.textContent = name;
+      picture.append(text);
+    }
+  });
   return h("figure.chart", {}, h("figcaption", {}, h("strong", {}, label)), picture);
 }

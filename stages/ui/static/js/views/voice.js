@@ -76,7 +76,7 @@ export async function voice(id) {
   }
 
   function recordingRow(recording) {
-    const found = report?.recordings?.[recording.file], refused = report?.refused?.find((r) => r.file === recording.file);
+    const seconds = report?.recordings[recording.file], refused = Object.entries(report?.corpus.unusable ?? {}).find(([name]) => name.includes(recording.id))?.[1];
     const player = h("audio", { preload: "none", src: url(`/voices/${id}/recordings/${recording.id}/audio`) });
     const play = h("button.quiet.round", {
       type: "button", "aria-label": `${t("play")}: ${recording.name}`,
@@ -84,7 +84,7 @@ export async function voice(id) {
     }, icon("play"));
     player.onplay = () => replace(play, icon("stop"));
     player.onpause = player.onended = () => replace(play, icon("play"));
-    return h(`li.row${recording.left_out ? ".off" : ""}`, {}, play, player, h("div.row-link", {}, h("span", {}, recording.name), h(`small${refused ? ".bad" : ""}`, {}, refused ? refused.reason : [found && clock(found.seconds), bytes(recording.bytes), ...(found?.remarks ?? [])].filter(Boolean).join(" · "))),
+    return h(`li.row${recording.left_out ? ".off" : ""}`, {}, play, player, h("div.row-link", {}, h("span", {}, recording.name), h(`small${refused ? ".bad" : ""}`, {}, refused ?? [seconds && clock(seconds, true), bytes(recording.bytes)].filter(Boolean).join(" · "))),
       h("label.switch", {}, h("input", { type: "checkbox", checked: !recording.left_out, "aria-label": `${t("voice.use")}: ${recording.name}`, onchange: (event) => act(() => call("PATCH", `/voices/${id}/recordings/${recording.id}`, { left_out: !event.target.checked }), false) }), h("span", { "aria-hidden": "true" }, t("voice.use"))));
   }
 
@@ -95,13 +95,17 @@ export async function voice(id) {
 
   function reportCard() {
     if (!report) return h("section.card.later", {}, h("h2", {}, h("span.nr", {}, "2"), t("report.title")), h("p", {}, t("report.later")));
-    const tile = (value, label, kind = "") => h(`div.tile${kind}`, {}, h("strong", {}, value), h("span", {}, label));
-    const enough = report.minutes >= 10 ? "good" : report.minutes >= 3 ? "fair" : "poor";
+    const tile = (value, label, kind = "") => h(`div.tile${kind ? "." + kind : ""}`, {}, h("strong", {}, value), h("span", {}, label));
+    const { speakers, copies, unusable, minutes } = report.corpus, found = Object.values(speakers)[0] ?? { notes: {}, warnings: [] }, bad = Object.entries(unusable);
+    const enough = minutes >= 10 ? "good" : minutes >= 3 ? "fair" : "poor", named = (text) => recordings.find((r) => text.includes(r.id))?.name ?? text.split("/").at(-1);
+    const measured = (value, show, isBad) => [value === null || value === undefined ? "–" : show(value), value !== null && value !== undefined && isBad(value) ? "poor" : ""];
+    const [noise, noisy] = measured(found.snr_db, (v) => `${number(v)} dB`, (v) => v < 30), [decay, wet] = measured(found.reverberation_seconds, (v) => `${number(v, 2)} s`, (v) => v > 0.8), [clipped, clips] = measured(found.clipped_share, (v) => `${number(100 * v, 2)} %`, (v) => v > 1e-4);
     return h("section.card", {}, h("h2", {}, h("span.nr", {}, "2"), t("report.title")),
-      h("div.tiles", {}, tile(number(report.minutes, 1), t("report.minutes"), `.${enough}`), tile(report.f0_low ? `${noteName(midiOf(report.f0_low))} – ${noteName(midiOf(report.f0_high))}` : "–", t("report.range")), tile(number(report.utterances), t("report.clips")), tile(number(report.refused.length), t("report.refused"), report.refused.length ? ".poor" : "")),
-      h("p.verdict", {}, t(`report.minutes.${enough}`)), h("ul.remarks", {}, (report.remarks ?? []).map((remark) => h("li", {}, remark))),
-      notes(report.notes, t("report.notes")),
-      report.refused.length > 0 && h("details", {}, h("summary", {}, t("report.refused.why")), h("ul", {}, report.refused.map((r) => h("li", {}, h("strong", {}, recordings.find((each) => each.file === r.file)?.name ?? r.file), " ", r.reason)))));
+      h("div.tiles", {}, tile(number(minutes, 1), t("report.minutes"), enough), tile(found.f0_low ? `${noteName(midiOf(found.f0_low))} – ${noteName(midiOf(found.f0_high))}` : "–", t("report.range")), tile(noise, t("report.snr"), noisy), tile(decay, t("report.decay"), wet), tile(clipped, t("report.clipped"), clips), tile(number(bad.length), t("report.refused"), bad.length ? "poor" : "")),
+      h("p.verdict", {}, t(`report.minutes.${enough}`)),
+      h("ul.remarks", {}, found.warnings.map((warning) => h("li", {}, warning)), copies.slice(0, 10).map(([one, other]) => h("li", {}, t("report.copies", { one: named(one), other: named(other) })))),
+      notes(found.notes, t("report.notes")),
+      bad.length > 0 && h("details", { open: true }, h("summary", {}, t("report.refused.why")), h("ul", {}, bad.map(([name, why]) => h("li", {}, h("strong", {}, named(name)), " ", why)))));
   }
 
   function trainingCard() {
