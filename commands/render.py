@@ -45,6 +45,8 @@ from .terminal import Terminal
     cloup.option("--f0-max", type=float, help="Hz.  [default: the store's]"),
     cloup.option("--f0-smooth", "smooth_ms", default=0.0, metavar="MS", help="Smooth f0 over MS milliseconds."),
     cloup.option("--f0-octaves", "fix_octaves", is_flag=True, help="Correct octave errors of the f0 tracker."),
+    cloup.option("--f0-file", type=PATH, metavar="CSV", help="Sing this f0 of the one SONG: lines of seconds,Hz."),
+    cloup.option("--f0-only", is_flag=True, help="Write SONG.f0.csv for --f0-file, and convert nothing."),
 )
 @cloup.option_group(
     "Research options",
@@ -73,6 +75,8 @@ def render(
     report: Path | None,
     verbose: bool,
     strict: bool,
+    f0_file: Path | None,
+    f0_only: bool,
     **options: Any,
 ) -> None:
     """Convert each SONG (or each in a folder) to a trained voice. A picture and the settings lie beside each result.
@@ -83,9 +87,13 @@ def render(
         from ..stages.settings import RenderSettings
 
         settings = RenderSettings(key=number_or(key, "auto"), rate=int(number_or(rate, "song", 0)), **options)
-    from ..stages.rendering.songs import RefusedSong, SongBatch
+    from ..stages.rendering.songs import RefusedSong, SongBatch, write_f0_files
 
-    batch = SongBatch.open(songs, settings, model, output, suffix, report)
+    if f0_only:
+        for path in write_f0_files(songs, settings, model, output, Terminal()):
+            say(f"{path}: edit it, and sing it with --f0-file {path}")
+        return
+    batch = SongBatch.open(songs, settings, model, output, suffix, report, f0_file)
     say(batch.header())
     for outcome in batch.render(Terminal()):
         if isinstance(outcome, RefusedSong):

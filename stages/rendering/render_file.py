@@ -12,6 +12,7 @@ from ...common.progress import Progress
 from ...pipeline import audio
 from ...pipeline.audio import Recording
 from ..settings import RenderSettings
+from . import f0_file as f0_files
 from .converter import ConversionPlan, Converter, OnAudio, Tenth
 from .measurement import measure
 from .mixer import Mixer
@@ -80,6 +81,7 @@ def render_file(
     settings: RenderSettings | None = None,
     progress: Progress | None = None,
     on_audio: OnAudio | None = None,
+    f0_file: Path | None = None,
 ) -> RenderReport:
     """Convert a song of any length in bounded memory. Writes `out`, and beside it a .png and a .json of that name.
 
@@ -90,6 +92,7 @@ def render_file(
         settings: the converter's own, where left out.
         progress: is given a bar.
         on_audio: called with each piece of sound as soon as it is there, before loudness, mixing and peaks.
+        f0_file: the song's f0, in place of the one that is tracked; it is neither corrected nor smoothed.
 
     Raises:
         AudioError: the song cannot be used.
@@ -115,7 +118,8 @@ def render_file(
         result = OutputBuffer(source.samples, out.parent)
         opened.callback(result.close)
         with progress.bar(song.name, round(1.1 * source.seconds_converted, 1), "s") as bar:
-            plan = converter.plan(converter.analyse(source, settings, Tenth(bar), watch), settings)
+            f0 = None if f0_file is None else f0_files.read(f0_file, source.frames)
+            plan = converter.plan(converter.analyse(source, settings, Tenth(bar), watch), settings, f0)
             converter.fill(result, plan, watch, bar, on_audio)
         with watch("writing"):
             gain = write_output(_mixed(result, plan, stems), out, settings, original.samples, original.sample_rate)
@@ -144,6 +148,7 @@ def render_file(
         "took_seconds": report.took,
         "first_sound_seconds": report.first_sound,
         "timings": report.timings,
+        **({} if f0_file is None else {"f0_file_sha256": audio.file_hash(f0_file)}),
     }
     write_description(out, plan, found, converter.metadata(plan), report.notes, about)
     return report

@@ -16,9 +16,8 @@ from ...pipeline import audio, frames
 from ...pipeline.audio import AudioError, Recording
 from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.slicing import SliceSettings, Span, slice_at_silence
-from ..rendering import source_features
+from ..rendering import f0_file, source_features
 from ..rendering.stopwatch import Stopwatch
-from . import f0_file
 from .conversion import Songs, one_by_one
 
 Samples = NDArray[np.float32]

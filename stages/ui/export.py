@@ -16,8 +16,8 @@ from ...common.errors import UserError
 from ...common.progress import Progress
 from ...pipeline import audio
 from ...pipeline.frames import MEL_RATE
+from ..rendering import provenance
 from ..rendering.output import FORMATS
-from . import provenance
 from .comp import Pick, comp, mix
 from .schemas import Phrase
 

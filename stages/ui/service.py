@@ -16,8 +16,8 @@ from ...common.errors import UserError
 from ...common.files import write_whole
 from ...pipeline.frames import seconds_to_mel_frames
 from ...store import StoreError, open_store
+from ..rendering import f0_file
 from ..run import Run
-from . import f0_file
 from .database import Database
 from .errors import ApiError, not_found
 from .events import Broadcaster

@@ -16,13 +16,14 @@ from ...pipeline import audio, frames
 from ...pipeline.metrics.phone_agreement import PhoneGroupClassifier
 from ...pipeline.slicing import Span
 from ..extraction.extract import extract
+from ..rendering import f0_file
 from ..rendering.converter import ConversionPlan
 from ..rendering.render_file import render_file
 from ..rendering.run_converter import RunConverter
 from ..run import Run
 from ..settings import PRESETS, ExtractSettings, RenderSettings
 from ..training.train import train
-from . import analysis, conversion, f0_file
+from . import analysis, conversion
 from .channel import Channel
 from .conversion import Converters, Songs
 from .corpus import report_corpus

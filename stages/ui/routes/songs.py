@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, PlainTextResponse
 
-from .. import f0_file
+from ...rendering import f0_file
 from ..errors import ApiError, not_found
 from ..home import new_id
 from ..schemas import ConvertRequest, ExportRequest, Job, Picks, Song, SongChange, Take

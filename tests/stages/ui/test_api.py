@@ -19,7 +19,7 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
-from svc.stages.ui import provenance
+from svc.stages.rendering import provenance
 
 
 def voice_of(site: Any) -> str:

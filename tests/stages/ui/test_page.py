@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
+expect = playwright.expect
+expect.set_options(timeout=120_000)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
 
@@ -122,16 +124,16 @@ def test_from_a_song_to_an_export(
     page.locator("#convert").click()
     page.wait_for_selector(".lane .score")
     phrases = page.locator(".lane").count()
-    page.wait_for_function(f"document.querySelectorAll('.lane-head .score').length === {phrases}")
+    expect(page.locator(".lane-head .score")).to_have_count(phrases)
     page.locator("#r-0").click()
-    page.wait_for_function("document.querySelectorAll('.takes tbody tr').length === 2")
+    expect(page.locator(".takes tbody tr")).to_have_count(2)
     page.get_by_role("button", name=t["take.pick"], exact=True).click()
-    page.wait_for_function("document.querySelectorAll('.takes tbody tr')[1].classList.contains('picked')")
+    expect(page.locator(".takes tbody tr").nth(1)).to_have_class("picked")
     second = [take["id"] for take in voice_site.client.get(takes).json() if take["phrase"] == 0][1]
     assert voice_site.client.get(f"/api/v1/songs/{song_id}/picks").json()["0"] == second
     page.get_by_role("button", name=t["ab.source"], exact=True).click()
     page.get_by_role("button", name=t["play"], exact=True).click()
-    page.wait_for_function("parseFloat(document.querySelector('.time').textContent.split(':')[1]) > 0.2")
+    expect(page.locator(".time")).not_to_contain_text("0:00.0 /")
     page.get_by_role("button", name=t["ab.converted"], exact=True).click()
     page.get_by_role("button", name=t["pause"], exact=True).click()
     before = voice_site.client.get(f"/api/v1/songs/{song_id}/f0").text
@@ -224,7 +226,7 @@ def test_from_recordings_to_a_voice(
     page.get_by_role("button", name=t["voices.create"]).click()
     recordings = sorted(next(corpus.iterdir()).glob("*.wav"))
     page.locator(".drop input[type=file]").set_input_files(recordings)
-    page.wait_for_function(f"document.querySelectorAll('.compact .row').length === {len(recordings)}")
+    expect(page.locator(".compact .row")).to_have_count(len(recordings))
     page.get_by_label(t["voice.consent"]).fill("She agreed.")
     page.locator("#prepare").click()
     page.wait_for_selector(".tiles")

@@ -25,6 +25,12 @@ def write(path: Path, f0: NDArray[np.float32]) -> None:
     write_whole(path, dumps(f0).encode())
 
 
+def check_ours(path: Path) -> None:
+    """Raises UserError when a file is there that is not an f0 file."""
+    if path.exists() and (not path.is_file() or not path.read_bytes().startswith(HEADING.encode())):
+        raise UserError(f"{path} exists and is no f0 file; move it, or give another place with -o")
+
+
 def loads(text: str, count: int) -> NDArray[np.float32]:
     """f0 float32 (count,) in Hz at the mel centres of a song; text of another grid is read at the nearest time.
 
