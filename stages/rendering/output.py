@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from ...common.errors import UserError
 from ...pipeline import frames
 from ..settings import OutputSettings
+from . import provenance
 from .mixer import Mixer
 
 HEADROOM = 0.99  # of full scale: what is louder is turned down
@@ -69,11 +71,18 @@ def output_path(song: Path, speaker: str, out: Path | None, songs: Sequence[Path
     return out
 
 
-def write_output(mixer: Mixer, out: Path, settings: OutputSettings, song_samples: int, song_rate: int) -> float:
+def write_output(
+    mixer: Mixer,
+    out: Path,
+    settings: OutputSettings,
+    song_samples: int,
+    song_rate: int,
+    about: Mapping[str, Any] | None = None,
+) -> float:
     """Write the result in the format that its name asks for, turned down if it would clip; returns the gain used.
 
     It is aside until it is whole. At the song's own rate it has the song's number of samples; at another one what lasts
-    as long, to the nearest sample.
+    as long, to the nearest sample. `about`, what made it, goes into the file's tags (provenance.py).
 
     Raises:
         UserError: the format does not take that depth or rate, or the disk does not take the file.
@@ -89,6 +98,8 @@ def write_output(mixer: Mixer, out: Path, settings: OutputSettings, song_samples
     done = out.with_name(f".{out.name}.done")
     try:
         with soundfile.SoundFile(done, "w", rate, mixer.channels, subtype, format=form) as file:
+            if about is not None:
+                provenance.tag(file, about)
             for block in _at_rate(mixer, rate, length):
                 for start in range(0, len(block), 65_536):  # libsndfile's Vorbis encoder overflows on larger writes
                     file.write(block[start : start + 65_536] * np.float32(gain))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,29 @@ SYNTHETIC = "synthetic voice"
 LONGEST = 30_000  # bytes of a comment
 
 
-def comment(about: dict[str, Any]) -> str:
+def about(converter: Mapping[str, Any], key: float) -> dict[str, Any]:
+    """What made a conversion: the run's hash and step, the voice, the key.
+
+    All settings are in the description beside the file; here is what the same sound always has in common.
+
+    Args:
+        converter: Converter.metadata of it.
+        key: semitones above the song.
+    """
+    known = {name: converter[name] for name in ("run_sha256", "step") if name in converter}
+    return {**known, "speaker": converter.get("settings", {}).get("speaker"), "key": key}
+
+
+def comment(about: Mapping[str, Any]) -> str:
     """The comment of a result: that it is synthetic, and as JSON what made it."""
     known = {"synthetic": True, "svc": __version__, **about}
     return f"{SYNTHETIC}; {json.dumps(known, ensure_ascii=True, sort_keys=True)}"[:LONGEST]
 
 
-def tag(file: soundfile.SoundFile, title: str, about: dict[str, Any]) -> None:
+def tag(file: soundfile.SoundFile, about: Mapping[str, Any], title: str | None = None) -> None:
     """Write the tags of a file that was just opened for writing, before its samples."""
-    for name, value in (("title", title), ("software", f"svc {__version__}"), ("comment", comment(about))):
+    tags = {"software": f"svc {__version__}", "comment": comment(about), **({"title": title} if title else {})}
+    for name, value in tags.items():
         setattr(file, name, value)
 
 

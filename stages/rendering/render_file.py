@@ -13,6 +13,7 @@ from ...pipeline import audio
 from ...pipeline.audio import Recording
 from ..settings import RenderSettings
 from . import f0_file as f0_files
+from . import provenance
 from .converter import ConversionPlan, Converter, OnAudio, Tenth
 from .measurement import measure
 from .mixer import Mixer
@@ -122,7 +123,9 @@ def render_file(
             plan = converter.plan(converter.analyse(source, settings, Tenth(bar), watch), settings, f0)
             converter.fill(result, plan, watch, bar, on_audio)
         with watch("writing"):
-            gain = write_output(_mixed(result, plan, stems), out, settings, original.samples, original.sample_rate)
+            tags = provenance.about(converter.metadata(plan), plan.target.key)
+            mixed = _mixed(result, plan, stems)
+            gain = write_output(mixed, out, settings, original.samples, original.sample_rate, tags)
         with watch("measuring"):
             found = measure(result, source, plan.target.f0, plan.features.pitch)
     speaker = converter.speaker(plan.settings)

@@ -15,6 +15,7 @@ from ...common.files import write_whole
 from ...pipeline import audio, frames
 from ..picture import Track, save_song
 from ..settings import OutputSettings
+from . import provenance
 from .converter import Conversion, ConversionPlan
 from .measurement import Measurement
 from .mixer import Mixer
@@ -43,7 +44,8 @@ def write_conversion(
         buffer.put(0, conversion.samples, rises=False, falls=False)
         blocks = Mixer(buffer, np.ones(len(buffer.power), np.float32))
         recording = conversion.plan.source.recording
-        write_output(blocks, out, settings or OutputSettings(), recording.samples, recording.sample_rate)
+        tags = provenance.about(conversion.metadata, conversion.key)
+        write_output(blocks, out, settings or OutputSettings(), recording.samples, recording.sample_rate, tags)
     finally:
         buffer.close()
     if conversion.measured is not None:

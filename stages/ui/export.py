@@ -85,7 +85,7 @@ def write(path: Path, wav: NDArray[np.float32], title: str, about: dict[str, Any
     wide = wav[:, None] if wav.ndim == 1 else wav
     subtype = depths.get(depth) or next(iter(depths.values()))
     with soundfile.SoundFile(path, "w", MEL_RATE, wide.shape[1], subtype, format=form) as file:
-        provenance.tag(file, title, about)
+        provenance.tag(file, about, title)
         for start in range(0, len(wide), BLOCK):
             file.write(wide[start : start + BLOCK])
 

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from ...common.errors import UserError
 from .app import create_app
 from .home import Home
+from .service import Service
 from .settings import ServerSettings
 
 HEADER_SECONDS = 15.0  # in which a request's headers must have come
@@ -38,6 +39,18 @@ class ImpatientProtocol(H11Protocol):
     def _lose(self) -> None:
         if self.cycle is None and not self.transport.is_closing():
             self.transport.close()
+
+
+class PageServer(uvicorn.Server):
+    """Ends its event streams first, since they would keep it open."""
+
+    def __init__(self, config: uvicorn.Config, service: Service):
+        super().__init__(config)
+        self.service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.service.broadcaster.close()
+        await super().shutdown(sockets)
 
 
 @dataclass(frozen=True)
@@ -75,8 +88,9 @@ def open_server(settings: ServerSettings) -> Served:
     listening = _listen(settings)
     port = listening.getsockname()[1]
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         http=ImpatientProtocol,
         ws="none",
         log_level="warning",
@@ -86,7 +100,7 @@ def open_server(settings: ServerSettings) -> Served:
         backlog=BACKLOG,
     )
     secret = f"#token={settings.token}" if settings.token else ""
-    return Served(uvicorn.Server(config), listening, f"http://{shown}:{port}/{secret}")
+    return Served(PageServer(config, app.state.service), listening, f"http://{shown}:{port}/{secret}")
 
 
 def _listen(settings: ServerSettings) -> socket.socket:

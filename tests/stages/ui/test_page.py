@@ -49,7 +49,7 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
         page = context.new_page()
         page.set_default_timeout(120_000)
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda m: faults.append(m.text) if m.type == "error" and "404" not in m.text else None)
+        page.on("console", lambda m: faults.append(m.text) if m.type == "error" and "resource" not in m.text else None)
         page.goto(url)
         page.wait_for_selector("main h1")
         return page
