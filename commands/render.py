@@ -41,12 +41,10 @@ from .terminal import Terminal
 @cloup.option_group(
     "Pitch",
     cloup.option("--f0", metavar="METHOD", help=f"{METHODS}.  [default: the store's]"),
-    cloup.option("--f0-min", type=float, help="Hz.  [default: the store's]"),
-    cloup.option("--f0-max", type=float, help="Hz.  [default: the store's]"),
     cloup.option("--f0-smooth", "smooth_ms", default=0.0, metavar="MS", help="Smooth f0 over MS milliseconds."),
     cloup.option("--f0-octaves", "fix_octaves", is_flag=True, help="Correct octave errors of the f0 tracker."),
-    cloup.option("--f0-file", type=PATH, metavar="CSV", help="Sing this f0 of the one SONG: lines of seconds,Hz."),
-    cloup.option("--f0-only", is_flag=True, help="Write SONG.f0.csv for --f0-file, and convert nothing."),
+    cloup.option("--f0-file", type=PATH, metavar="CSV", help="Sing this f0: lines of seconds,Hz."),
+    cloup.option("--f0-only", is_flag=True, help="Write SONG.f0.csv, for --f0-file, alone."),
 )
 @cloup.option_group(
     "Research options",
@@ -57,6 +55,8 @@ from .terminal import Terminal
         metavar="0..1",
         help="Share of each unit that is taken from the target's own.  [default: 1 where the run's store is there]",
     ),
+    cloup.option("--f0-min", type=float, help="Hz.  [default: the store's]"),
+    cloup.option("--f0-max", type=float, help="Hz.  [default: the store's]"),
     cloup.option("--steps", type=int, help="Sampling steps.  [default: 4 from a shallow start, ddpm 20]"),
     cloup.option("--method", help="euler or heun (flow); dpm-solver, unipc, ddim, pndm or ddpm (ddpm)."),
     cloup.option("--k-step", type=int, help="Noise steps of 1000 to start from.  [default: as trained]"),
