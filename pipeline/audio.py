@@ -17,6 +17,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from ..common.text import count
 from .decoding import MAX_HOURS, SUFFIXES, AudioError, AudioFile, open_audio, read_blocks
 from .frames import MEL_RATE, mel_frame_start, mel_frames_covering, resampled_length
 from .mixdown import PART_SECONDS, Mixdown, choose_mixdown, mend_parts
@@ -151,7 +152,7 @@ def _statistics(
         )
     if broken > max(8, samples * channels // 1000):
         raise AudioError(f"{broken} of {samples * channels} samples are not numbers (NaN or infinite); export it again")
-    notes = [f"{broken} samples were not numbers (NaN or infinite) and were silenced"] if broken else []
+    notes = [f"silenced, because not a number (NaN or infinite): {count(broken, 'sample')}"] if broken else []
     mean, power = total / samples, power / samples
     if not np.any(np.diagonal(power) > mean**2):
         raise AudioError("is silent: all its samples are the same")

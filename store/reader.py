@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common.column_names import hidden_column, mel_column, parse_hidden
+from ..common.text import count
 from .columns import read_columns
 from .errors import DamagedError, MissingError
 from .folder import Folder
@@ -267,7 +268,7 @@ class Store:
 
     def __repr__(self) -> str:
         return (
-            f"Store {self.layout.root}: {len(self)} utterances of {len(self.speakers)} speakers, "
+            f"Store {self.layout.root}: {count(len(self), 'utterance')} of {count(len(self.speakers), 'speaker')}, "
             f"{self.seconds / 60:.1f} minutes; columns {', '.join(sorted(self.columns))}"
         )
 

@@ -196,6 +196,28 @@ def test_mistakes_get_one_message(
     one_message(svc(*arguments), says)
 
 
+def test_train_takes_the_only_store_of_the_folder(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    one_message(svc("train"), "no store in")
+    (tmp_path / "one.zarr").symlink_to(store)
+    shown = json.loads(svc("train", "--show").stdout)
+    assert shown["out"] == str(Path("runs") / "one")
+    (tmp_path / "two.zarr").symlink_to(store)
+    one_message(svc("train", "--show"), "several stores: one.zarr, two.zarr")
+
+
+def test_names_with_terminal_escapes_are_printed_escaped(tmp_path: Path, corpus: Path, encoder: Path) -> None:
+    """A speaker's name may come from a stranger: neither text nor JSON has control characters."""
+    name = "\x1b[31mred\x9b2J\u202e"
+    shutil.copytree(corpus / "alto", tmp_path / "c" / name)
+    told = svc("extract", tmp_path / "c", "--encoder", encoder)
+    assert told.exit_code == 0, told.output
+    for arguments in (["inspect"], ["inspect", "--json"], ["verify"], ["inspect", "--utterance", f"{name}/phrase_0"]):
+        said = svc(*arguments[:1], tmp_path / "c.zarr", *arguments[1:]).output
+        assert not [c for c in said + told.output if c in "\x1b\x9b\u202e"], arguments
+    assert list(json.loads(svc("inspect", tmp_path / "c.zarr", "--json").stdout)["speakers"]) == [name]
+
+
 def test_mistakes_about_a_run(tmp_path: Path, run: Path, store: Path, song: Path) -> None:
     one_message(svc("render", song, "-m", store), "is a store, not a run")
     one_message(svc("render", song, "-m", run, "-s", "tenor"), "there are alto, bass")

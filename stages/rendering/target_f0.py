@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ...common.text import count
 from ...pipeline.pitch import melody, pitch
 from ...pipeline.pitch.melody import Range
 from ..settings import ConversionSettings
@@ -53,11 +54,12 @@ def range_warnings(target: F0, voice: Range | None, speaker: str) -> list[str]:
     """A warning where notes of a target f0 lie beyond the voice's range, with times and a better key."""
     if voice is None or (found := melody.range_violation(target, voice)) is None:
         return []
-    sides = [f"{found.highest:.0f} semitones above"] if found.highest > 0 else []
-    sides += [f"{-found.lowest:.0f} below"] if found.lowest < 0 else []
+    sides = [f"{count(found.highest, 'semitone')} above"] if found.highest > 0 else []
+    sides += [f"{count(-found.lowest, 'semitone')} below"] if found.lowest < 0 else []
     places = ", ".join(f"{clock(start)}-{clock(end)}" for start, end in found.spots)
     better = melody.choose_key(target, voice)
-    hint = f"; {better:+d} semitones from here they would lie better (-k auto)" if better else ""
+    step = f"{count(abs(better), 'semitone')} {'higher' if better > 0 else 'lower'}"
+    hint = f"; they would lie better {step} (-k auto)" if better else ""
     return [
         f"{found.share:.0%} of the notes lie up to {' and '.join(sides)} what {speaker} reaches "
         f"({voice.low:.0f} to {voice.high:.0f} Hz was heard): at {places}{hint}"

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ...common import text as words
 from ...common.errors import UserError
 from ...common.progress import Progress
 from ...pipeline.diffusion.diffusion import Batch, NoiseSample
@@ -90,7 +91,9 @@ def gather_corpus(stores: list[Store], progress: Progress) -> Corpus:
             else:
                 by_speaker[clip.speaker].append(clip)
     if unusable:
-        progress.warn(f"{unusable} utterances lack columns and are left out; run `svc extract` again to complete them")
+        progress.warn(
+            f"left out, for want of columns: {words.count(unusable, 'utterance')}; svc extract again computes them"
+        )
     if not by_speaker:
         raise UserError(
             f"{', '.join(s.location for s in stores)} holds no complete utterance to train on; "

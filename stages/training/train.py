@@ -13,6 +13,7 @@ import numpy as np
 from ...common.differences import differences
 from ...common.errors import UserError
 from ...common.progress import Progress
+from ...common.text import count
 from ...pipeline.slicing import SliceSettings
 from ...store import Store, open_store
 from .. import checkpoint
@@ -113,7 +114,7 @@ def train(
             run = _open_run(out, opened, corpus, settings, distributed.device, init_from, progress)
             minutes = sum(clip.seconds for clip in corpus.train) / 60
             progress.say(
-                f"{len(corpus.train)} utterances of {', '.join(corpus.speakers)} ({minutes:.1f} minutes), "
+                f"{count(len(corpus.train), 'utterance')} of {', '.join(corpus.speakers)} ({minutes:.1f} minutes), "
                 f"{len(corpus.held_out)} held out -> {out}"
             )
             accuracy = _units(run, corpus, settings, distributed.device, only, progress)

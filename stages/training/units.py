@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...common.progress import Progress
+from ...common.text import count
 from ...pipeline.clusters import epoch, plus_plus
 from ...pipeline.projection import Codebook, SoftProjection, soft_loss
 from ...store import Clip
@@ -77,7 +78,7 @@ def cluster(clips: list[Clip], layer: int, settings: TrainSettings, device: str,
     there = sum(clip.row.unit_frames for clip in clips)
     codes = min(settings.codes, max(2, there // 20))
     if codes < settings.codes:
-        progress.warn(f"{there} frames are too few for {settings.codes} codes; {codes} are made")
+        progress.warn(f"{count(there, 'frame')} are too few for {settings.codes} codes; {codes} are made")
     total = min(CODE_FRAMES, there)
     generator = torch.Generator().manual_seed(settings.seed)
     column = f"hidden/{layer}"

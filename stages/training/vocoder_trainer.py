@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ...common.differences import differences
 from ...common.errors import UserError
 from ...common.progress import Progress
+from ...common.text import count
 from ...pipeline import mel as mels
 from ...pipeline.frames import MEL_HOP, seconds_to_mel_frames
 from ...pipeline.pitch import pitch
@@ -84,7 +85,8 @@ def train_vocoder(
         train = Recordings(corpus.train, out / "vocoder-audio.npy", progress)
         held_out = Recordings(corpus.held_out, out / "vocoder-held-out.npy", progress)
         minutes = len(train.samples) / 44_100 / 60
-        progress.say(f"vocoder: {len(train.clips)} utterances ({minutes:.1f} minutes), {len(held_out.clips)} held out")
+        size = f"{count(len(train.clips), 'utterance')} ({minutes:.1f} minutes), {len(held_out.clips)} held out"
+        progress.say(f"vocoder: {size}")
         trainer = VocoderTrainer(run, train, held_out, settings, pick_device(device))
         trainer.fit(progress)
         for recordings in (train, held_out):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ...common.errors import UserError
 from ...common.progress import Progress
+from ...common.text import count
 from ...pipeline import audio, frames
 from ...pipeline.audio import AudioError
 from ...store import Clip
@@ -32,13 +33,13 @@ class Recordings:
         self.clips = [clip for clip in clips if _source(clip) not in there]
         if there:
             (path, _), why = next(iter(sorted(there.items())))
-            told = f"{len(there)} recordings cannot be had, {path} first: {why}"
+            told = f"{count(len(there), 'recording')} cannot be read, {path} first: {why}"
             if not self.clips:
                 raise UserError(
                     f"{told}. A vocoder learns from the recordings themselves, which the store names but does not "
                     f"hold: put the corpus back where `svc extract` saw it, or extract it anew from where it is now"
                 )
-            progress.warn(f"{told}; {len(clips) - len(self.clips)} utterances are left out")
+            progress.warn(f"{told}; left out: {count(len(clips) - len(self.clips), 'utterance')}")
         self.starts = np.cumsum([0, *(clip.row.mel_frames for clip in self.clips)]) * frames.MEL_HOP
         self.path = cache
         named = "\n".join(f"{clip.row.audio} {clip.row.start} {clip.row.end}" for clip in self.clips)
