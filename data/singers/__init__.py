@@ -1,6 +1,7 @@
-"""Parallel synthetic singers: any number of drawn voices, any score, the truth known to the sample.
+"""Synthetic singers: any number of voices, each from a seed, and scores for them to sing.
 
-`sing(score, voice)` is sound; two voices that sing one score have the same f0 and the same phones at the same times.
+`sing(score, voice)` synthesises sound. Two voices that sing one score are parallel: they have the same f0 and the same
+phones at the same times.
 """
 
 from .folk_songs import SONGS, song

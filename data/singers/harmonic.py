@@ -1,8 +1,7 @@
-"""A plain singer: harmonics of a known f0 under moving formants, and noise for consonants. Quick, and few words.
+"""A simple singer for tests and benchmarks: harmonics of a known f0 under moving formants, and noise for consonants.
 
-It is truth for tests and benchmarks of f0 and of time: both are known to the sample, and two voices given the same
-score sing it in parallel. Vowel formants are the averages for men of Peterson and Barney (1952, table II). The same
-arguments give the same samples.
+It is quick, and f0 and times are known to the sample. Two voices that sing one score are parallel. Vowel formants are
+the averages for men of Peterson and Barney (1952, table II). The same arguments give the same samples.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the singers' mouths do: an inventory of phones with their acoustics.
+"""An inventory of phones, with their acoustics.
 
 Formants are an average man's. English vowels: Peterson and Barney (1952, table II); Korean vowels are near those of
 Yang (1996), Japanese ones near those of Hirahara and Akahane-Yamada (2004), rounded. Loci of stops, spectra of
@@ -22,13 +22,13 @@ class Phone:
     Attributes:
         name: in IPA; a doubled letter is a Korean fortis, `̚` an unreleased stop.
         formants: Hz, three. Stops have their loci.
-        seconds: how long it usually lasts; a vowel takes what is left of its note.
+        seconds: its usual length; a vowel lasts for the rest of its note.
         voice: the voice's amplitude, a vowel's being 1.
-        closure: share of it, from its start, for which the mouth is closed.
-        bar: the voice's amplitude in the closure.
+        closure: share of it, from its start, during which the mouth is closed.
+        bar: the voice's amplitude during the closure (voice bar).
         burst: the noise of an opening closure.
-        friction: noise from a narrow place, for as long as the mouth is not closed.
-        breath: noise from the glottis, through the whole tract, for as long as the mouth is not closed.
+        friction: noise at a constriction, after the closure.
+        breath: noise at the glottis, through the whole tract, after the closure.
         zero: Hz of a nasal's anti-resonance; 0 has none.
     """
 

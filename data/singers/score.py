@@ -1,8 +1,8 @@
-"""What is sung: phones with their times, f0 and loudness. Two voices that sing one score are parallel.
+"""Scores: phones with their times, f0 and loudness.
 
-The f0 of a note follows Saitou, Unoki and Akagi (Speech Communication 46, 2005): notes are steps that a damped second
-order system follows, which overshoots; on that come vibrato, which sets in after a while, and a slow random drift.
-A vowel begins on the beat, the consonants before it sound before it (Sundberg, *The Science of the Singing Voice*).
+f0 follows Saitou, Unoki and Akagi (Speech Communication 46, 2005): notes are steps through a damped second-order
+system, which overshoots; vibrato, which begins after a delay, and a slow random drift are added. A vowel begins on the
+beat, and the consonants before it come before the beat (Sundberg, *The Science of the Singing Voice*, 1987).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Score:
-    """A song or phrase, whoever sings it.
+    """A song or phrase for any voice.
 
     Attributes:
         phones: names, in order, silences among them.
@@ -58,13 +58,16 @@ class Score:
 
     @property
     def samples(self) -> int:
+        """Its length at 44.1 kHz."""
         return len(self.f0) * STEP
 
     @property
     def mel_frames(self) -> int:
+        """Its length in mel frames."""
         return self.samples // MEL_HOP
 
     def transposed(self, semitones: float) -> Score:
+        """The same score, higher by `semitones`."""
         return replace(self, f0=self.f0 * 2 ** (semitones / 12))
 
     def mel_f0(self) -> NDArray[np.float32]:
@@ -78,21 +81,21 @@ class Score:
         return "".join(f"{start:.5f} {end:.5f} {phone}\n" for start, end, phone in spans)
 
     def labels_at(self, seconds: NDArray[Any]) -> NDArray[np.int64]:
-        """Numbers of the phones (`phones.NAMES`) sounding at those times."""
+        """The phones at times in seconds (N,), as numbers into `phones.NAMES`: int64 (N,)."""
         return np.array([NUMBERS[name] for name in self.phones])[self._sounding(seconds)]
 
     def mel_labels(self) -> NDArray[np.int64]:
-        """Phone numbers at mel centres, (M,)."""
+        """Phone numbers at mel centres, int64 (M,)."""
         return self.labels_at(self._mel_centres)
 
-    def beside(self) -> tuple[Array, Array]:
-        """For how many seconds the phone at each mel centre has sounded, and will: (M,) each."""
+    def seconds_in_phone(self) -> tuple[Array, Array]:
+        """Seconds from each mel centre back to the start, and on to the end, of its phone: float64 (M,) each."""
         seconds = self._mel_centres
         place = self._sounding(seconds)
         return seconds - self.bounds[place], self.bounds[place + 1] - seconds
 
     def unit_labels(self, units: int) -> NDArray[np.int64]:
-        """Phone numbers at the centres of `units` unit frames, (units,)."""
+        """Phone numbers at the centres of `units` unit frames, int64 (units,)."""
         return self.labels_at(unit_centres(units))
 
     @property
@@ -101,12 +104,12 @@ class Score:
         return np.asarray((np.arange(self.mel_frames) + 0.5) / MEL_FRAME_RATE, np.float64)
 
     def _sounding(self, seconds: NDArray[Any]) -> NDArray[np.int64]:
-        """Which of the phones sound at those times, by their places in the score."""
+        """Places in `phones` of the phones at times in seconds (N,): int64 (N,)."""
         return np.clip(np.searchsorted(self.bounds, seconds, "right") - 1, 0, len(self.phones) - 1)
 
 
 def compose(notes: Sequence[Note], seed: int, vibrato: bool = True) -> Score:
-    """Work notes out into phones, f0 and loudness. The same notes and seed give the same score."""
+    """Turn notes into phones, f0 and loudness. The same notes and seed give the same score."""
     generator = np.random.default_rng(seed)
     begins = np.concatenate([[0.0], np.cumsum([note.seconds for note in notes])])
     count = int(np.ceil(begins[-1] * MEL_RATE / MEL_HOP)) * (MEL_HOP // STEP)
@@ -121,7 +124,7 @@ def compose(notes: Sequence[Note], seed: int, vibrato: bool = True) -> Score:
 
 
 def _lay_out(notes: Sequence[Note], begins: Array, end: float) -> tuple[tuple[str, ...], Array]:
-    """Phones and their bounds: onsets before the beat, at the cost of what sounds before."""
+    """Phones and their bounds. Onsets lie before the beat and shorten the phone before them."""
     names, starts = [SILENCE], [0.0]
     for number, note in enumerate(notes):
         if note.midi is None or note.syllable is None:
@@ -131,7 +134,7 @@ def _lay_out(notes: Sequence[Note], begins: Array, end: float) -> tuple[tuple[st
             continue
         following = notes[number + 1].syllable if number + 1 < len(notes) else None
         onset = [PHONES[name].seconds for name in note.syllable.onset]
-        # No sound is squeezed to under a third of what there is, however short the note.
+        # No phone is shortened to less than a third, however short the note.
         room = max(0.02, (begins[number] - starts[-1]) * 0.67)
         onset = [length * min(1.0, room / max(sum(onset), 1e-9)) for length in onset]
         after = sum(PHONES[name].seconds for name in following.onset) if following else 0.0
@@ -177,7 +180,7 @@ def _loudness(notes: Sequence[Note], begins: Array, count: int, generator: np.ra
 
 
 def _voice(phones: Sequence[str], bounds: Array, count: int) -> Array:
-    """The voice's amplitude: of each phone, after its closure, and faded over a glottal cycle or two."""
+    """The voice's amplitude: that of each phone, 0 in its closure, smoothed over a glottal cycle or two."""
     out = np.zeros(count)
     for name, start, end in zip(phones, bounds, bounds[1:], strict=False):
         phone, opens = PHONES[name], start + PHONES[name].closure * (end - start)
@@ -189,14 +192,14 @@ def _voice(phones: Sequence[str], bounds: Array, count: int) -> Array:
 def draw_score(
     language: str, seconds: float, seed: int, midi: float = 57.0, reach: float = 6.0, pace: float = 0.4
 ) -> Score:
-    """A made-up phrase of a language.
+    """A random phrase in the sounds of a language.
 
     Args:
         language: `en`, `ko` or `ja`.
         seconds: how long, about.
         seed: the same gives the same phrase.
         midi, reach: the middle of its range, and semitones up and down from there.
-        pace: seconds a syllable, on average. Under 0.25 it is no song any more: no vibrato.
+        pace: mean seconds a syllable. Under 0.25 it is as quick as speech, and has no vibrato.
     """
     generator = np.random.default_rng([seed, 1])
     scale = [m for m in np.arange(np.ceil(midi - reach), midi + reach + 1) if int(m) % 12 in SCALE] or [midi]

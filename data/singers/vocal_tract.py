@@ -1,9 +1,9 @@
-"""Who sings: what makes one voice differ from another, drawn from a seed.
+"""Voices: the vocal tract and glottal source of a singer, drawn from a seed.
 
-Tract length scales all formants, pharynx and mouth differ (Fant, 1966: non-uniform scaling), and every speaker has
-vowels of their own (Hillenbrand et al., 1995, give 5 to 10 % within a group). The source's open quotient, glottal
-formant and tilt are those of Doval, d'Alessandro and Henrich (2006); a singer's formant is a cluster of the third to
-the fifth (Sundberg, 1974); the piriform fossae take energy at 4 to 5 kHz (Dang and Honda, 1997).
+The length of the vocal tract scales all formants, pharynx and mouth scale differently (Fant, 1966: non-uniform
+scaling), and formants of one vowel differ by 5 to 10 % between speakers of a group (Hillenbrand et al., 1995). Open
+quotient, glottal formant and tilt are those of Doval, d'Alessandro and Henrich (2006); a singer's formant is a cluster
+of the third to the fifth (Sundberg, 1974); the piriform fossae absorb energy at 4 to 5 kHz (Dang and Honda, 1997).
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from .phones import NAMES, PHONES
 
 @dataclass(frozen=True)
 class Voice:
-    """A singer. `draw_voice` makes one; the same seed makes the same one.
+    """A singer's voice. `draw_voice` makes one from a seed.
 
     Attributes:
         name: for folders.
-        seed: of its habits and of its noise.
-        tract: formants as a multiple of an average man's.
-        pharynx, mouth: how F1, and how F2 and F3, depart from that.
-        habit: deviation of a phone's formants from everybody's, as a share.
+        seed: of its formant deviations and its noise.
+        tract: all formants, as a multiple of an average man's: more for a shorter vocal tract.
+        pharynx, mouth: further factors of F1, and of F2 and F3.
+        habit: standard deviation of each phone's formants, as a share.
         bandwidth: of formants, as a multiple.
         open_quotient: share of a cycle for which the glottis is open.
-        tilt_hz: where the source's spectrum begins to fall faster, in a loud voice.
-        ring: 0 to 1, how far F4 and F5 come down to F3.
-        breath: noise of the glottis, beside the voice.
+        tilt_hz: corner of the source's spectral tilt, in a loud voice.
+        ring: 0 to 1, strength of the singer's formant: how far F4 and F5 approach F3.
+        breath: amplitude of glottal noise, the voice's being 1.
         jitter, shimmer: deviation of a cycle's length and strength, as a share.
-        hiss: frequencies of friction, as a multiple.
-        fossa_hz: where the piriform fossae take energy.
-        colour_db: gains at COLOUR_HZ that are nobody else's.
-        midi: the middle of its range.
+        hiss: factor of the frequencies of friction.
+        fossa_hz: frequency that the piriform fossae absorb.
+        colour_db: individual gains at COLOUR_HZ.
+        midi: the middle of its range, MIDI pitch.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Voice:
     midi: float = 54.0
 
     def formants(self) -> NDArray[np.float64]:
-        """Its F1 to F3 of every phone, Hz, float64 (phones, 3)."""
+        """F1 to F3 of every phone of `phones.NAMES`, Hz: float64 (phones, 3)."""
         table = np.array([PHONES[name].formants for name in NAMES], float)
         own = 1 + self.habit * np.random.default_rng([self.seed, 7]).standard_normal(table.shape)
         return table * self.tract * np.array([self.pharynx, self.mouth, self.mouth]) * np.clip(own, 0.9, 1.1)
@@ -67,7 +67,10 @@ COLOUR_HZ = (100.0, 300.0, 800.0, 1600.0, 3000.0, 5000.0, 8000.0, 13_000.0)
 
 
 def draw_voice(seed: int, high: bool | None = None, name: str | None = None) -> Voice:
-    """A singer out of very many: `high` (shorter tract, higher range), low, or either."""
+    """The voice of a seed.
+
+    `high` has a shorter vocal tract and a higher range, False a longer and lower; None: either.
+    """
     generator = np.random.default_rng([seed, 0])
     if high is None:
         high = bool(generator.random() < 0.5)
