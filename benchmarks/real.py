@@ -1,27 +1,33 @@
 """Real voices, scored by models of speech: words (CER), similarity (SECS), naturalness (DNSMOS).
 
-    python benchmarks/real.py OUT --whisper models/whisper-base --whisper models/whisper-tiny.en
+    python benchmarks/real.py OUT --short --whisper models/whisper-base --whisper models/whisper-tiny.en
     python benchmarks/real.py OUT --full --encoder models/whisper-base --formant-shifts=-4,-2,2,4 --render retrieve=0.5
     python benchmarks/real.py OUT --run mine=runs/mine --source song.wav --target anna=corpus/anna
 
 Real speech and real songs are converted to real targets, each of which is extracted and trained on alone (unless --run
 gives runs that are there), and four rows stand beside the result: the source itself, the source through the vocoder,
-the target's own clips, and a nearest neighbour that learns nothing. Without --full it takes minutes: five sources and
-one target. Recordings are those of ../shared/audio, or what --source and --target name. OUT gets real.md, real.json,
-real.html with players, and the stores and runs, which the next call uses again.
+the target's own clips, and a nearest neighbour that learns nothing. --short (the default) takes minutes on two cores:
+five sources and one target. --full takes all of them. Recordings are those of ../shared/audio, or what --source and
+--target name. OUT gets real.md, real.json, real.html with players, and the stores and runs, which the next call uses
+again.
 
-CER is against what the recogniser transcribes of the source, at most 1 for each clip; a recogniser that encodes should
-not be the only one that counts words. SECS is the cosine with the target's mean embedding. Recognisers are given by
---whisper, a folder or hub id each; the rest comes with pip install 'svc[ears]' and pip install --no-deps Resemblyzer.
+CER is the character error rate against what the recogniser transcribes of the source (of the target's own clips:
+against transcripts.tsv in their folder), at most 1 for each clip. SECS is the cosine with the target's mean embedding.
+If the encoder is a Whisper, read the CER of another one, which is why there are two. Recognisers are given by
+--whisper, a folder or hub id each; without it, Whisper base and tiny.en are made by ../shared/tools/models.py where it
+is there, and downloaded from the hub where it is not. The rest comes with pip install 'svc[ears]' and
+pip install --no-deps Resemblyzer.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,7 +55,9 @@ from svc.stages.settings import PRESETS, ExtractSettings, RenderSettings, TrainS
 from svc.stages.settings.choice import replaced
 from svc.stages.training.train import train
 
-AUDIO = Path(__file__).resolve().parents[1].parent / "shared" / "audio"
+SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+AUDIO, MODEL_MAKER = SHARED / "audio", SHARED / "tools" / "models.py"
+RECOGNISERS = {"whisper-base": "openai/whisper-base", "whisper-tiny.en": "openai/whisper-tiny.en"}  # by folder: hub id
 SECONDS = 15.0  # of a source, at most
 SHORT_STEPS, FULL_STEPS = 600, 1_500
 OWN_CLIPS = 8  # of a target, in its own row
@@ -83,11 +91,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Target:
-    """A voice: its name, the folder of its recordings, and how they are known to the measures."""
+    """A voice: its name, the folder of its recordings, and how they are known to the measures.
+
+    Attributes:
+        recordings: float32 (T,) at 44.1 kHz, each a second or longer.
+        texts: what is said in each of them; None where it is not known.
+    """
 
     name: str
     folder: Path
-    recordings: list[Samples] = field(repr=False)  # float32 (T,) at 44.1 kHz
+    recordings: list[Samples] = field(repr=False)
+    texts: list[str | None] = field(repr=False)
     voice: TargetVoice
 
     @property
@@ -121,7 +135,7 @@ class Row:
 
 
 def shared_sources(folder: Path) -> list[Source]:
-    """The real speech and songs of ../shared/audio. No voice among them is a target of the same name."""
+    """The real speech and songs of ../shared/audio; those of a target begin with its name."""
     corpus, songs = folder / "corpus", folder / "songs"
     english = [corpus / "en_m_libri3005" / f"3005-163389-000{n}.flac" for n in (0, 1, 4)]
     english += [corpus / "en_f_libri3080" / f"3080-5032-000{n}.flac" for n in (0, 2, 5)]
@@ -141,9 +155,40 @@ def shared_sources(folder: Path) -> list[Source]:
 
 
 def shared_targets(folder: Path) -> dict[str, Path]:
-    """The targets of ../shared/audio by name; the first is that of a short run."""
+    """The targets of ../shared/audio by name; the first is that of a short run. A pattern stands for its files."""
     names = ("en_f_ljspeech", "en_m_michael", "en_f_kathleen", "es_m_dona")
-    return {name: folder / "corpus" / name for name in names}
+    return {
+        **{name: folder / "corpus" / name for name in names},
+        "ja_f_song070": folder / "songs" / "ja_f_song070_*.flac",
+    }
+
+
+def default_recognisers(out: Path) -> list[str]:
+    """Whisper base and tiny.en: folders in `out`, made by ../shared/tools/models.py where it is there, or hub ids."""
+    folders = [out / name for name in RECOGNISERS]
+    if not MODEL_MAKER.exists():
+        return list(RECOGNISERS.values())
+    if not all(folder.is_dir() for folder in folders):
+        subprocess.run([sys.executable, str(MODEL_MAKER), str(out), "whisper-base", "tiny.en"], check=True)
+    return [str(folder) for folder in folders]
+
+
+def own_folder(name: str, given: Path, out: Path) -> Path:
+    """The folder of a target's recordings; where a pattern names them, a folder in `out` with copies of them."""
+    if "*" not in given.name:
+        return given
+    folder = out / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(given.parent.glob(given.name)):
+        shutil.copy2(path, folder / path.name)
+    return folder
+
+
+def transcripts(folder: Path) -> dict[str, str]:
+    """What is said in a folder's recordings, by stem, from its transcripts.tsv; empty without one."""
+    path = folder / "transcripts.tsv"
+    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    return dict(line.split("\t", 1) for line in lines if "\t" in line)
 
 
 def read(path: Path) -> Samples:
@@ -156,10 +201,14 @@ def read(path: Path) -> Samples:
 def open_target(name: str, folder: Path, models: SpeechModels) -> Target:
     """Read a target's recordings and embed them."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in audio.SUFFIXES)
-    recordings = [wav for path in paths if len(wav := read(path)) >= MEL_RATE]
-    if not recordings or models.speakers is None:
-        raise SystemExit(f"{folder} holds no recording of a second or more, or no speaker encoder is installed")
-    return Target(name, folder, recordings, TargetVoice.of(models.speakers, recordings, MEL_RATE))
+    said = transcripts(folder)
+    known = [(wav, said.get(path.stem)) for path in paths if len(wav := read(path)) >= MEL_RATE]
+    if models.speakers is None:
+        raise SystemExit("\n".join(models.notes))
+    if not known:
+        raise SystemExit(f"{folder} holds no recording of a second or more")
+    recordings, texts = [wav for wav, _ in known], [text for _, text in known]
+    return Target(name, folder, recordings, texts, TargetVoice.of(models.speakers, recordings, MEL_RATE))
 
 
 def make_run(target: Target, out: Path, asked: argparse.Namespace) -> Path:
@@ -238,11 +287,14 @@ def score_target(
 
 
 def own_row(target: Target, models: SpeechModels) -> Row:
-    """The target's own clips, each beside the mean of the others: as much as can be expected."""
+    """The target's own clips, with words by their transcripts, and SECS with the mean of the others."""
     row = Row(OWN, "own", target.name)
-    for wav in target.recordings[:: max(1, len(target.recordings) // OWN_CLIPS)][:OWN_CLIPS]:
-        quality = models.naturalness.overall(wav, MEL_RATE) if models.naturalness else float("nan")
-        row.scores.append(SpeechScores(secs=target.voice.own_secs, dnsmos=quality))
+    step = max(1, len(target.recordings) // OWN_CLIPS)
+    chosen = list(zip(target.recordings, target.texts, strict=True))[::step][:OWN_CLIPS]
+    for wav, text in chosen:
+        found = models.describe(wav, phrases(AudioFeatures(wav)))
+        scores = models.compare(found, found, text, target.voice)
+        row.scores.append(replace(scores, secs=target.voice.own_secs, words=scores.words if text else ()))
     return row
 
 
@@ -299,14 +351,22 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("out", type=Path)
     parser.add_argument("--audio", type=Path, default=AUDIO, help="recordings laid out as in ../shared/audio")
     parser.add_argument("--source", type=Path, action="append", default=[], help="a recording to convert instead")
-    parser.add_argument("--target", action="append", default=[], metavar="NAME=FOLDER", help="a voice instead")
+    parser.add_argument(
+        "--target", action="append", default=[], metavar="NAME=FOLDER", help="a voice instead; the last part may have *"
+    )
     parser.add_argument(
         "--run", action="append", default=[], metavar="NAME=RUN", help="a run of the target, instead of training one"
     )
     parser.add_argument(
-        "--whisper", action="append", default=[], metavar="FOLDER|ID", help="a recogniser; may be repeated"
+        "--whisper",
+        action="append",
+        default=[],
+        metavar="FOLDER|ID",
+        help="a recogniser; may be repeated  [default: Whisper base and tiny.en]",
     )
-    parser.add_argument("--full", action="store_true", help="all sources and targets")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--short", action="store_true", help="five sources and one target (the default)")
+    size.add_argument("--full", action="store_true", help="all sources and targets")
     parser.add_argument("--encoder", default="mini")
     parser.add_argument("--formant-shifts", metavar="N,N", help="as svc extract")
     parser.add_argument("--preset", default="tiny")
@@ -322,7 +382,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Build what is needed, convert, score, and write the tables and the page."""
     asked = parse(arguments)
     asked.out.mkdir(parents=True, exist_ok=True)
-    models = SpeechModels.load(asked.whisper)
+    models = SpeechModels.load(asked.whisper or default_recognisers(asked.out / "models"))
     print("\n".join(models.notes), file=sys.stderr)
     sources = [Source(path, "song") for path in asked.source] or [
         source for source in shared_sources(asked.audio) if asked.full or source.short
@@ -340,10 +400,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows: list[Row] = []
     sections: list[Section] = []
     for name in names:
-        target = open_target(name, Path(folders[name]), models)
+        target = open_target(name, own_folder(name, Path(folders[name]), asked.out / "targets"), models)
         given = {key: Path(value) for key, value in (text.split("=", 1) for text in asked.run)}
         runs = given or {f"svc, {asked.encoder}, {asked.preset}": make_run(target, asked.out, asked)}
-        done, heard = score_target(target, described, systems_of(target, runs, asked), models)
+        others = [each for each in described if not each[0].name.startswith(name)]  # not a voice to itself
+        done, heard = score_target(target, others, systems_of(target, runs, asked), models)
         rows += [*done, own_row(target, models)]
         sections += heard
         tables = write(asked.out, rows, sections, [each.name for each in models.transcribers])

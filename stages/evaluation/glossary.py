@@ -37,6 +37,7 @@ GLOSSARY = {
     "vocoder alone": "The same of the song through the vocoder alone, which no conversion is likely to beat.",
     "by chance": "The same if the result's phones came in random order.",
     "CER": "Character error rate: the share of letters that a speech recogniser transcribes otherwise. 0 is best.",
+    "median CER": "The median of it over the clips, which one clip that is wholly misunderstood does not change.",
     "song's CER": "The same of the song before conversion, against the words in song.txt.",
     "letters right": "About how many of 100 letters are understood: 100 (1 - CER).",
     "DNSMOS": "Naturalness as a network estimates it, from 1 to 5. It was trained on speech: compare with the song's.",
