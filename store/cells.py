@@ -99,7 +99,8 @@ def missing_cells(
         rows = rows_of_pack(utterances, number)
         return not any(int(row) in rows for row in receipt.refused)
 
-    receipts = read_receipts(layout, column, [packs[number] for number in used])
+    # A pack that is planned, and not written yet, has no cells.
+    receipts = read_receipts(layout, column, [packs[number] for number in used if number < len(packs)])
     return [
         number for number, receipt in receipts.items() if not isinstance(receipt, Receipt) or not whole(number, receipt)
     ]

@@ -240,18 +240,16 @@ def checkpoint() -> Attempt:
         else:
             data = bytes_changed(data, rng)
         path.write_bytes(data)
-        used = True
-        try:
+        used = 0  # of the two files; of our own, whose checksum is compared, hardly any
+        with suppress(UserError):
             checkpoint.load(path)
-        except UserError:
-            used = False
+            used += 1
         path = folder / "c.pt"
         path.write_bytes(bytes_changed(rng.choice(pickles), rng))
-        try:
+        with suppress(ValueError):
             read_checkpoint_file(path)
-        except ValueError:
-            used = False
-        return used
+            used += 1
+        return used > 0
 
     return attempt
 

@@ -135,7 +135,7 @@ def test_failing_to_sync_the_folder_is_told_and_the_file_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("svc.common.files.sync_folder", failing(OSError(errno.EIO, "input/output error")))
-    write = pytest.raises(OSError, match="input/output")
+    write = pytest.raises(OSError, match="Input/output error")
     with write:
         write_whole(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"new"

@@ -100,8 +100,8 @@ class Change(RuleBasedStateMachine):
         self.settled = False  # one ended well
         self.folder: LocalFolder = LocalFolder(self.path)
         self.patched = pytest.MonkeyPatch()
-        content = SimpleNamespace(describe=lambda: ENCODER, origin="here", head=None)
-        self.patched.setattr(module.Content, "load", lambda *_: content)
+        content = SimpleNamespace(describe=lambda: ENCODER, origin="here", head=None, precision="fp32")
+        self.patched.setattr(module, "load_encoder", lambda *_: content)
         self.patched.setattr(module, "_engine", self._engine)
         self.patched.setattr(PackSize, "for_seconds", classmethod(lambda cls, _: cls(unit=128, mel=256)))
 

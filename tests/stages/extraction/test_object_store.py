@@ -36,6 +36,6 @@ def test_extract_train_inspect_and_compact_in_s3(
     (mine / "bass" / "phrase_0.wav").unlink()
     extract([mine], url, ExtractSettings())
     result = CliRunner().invoke(main, ["compact", url])
-    assert "1 packs became 1, 1 utterances dropped" in result.output
+    assert "1 pack became 1, 1 utterance dropped" in result.output
     assert CliRunner().invoke(main, ["verify", url]).exit_code == 0
     assert len(open_store(url)) == 9
