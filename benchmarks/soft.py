@@ -37,6 +37,7 @@ from svc.pipeline.encoder.waveform_transformer import WaveformEncoder
 from svc.pipeline.frames import CONTENT_HOP, CONTENT_PAD, CONTENT_RATE
 from svc.pipeline.projection import SoftProjection, soft_loss
 from svc.stages import checkpoint
+from svc.stages.checkpoint_records import UnitsRecord
 from svc.stages.evaluation.scores import ParallelSong, References, Scores, table
 from svc.stages.extraction.extract import extract
 from svc.stages.features import Waveform
@@ -212,7 +213,8 @@ def trained(system: System, run: Path) -> Path:
     tensors, _ = checkpoint.load(Run.open(out).units)
     # The codes stay those of the store's own layer: they only judge. The soft layer is the system's.
     tensors |= checkpoint.prefixed("projection", system.projection)
-    checkpoint.save(Run.open(out).units, tensors, {"accuracy": None})
+    codes = len(tensors["codebook.centroids"])
+    checkpoint.save(Run.open(out).units, tensors, dataclasses.asdict(UnitsRecord(codes, None, None, 0.0, 0.0)))
     train(stores, out, settings_of(original), "cpu", progress=Told())
     return out
 

@@ -19,12 +19,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from ..common.errors import UserError
 from ..pipeline.diffusion.diffusion import Diffusion
 from ..pipeline.projection import Codebook, SoftHead, SoftProjection
 from . import checkpoint
+from .checkpoint_records import BestRecord, UnitsRecord
 from .run_config import RunConfig
 from .run_format import read_config, write_config
 
@@ -106,14 +108,26 @@ class Run:
         """
         if not self.units.exists():
             raise UserError(f"{self.path} has no units yet: its training stopped before; run `svc train` again")
-        tensors, _ = checkpoint.load(self.units)
-        codebook = Codebook(tensors["codebook.centroids"])
-        if self.config.settings.units != "soft":
+        sizes, config = checkpoint.shapes(self.units), self.config
+        codes, hidden = self._two(sizes, "codebook.centroids")
+        codebook, _ = checkpoint.load_module(
+            self.units, "codebook", lambda: Codebook(torch.zeros(codes, hidden)), UnitsRecord
+        )
+        if config.settings.units != "soft":
             return codebook, nn.Identity()
-        codes, unit_dim = tensors["projection.label_embedding.weight"].shape
-        projection = SoftProjection(tensors["projection.proj.weight"].shape[1], unit_dim, codes)
-        checkpoint.restore("projection", projection, tensors)
+        projection, _ = checkpoint.load_module(
+            self.units,
+            "projection",
+            lambda: SoftProjection(config.unit_column.width, config.settings.unit_dim, codes),
+            UnitsRecord,
+        )
         return codebook, projection.eval().requires_grad_(False)
+
+    def _two(self, sizes: dict[str, tuple[int, ...]], name: str) -> tuple[int, int]:
+        """The two sizes of a matrix in units.safetensors."""
+        if len(shape := sizes.get(name, ())) != 2:
+            raise UserError(f"{self.units} is damaged: expected {name}, a matrix, found {shape or 'nothing'}")
+        return shape[0], shape[1]
 
     def projection(self, head: SoftHead | None) -> nn.Module:
         """What makes units of the encoder's `unit_layer`: (..., hidden) -> (..., unit_dim). `head` is the encoder's."""
@@ -127,10 +141,8 @@ class Run:
         """The model to sing with, and the step it is from. Raises UserError when there is none."""
         if not self.best.exists():
             raise UserError(f"{self.path} has no trained model yet: its training stopped before the first checkpoint")
-        tensors, metadata = checkpoint.load(self.best)
-        model = self.new_model()
-        checkpoint.restore("ema", model, tensors)
-        return model.to(device).eval().requires_grad_(False), int(metadata["step"])
+        model, record = checkpoint.load_module(self.best, "ema", self.new_model, BestRecord)
+        return model.to(device).eval().requires_grad_(False), record.step
 
 
 WRITTEN = (

@@ -13,6 +13,7 @@ from ...pipeline.vocoder.source_filter import Shape, SourceFilter, SourceFilterN
 from ...pipeline.vocoder.vocoder import Vocoder, VocoderError
 from ...pipeline.vocoder.world import World
 from .. import checkpoint
+from ..checkpoint_records import VocoderRecord
 from ..run import VOCODER, Run
 
 
@@ -57,13 +58,12 @@ def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) ->
 
 def load_own(path: Path, device: str, bf16: bool = False) -> SourceFilter:
     """What `svc train --only vocoder` wrote. Raises UserError or VocoderError where it is not that."""
-    tensors, metadata = checkpoint.load(path)
-    if metadata.get("kind") != "svc own vocoder":
+    if checkpoint.load(path)[1].get("kind") != "svc own vocoder":
         raise VocoderError(f"{path} is no vocoder of svc: `svc train --only vocoder` makes one in a run")
-    if changed := differences(metadata["mel"], mel.SETTINGS, "there", "here"):
+    record = checkpoint.load_record(path, VocoderRecord)[1]
+    if changed := differences(record.mel, mel.SETTINGS, "there", "here"):
         raise VocoderError(f"{path} was trained on another mel than is made here:\n{changed}\nTrain it anew")
-    settings = metadata["settings"]
-    network = SourceFilterNet(Shape(settings["channels"], settings["layers"]))
-    checkpoint.restore("ema", network, tensors)
+    shape = Shape(record.settings.channels, record.settings.layers)
+    network, _ = checkpoint.load_module(path, "ema", lambda: SourceFilterNet(shape), VocoderRecord)
     told = {"path": str(path.absolute()), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    return SourceFilter(network, {**told, "step": metadata["step"]}, device, bf16)
+    return SourceFilter(network, {**told, "step": record.step}, device, bf16)

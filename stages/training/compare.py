@@ -28,6 +28,7 @@ from ...pipeline.metrics.probes import probe_accuracy, purity
 from ...pipeline.projection import SoftProjection
 from ...store import Clip, open_store
 from .. import checkpoint
+from ..checkpoint_records import UnitsRecord
 from ..run import Run
 from ..settings import TrainSettings
 from ..settings.train import UNITS
@@ -126,11 +127,11 @@ def compare(
 def measure(run: Run, corpus: Corpus, device: str) -> Line:
     """What is in a run's units."""
     _, projection = run.load_units()
-    _, metadata = checkpoint.load(run.units)
+    _, record = checkpoint.load_record(run.units, UnitsRecord)
     settings = run.config.settings
     column = run.config.unit_column.name
     taught, asked = corpus.train[:: max(1, len(corpus.train) // TAUGHT_CLIPS)], corpus.held_out
-    line = Line(name_of(settings), metadata["accuracy"], metadata["loss"])
+    line = Line(name_of(settings), record.accuracy, record.loss)
     if len(corpus.speakers) > 1:
         voices = {name: number for number, name in enumerate(corpus.speakers)}
         parts = [

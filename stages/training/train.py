@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -17,6 +18,7 @@ from ...common.text import count
 from ...pipeline.slicing import SliceSettings
 from ...store import Store, open_store
 from .. import checkpoint
+from ..checkpoint_records import UnitsRecord
 from ..devices import pick_precision
 from ..features import SOFT
 from ..run import CONFIG, Run, at_work
@@ -122,7 +124,7 @@ def train(
         if only == "units":
             return TrainReport(out, code_accuracy=accuracy, seconds=time.monotonic() - begun, leads=distributed.leads)
         run = Run.open(out)
-        accuracy = checkpoint.load(run.units)[1]["accuracy"]
+        accuracy = checkpoint.load_record(run.units, UnitsRecord)[1].accuracy
         trainer = Trainer(run, corpus, settings, distributed)
         trainer.fit(progress)
         distributed.wait()
@@ -130,7 +132,7 @@ def train(
             out,
             trainer.step,
             trainer.best.step,
-            trainer.best.loss,
+            math.nan if trainer.best.loss is None else trainer.best.loss,
             trainer.listen() if distributed.leads else float("nan"),
             accuracy,
             trainer.verdict(),
@@ -244,7 +246,7 @@ def _units(
 ) -> float | None:
     """Train the units unless they are there; returns the code accuracy."""
     if run.units.exists():
-        return checkpoint.load(run.units)[1]["accuracy"]
+        return checkpoint.load_record(run.units, UnitsRecord)[1].accuracy
     if only == "diffusion":
         raise UserError(f"{run.path} has no units yet; train them first: svc train --only units")
     layers = Layers(run.config.code_layer, run.config.unit_column.name)

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from ...pipeline.diffusion.diffusion import Diffusion
 from ...pipeline.diffusion.sampling import sample
 from ...pipeline.frames import seconds_to_mel_frames
 from .. import checkpoint
+from ..checkpoint_records import BestRecord, LastRecord
 from ..picture import save_comparison
 from ..run import Run
 from ..settings import TrainSettings
@@ -37,15 +38,6 @@ from .verdict import verdict
 
 VALIDATION_BATCHES = 8
 LISTEN_FRAMES = 600  # mel frames of a held-out utterance that are sampled to be looked at, 7 s
-
-
-@dataclass(frozen=True)
-class Best:
-    """The checkpoint that converts best so far: its step, the probe's score and the loss on held-out crops."""
-
-    step: int = 0
-    score: float = -1.0
-    loss: float = float("inf")
 
 
 class Trainer:
@@ -78,7 +70,7 @@ class Trainer:
             self.model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=1e-2, fused=True
         )
         self.bf16 = run.config.precision == "bf16"
-        self.step, self.best, self.waited = 0, Best(), 0.0
+        self.step, self.best, self.waited = 0, BestRecord(), 0.0
         self.probe = ConversionProbe(run, corpus, codebook, self.model, self.held_out, distributed)
 
     def fit(self, progress: Progress) -> None:
@@ -180,12 +172,10 @@ class Trainer:
 
     def _keep(self, line: dict[str, float]) -> None:
         """Both checkpoints, and the log."""
-        metadata = asdict(self.best)
         if line["score"] > self.best.score:
-            self.best = Best(self.step, line["score"], line["held_out"])
-            metadata = asdict(self.best)
+            self.best = BestRecord(self.step, line["score"], line["held_out"])
             if self.distributed.leads:
-                checkpoint.save(self.run.best, checkpoint.prefixed("ema", self.average), metadata)
+                checkpoint.save(self.run.best, checkpoint.prefixed("ema", self.average), asdict(self.best))
         if not self.distributed.leads:
             return
         # Last of all: from here a killed run goes on, and finds the best one there already.
@@ -198,14 +188,14 @@ class Trainer:
             file.write(
                 json.dumps({"step": self.step, **{name: round(value, 5) for name, value in line.items()}}) + "\n"
             )
-        checkpoint.save(self.run.last, tensors, {"step": self.step, "best": metadata})
+        checkpoint.save(self.run.last, tensors, asdict(LastRecord(self.step, self.best)))
 
     def _resume(self) -> None:
-        tensors, metadata = checkpoint.load(self.run.last)
+        tensors, record = checkpoint.load_record(self.run.last, LastRecord)
         checkpoint.restore("model", self.model, tensors)
         checkpoint.restore("ema", self.average, tensors)
         checkpoint.restore_optimizer(self.optimizer, tensors)
-        self.step, self.best = metadata["step"], Best(**metadata["best"])
+        self.step, self.best = record.step, record.best
         if self.distributed.leads:
             _trim_log(self.run.log, self.step)
 

@@ -15,6 +15,7 @@ from ...common.text import count
 from ...pipeline.clusters import epoch, plus_plus
 from ...pipeline.projection import Codebook, SoftProjection, soft_loss
 from ...store import Clip
+from ..checkpoint_records import UnitsRecord
 from ..settings import TrainSettings
 from .dataset import Corpus, numpy_generator
 
@@ -25,20 +26,6 @@ EPOCHS = 3
 PIECE_FRAMES = 8_192
 BATCH_CLIPS = 8
 JUDGED_CLIPS = 50  # held-out clips that accuracy is measured on
-
-
-@dataclass(frozen=True)
-class UnitsReport:
-    """How well the soft projection tells the codes of held-out utterances; `chance` is always saying the commonest.
-
-    `loss` is the held-out cross-entropy. A kind of units without a projection has no accuracy: it is None.
-    """
-
-    codes: int
-    accuracy: float | None
-    loss: float | None
-    chance: float
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -55,7 +42,7 @@ class Layers:
 
 def train_units(
     corpus: Corpus, layers: Layers, settings: TrainSettings, device: str, progress: Progress
-) -> tuple[Codebook, nn.Module, UnitsReport]:
+) -> tuple[Codebook, nn.Module, UnitsRecord]:
     """Codes, what makes units of stored columns (identity unless they are `soft`), and how good they are.
 
     The same store gives the same units.
@@ -69,7 +56,7 @@ def train_units(
     if settings.units == "soft":
         projection = train_projection(corpus, layers, codebook, settings.unit_dim, settings, device, progress)
         accuracy, loss = judge(corpus, layers, codebook, projection, device)
-    report = UnitsReport(len(codebook.centroids), accuracy, loss, chance, time.monotonic() - begun)
+    report = UnitsRecord(len(codebook.centroids), accuracy, loss, chance, time.monotonic() - begun)
     return codebook.cpu(), projection.cpu(), report
 
 

@@ -33,6 +33,7 @@ from ...pipeline.vocoder.excitation import Excitation
 from ...pipeline.vocoder.source_filter import Shape, SourceFilterNet
 from ...store import open_store
 from .. import checkpoint
+from ..checkpoint_records import VocoderRecord
 from ..devices import pick_device
 from ..run import Run, at_work
 from ..settings import VocoderSettings
@@ -181,14 +182,9 @@ class VocoderTrainer:
                 f"the vocoder's training came apart before step {self.step}. What was saved before is untouched in "
                 f"{self.run.path}; train anew with a lower --learning-rate, or another --seed"
             )
-        metadata = {
-            "kind": "svc own vocoder",
-            "settings": asdict(self.settings),
-            "mel": mels.SETTINGS,
-            "step": self.step,
-            "mel_error": self.mel_error,
-            "untrained_mel_error": self.untrained_mel_error,
-        }
+        untrained = None if math.isnan(self.untrained_mel_error) else self.untrained_mel_error
+        record = VocoderRecord("svc own vocoder", self.settings, mels.SETTINGS, self.step, self.mel_error, untrained)
+        metadata = asdict(record)
         checkpoint.save(self.run.vocoder, checkpoint.prefixed("ema", self.average), metadata)
         with (self.run.path / LOG).open("a", encoding="utf-8") as file:
             line = {"step": self.step, "loss": round(train_loss, 4), "held_out_mel": round(self.mel_error, 4)}
@@ -204,8 +200,8 @@ class VocoderTrainer:
 
     def _resume(self) -> None:
         path = self.run.last_vocoder
-        tensors, metadata = checkpoint.load(path)
-        old, new = ({**f, "steps": 0} for f in (metadata["settings"], asdict(self.settings)))
+        tensors, record = checkpoint.load_record(path, VocoderRecord)
+        old, new = ({**asdict(settings), "steps": 0} for settings in (record.settings, self.settings))
         if changed := differences(old, new, "in the run", "asked for"):
             raise UserError(
                 f"the vocoder in {self.run.path} was begun with other settings:\n{changed}\n"
@@ -216,8 +212,10 @@ class VocoderTrainer:
         for prefix, optimizer in (("own.", self.optimizer), ("judges.", self.judge_optimizer)):
             own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
             checkpoint.restore_optimizer(optimizer, own)
-        self.step, self.mel_error = metadata["step"], metadata["mel_error"]
-        self.untrained_mel_error = metadata["untrained_mel_error"]
+        self.step = record.step
+        self.mel_error, self.untrained_mel_error = (
+            math.nan if error is None else error for error in (record.mel_error, record.untrained_mel_error)
+        )
         # What a killed run logged after its last checkpoint will be logged again.
         log = self.run.path / LOG
         lines = log.read_text("utf-8").splitlines() if log.exists() else []
