@@ -38,7 +38,8 @@ import torch
 import torch.nn.functional as F
 from svc.data.singers.harmonic import VOICES, Note, sing
 from svc.pipeline.diffusion.diffusion import Batch, Diffusion
-from svc.pipeline.diffusion.sampling import enough_steps, sample
+from svc.pipeline.diffusion.registry import new_objective
+from svc.pipeline.diffusion.sampling import sample
 from svc.pipeline.diffusion.shape import ModelShape
 from svc.pipeline.encoder.content import EncoderSettings
 from svc.pipeline.encoder.hubert import Hubert
@@ -191,7 +192,7 @@ def mel_and_loudness(wav: np.ndarray) -> None:
 def our_model(preset: str) -> Diffusion:
     settings = PRESETS[preset]
     shape = ModelShape(settings.unit_dim, 1, N_MELS, architecture=settings.architecture)
-    return Diffusion(shape, settings.objective, settings.shallow_depth).eval()
+    return Diffusion(shape, new_objective(settings.objective), settings.shallow_depth).eval()
 
 
 def draw(model: Diffusion, frames: int, bf16: bool) -> None:
@@ -206,7 +207,7 @@ def draw(model: Diffusion, frames: int, bf16: bool) -> None:
         speaker=torch.zeros(1, dtype=torch.int64),
     )
     with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
-        sample(model, batch, torch.Generator().manual_seed(0), enough_steps(model.objective, model.shallow_depth))
+        sample(model, batch, torch.Generator().manual_seed(0), model.objective.default_steps(model.shallow_depth))
 
 
 def measure(parts: dict[str, Callable[[], Any]], seconds: float, repeats: int) -> dict[str, float]:

@@ -25,6 +25,7 @@ from svc.common.progress import Progress
 from svc.common.random import fork_generator
 from svc.data.singers import draw_score, draw_voice, sing
 from svc.pipeline import audio
+from svc.pipeline.diffusion.ddpm import DDPM
 from svc.pipeline.diffusion.diffusion import Batch, Diffusion
 from svc.pipeline.diffusion.sampling import sample
 from svc.pipeline.diffusion.shape import Architecture, ModelShape
@@ -74,7 +75,7 @@ class Peers:
         torch.manual_seed(0)
         sizes = Architecture(condition=256, channels=384, layers=20)
         shape = ModelShape(units.shape[1], len(corpus.speakers), N_MELS, architecture=sizes)
-        self.model = Diffusion(shape, "ddpm", 1.0)
+        self.model = Diffusion(shape, DDPM())
         self.model.mel_mean.copy_(torch.from_numpy((low + high) / 2))
         self.model.mel_scale.copy_(torch.from_numpy(np.maximum(high - low, 1e-3) / 2))
         self.optimizer = torch.optim.AdamW(self.model.parameters(), 8e-4, betas=(0.9, 0.98))

@@ -54,7 +54,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return tensors, metadata
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist") from error
-    except (safetensors.SafetensorError, ValueError, RecursionError, OSError) as error:
+    except (safetensors.SafetensorError, ValueError, TypeError, RecursionError, OSError) as error:
         raise _damaged(path, error) from error
 
 
@@ -170,7 +170,10 @@ def _verify(path: Path) -> None:
 
 def _recorded(header: bytes) -> str | None:
     """The digest in a header; None in those of svc 0.1, which have `facts` alone."""
-    metadata = json.loads(header).get("__metadata__", {})
+    parsed = json.loads(header)
+    metadata = parsed.get("__metadata__") if isinstance(parsed, dict) else None
+    if not isinstance(metadata, dict):
+        raise ValueError("its header has no metadata")
     if metadata.keys() == {"facts"}:
         return None
     if metadata.keys() != {"svc", "sha256"}:

@@ -24,6 +24,7 @@ from torch import nn
 
 from ..common.errors import UserError
 from ..pipeline.diffusion.diffusion import Diffusion
+from ..pipeline.diffusion.registry import new_objective
 from ..pipeline.projection import Codebook, SoftHead, SoftProjection
 from . import checkpoint
 from .checkpoint_records import BestRecord, UnitsRecord
@@ -94,7 +95,7 @@ class Run:
     def new_model(self) -> Diffusion:
         """The acoustic model, untrained."""
         settings = self.config.settings
-        return Diffusion(self.config.shape, settings.objective, settings.shallow_depth)
+        return Diffusion(self.config.shape, new_objective(settings.objective), settings.shallow_depth)
 
     def begun_with(self, columns: dict[int, str]) -> dict[int, str]:
         """Of a store's columns for augmentation, by semitones, those that the store had when the run began."""

@@ -1,8 +1,4 @@
-"""The acoustic model: units, pitch, loudness and speaker in, log mel out, by diffusion.
-
-Two objectives, one door: `ddpm` predicts the noise (Ho et al., 2020, arXiv 2006.11239, equation 14; betas as in
-Diff-SVC), `flow` predicts the velocity from mel to noise (rectified flow: Liu et al., 2022, arXiv 2209.03003).
-"""
+"""The acoustic model: units, pitch, loudness and speaker in, log mel out, by diffusion."""
 
 from __future__ import annotations
 
@@ -15,11 +11,9 @@ from torch import Tensor, nn
 
 from ..projection import gather
 from .denoiser import new_denoiser
+from .objective import Objective
 from .shape import ModelShape
 
-OBJECTIVES = ("ddpm", "flow")
-STEPS = 1_000  # noise steps; the flow's time runs 0..1 and is scaled to this for the denoiser
-BETAS = (1e-4, 0.02)  # ddpm's noise schedule, linear (Diff-SVC)
 PITCH_FEATURES = 16  # sines and cosines each, of log2 f0
 
 
@@ -129,7 +123,7 @@ class ConvNeXt(nn.Module):
 
 
 class Diffusion(nn.Module):
-    """Condition and denoiser, an objective to train them by, and the mel's own scale.
+    """The acoustic model: condition, denoiser, auxiliary decoder, an objective, and the mel's scale.
 
     `shallow_depth` is the share of the noise steps that the model is trained on. Below 1, sampling starts from the
     auxiliary decoder's output with that share of the steps to go (shallow diffusion: Liu et al., 2022, arXiv
@@ -139,14 +133,12 @@ class Diffusion(nn.Module):
     mel_mean: Tensor
     mel_scale: Tensor
 
-    def __init__(self, shape: ModelShape, objective: str = "flow", shallow_depth: float = 1.0):
+    def __init__(self, shape: ModelShape, objective: Objective, shallow_depth: float = 1.0):
         super().__init__()
         if not 0 < shallow_depth <= 1 or (shallow_depth < 1 and not shape.architecture.decoder_layers):
             raise ValueError(
                 f"shallow_depth {shallow_depth} must lie in 0..1, and less than 1 needs an auxiliary decoder"
             )
-        if objective not in OBJECTIVES:
-            raise ValueError(f"objective {objective!r} is not known; choose {' or '.join(OBJECTIVES)}")
         self.shape, self.objective, self.shallow_depth = shape, objective, shallow_depth
         self.condition = Condition(shape)
         self.decoder = AuxiliaryDecoder(shape) if shape.architecture.decoder_layers else None
@@ -163,35 +155,19 @@ class Diffusion(nn.Module):
         return x.transpose(1, 2) * self.mel_scale + self.mel_mean
 
     def predict(self, x: Tensor, step: Tensor, projected: tuple[Tensor, ...]) -> Tensor:
-        """The objective's target from noisy mel (B, bins, M) at noise steps (B,) in 0..1000.
+        """The objective's prediction from a noisy mel (B, bins, M) at noise steps (B,), given `denoiser.project`."""
+        return self.objective.predict(lambda x, step: self.denoiser(x, step, projected), x, step)
 
-        ddpm's denoiser gives the noise itself. The flow's is preconditioned as in Karras et al., 2022 (arXiv
-        2206.00364, section 5): scaled to unit variance in and out, with the best linear guess of the velocity added,
-        both of which follow from mel and noise having variance 1.
-        """
-        if self.objective == "ddpm":
-            return self.denoiser(x, step, projected)
-        time = (step / STEPS)[:, None, None]
-        variance = time**2 + (1 - time) ** 2
-        return (2 * time - 1) / variance * x + self.denoiser(x * variance.rsqrt(), step, projected) * variance.rsqrt()
-
-    def forward(self, batch: Batch, chance: NoiseSample) -> Tensor:
-        """The squared error of the prediction, and with an auxiliary decoder its absolute error too, averaged over the
-        bins of each frame: (B, M), 0 on padding.
+    def forward(self, batch: Batch, sampled: NoiseSample) -> Tensor:
+        """The squared error of the prediction, plus the absolute error of an auxiliary decoder, averaged over the bins
+        of each frame: (B, M), 0 on padding.
         """
         assert batch.mel is not None
         x0 = self.normalise(batch.mel)
-        if self.objective == "ddpm":
-            step = (chance.uniform * self.shallow_depth * STEPS).long().clamp(max=STEPS - 1)
-            keep = alphas_cumprod().to(x0.device)[step][:, None, None]
-            noisy, target = keep.sqrt() * x0 + (1 - keep).sqrt() * chance.noise, chance.noise
-        else:
-            # Drawn most often in the middle, where the flow is hard to tell (Esser et al., 2024, arXiv 2403.03206)
-            time = torch.sigmoid(torch.special.ndtri(chance.uniform.clamp(1e-4, 1 - 1e-4))) * self.shallow_depth
-            step = time * STEPS
-            noisy, target = torch.lerp(x0, chance.noise, time[:, None, None]), chance.noise - x0
+        step = self.objective.training_steps(sampled.uniform, self.shallow_depth)
+        noisy, target = (of(x0, sampled.noise, step) for of in (self.objective.noise, self.objective.target))
         condition = self.condition(batch)
-        # Beyond an utterance's end its network hears zeros, as it does when it sings.
+        # Beyond an utterance's end the denoiser sees zeros, as in rendering.
         predicted = self.predict(noisy * batch.mask[:, None], step, self.denoiser.project(condition))
         error = (predicted.float() - target).square().mean(1)
         if self.decoder is not None:
@@ -200,11 +176,6 @@ class Diffusion(nn.Module):
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """The mean of `forward` over the frames that are no padding: a scalar."""
-        chance = NoiseSample.of(generator, len(batch.mask), self.shape.bins, batch.mask.shape[1])
-        chance = NoiseSample(chance.uniform.to(batch.mask.device), chance.noise.to(batch.mask.device))
-        return self(batch, chance).sum() / batch.mask.sum()
-
-
-def alphas_cumprod() -> Tensor:
-    """How much of the mel is left, in power, at each of ddpm's steps: float32 (STEPS,)."""
-    return (1 - torch.linspace(*BETAS, STEPS)).cumprod(0)
+        sampled = NoiseSample.of(generator, len(batch.mask), self.shape.bins, batch.mask.shape[1])
+        sampled = NoiseSample(sampled.uniform.to(batch.mask.device), sampled.noise.to(batch.mask.device))
+        return self(batch, sampled).sum() / batch.mask.sum()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+NOISE_STEPS = 1_000  # between mel and noise: the scale of every noise step, and of --k-step
 DENOISERS = ("wavenet", "lynxnet2")
 MAX_WIDTH = 65_536  # of anything: a larger number is a mistake, or an attempt to exhaust memory
 MAX_LAYERS = 1_000

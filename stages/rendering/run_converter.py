@@ -13,7 +13,7 @@ import numpy as np
 from ...common.differences import differences
 from ...common.errors import UserError
 from ...pipeline import audio, frames
-from ...pipeline.diffusion.sampling import enough_steps, methods
+from ...pipeline.diffusion.shape import NOISE_STEPS
 from ...pipeline.encoder.content import ContentEncoder
 from ...pipeline.encoder.registry import load_encoder
 from ...pipeline.formant_shift import shift_formants
@@ -84,19 +84,19 @@ class RunConverter(Converter):
     def sampling(self, settings: ConversionSettings) -> Sampling:
         """How mels are drawn. Raises UserError for what the run's model cannot do."""
         model = self.predictor.model
-        known = methods(model.objective)
-        method = settings.method or known[0]
+        known = model.objective.solvers
+        method = settings.method or model.objective.default_method
         if method not in known:
             raise UserError(f"method {method!r} does not suit this run; choose {' or '.join(known)}")
         depth = model.shallow_depth
         if settings.k_step is not None:
-            if settings.k_step > 1000 * model.shallow_depth + 0.5 or model.decoder is None:
+            if settings.k_step > NOISE_STEPS * model.shallow_depth + 0.5 or model.decoder is None:
                 raise UserError(
-                    f"this run can start from up to {1000 * model.shallow_depth:.0f} noise steps"
+                    f"this run can start from up to {NOISE_STEPS * model.shallow_depth:.0f} noise steps"
                     + (f", not {settings.k_step}" if model.decoder else " alone: it has no auxiliary decoder")
                 )
-            depth = settings.k_step / 1000
-        return Sampling(settings.steps or enough_steps(model.objective, depth), method, depth, settings.seed)
+            depth = settings.k_step / NOISE_STEPS
+        return Sampling(settings.steps or model.objective.default_steps(depth), method, depth, settings.seed)
 
     def voice(self, settings: ConversionSettings) -> Voice:
         """Whose voice, and what each speaker in it has said. Raises UserError where that was asked for and is gone."""

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from ...pipeline.diffusion.shape import Architecture
+from ...pipeline.diffusion.shape import NOISE_STEPS, Architecture
 from .train import PRESETS, TrainSettings
 from .train_vocoder import VOCODER_PRESETS, VocoderSettings
-
-NOISE_STEPS = 1_000  # that lie between sound and noise, as --k-step counts them
 
 
 def chosen_training(preset: str, asked: Mapping[str, Any]) -> TrainSettings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...pipeline.diffusion.shape import NOISE_STEPS
 from ...pipeline.pitch.pitch import PitchSettings
 from .seed import check_seed
 
@@ -52,8 +53,8 @@ class ConversionSettings:
                 raise ValueError(f"key {self.key!r} is neither a number of semitones nor auto")
         elif not -48 <= self.key <= 48:
             raise ValueError(f"a key of {self.key:+g} semitones is beyond four octaves")
-        if self.k_step is not None and not 1 <= self.k_step <= 1000:
-            raise ValueError(f"k-step must be 1 to 1000 noise steps, not {self.k_step}")
+        if self.k_step is not None and not 1 <= self.k_step <= NOISE_STEPS:
+            raise ValueError(f"k-step must be 1 to {NOISE_STEPS} noise steps, not {self.k_step}")
         for name in ("loudness", "retrieve"):
             if not 0 <= (getattr(self, name) or 0) <= 1:
                 raise ValueError(f"{name} is an amount from 0 to 1, not {getattr(self, name)}")

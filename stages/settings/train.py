@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ...pipeline.diffusion.registry import OBJECTIVES
 from ...pipeline.diffusion.shape import MAX_WIDTH, Architecture, check_size
 from .seed import check_seed
 
@@ -69,7 +70,7 @@ class TrainSettings:
         check_size("warmup", self.warmup, 0, 2**40)
         for name, known in (
             ("units", UNITS),
-            ("objective", ("flow", "ddpm")),
+            ("objective", tuple(OBJECTIVES)),
             ("schedule", SCHEDULES),
             ("precision", ("auto", "fp32", "bf16")),
         ):

@@ -10,13 +10,15 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from svc.pipeline.diffusion.diffusion import OBJECTIVES, Batch, Diffusion, alphas_cumprod
-from svc.pipeline.diffusion.sampling import SOLVERS, enough_steps, methods, sample, solver
+from svc.pipeline.diffusion.ddpm import alphas_cumprod
+from svc.pipeline.diffusion.diffusion import Batch, Diffusion
+from svc.pipeline.diffusion.registry import OBJECTIVES, new_objective
+from svc.pipeline.diffusion.sampling import sample
 from svc.pipeline.diffusion.shape import Architecture, ModelShape
 from torch import Tensor, nn
 
 MEAN, DEVIATION = 0.7, 0.5
-ALL = [(objective, method) for objective in SOLVERS for method in SOLVERS[objective]]
+ALL = [(objective, method) for objective in OBJECTIVES for method in new_objective(objective).solvers]
 ODE = [pair for pair in ALL if pair[1] != "ddpm"]  # the methods that add no noise on the way
 SMALL = ModelShape(4, 3, 8, architecture=Architecture(condition=12, channels=16, layers=3))
 
@@ -38,7 +40,7 @@ def one_thread() -> Iterator[None]:
 
 def untrained(objective: str) -> Diffusion:
     """A model whose network says exactly nothing: its last convolution begins at zero, but for the bias."""
-    model = Diffusion(SMALL, objective)
+    model = Diffusion(SMALL, new_objective(objective))
     nn.init.zeros_(model.denoiser.output.bias)
     return model
 
@@ -71,14 +73,15 @@ class Optimum(Diffusion):
     """A model that has learnt N(MEAN, DEVIATION^2) perfectly."""
 
     def __init__(self, objective: str, depth: float = 1.0):
-        super().__init__(small(int(depth < 1)), objective, depth)
+        super().__init__(small(int(depth < 1)), new_objective(objective), depth)
+        self.name = objective
         self.steps: list[float] = []
 
     def predict(self, x: Tensor, step: Tensor, projected: tuple[Tensor, ...]) -> Tensor:
         self.steps.append(float(step[0]))
-        data, noise = shares(self.objective, step)
+        data, noise = shares(self.name, step)
         surprise = (x - data * MEAN) / ((data * DEVIATION) ** 2 + noise**2)
-        if self.objective == "ddpm":
+        if self.name == "ddpm":
             return noise * surprise
         return noise * surprise - (MEAN + data * DEVIATION**2 * surprise)
 
@@ -168,7 +171,7 @@ def test_a_shallow_start_takes_up_the_path_where_the_guess_was_noised(objective:
 @pytest.mark.parametrize(("objective", "method"), ALL)
 def test_one_seed_gives_one_sample(objective: str, method: str, depth: float) -> None:
     torch.manual_seed(0)
-    model = Diffusion(small(1), objective, depth)
+    model = Diffusion(small(1), new_objective(objective), depth)
     nn.init.normal_(model.denoiser.output.weight, std=0.1)
     batch = make_batch(2, 12)
     first, again, other = (sample(model, batch, torch.Generator().manual_seed(s), 6, method) for s in (5, 5, 6))
@@ -188,26 +191,26 @@ def test_any_number_of_steps_begins_at_noise_and_finds_the_mean(objective: str, 
 
 
 def test_the_steps_that_suffice_follow_the_depth() -> None:
-    assert [enough_steps("flow", depth) for depth in (0.1, 0.3, 0.4, 1.0)] == [4, 4, 4, 10]
-    assert enough_steps("ddpm", 1.0) == 20
+    assert [new_objective("flow").default_steps(depth) for depth in (0.1, 0.3, 0.4, 1.0)] == [4, 4, 4, 10]
+    assert new_objective("ddpm").default_steps(1.0) == 20
 
 
 @pytest.mark.parametrize(("objective", "depth"), [("flow", 1.0), ("flow", 0.4), ("ddpm", 1.0)])
 def test_steps_left_out_are_as_many_as_suffice(objective: str, depth: float) -> None:
     drawn = []
-    for steps in (None, enough_steps(objective, depth)):
+    for steps in (None, new_objective(objective).default_steps(depth)):
         model = Optimum(objective, depth)
         model.decoder = Guess()
         drawn.append(sample(model, make_batch(1, 50), torch.Generator().manual_seed(1), steps))
-        assert len(model.steps) == enough_steps(objective, depth)
+        assert len(model.steps) == new_objective(objective).default_steps(depth)
     assert torch.equal(*drawn)
 
 
 def test_a_method_of_the_other_objective_is_refused() -> None:
     for objective, other in (("ddpm", "flow"), ("flow", "ddpm")):
-        for method in methods(other):
-            with pytest.raises(ValueError, match=f"does not suit a {objective} model"):
-                solver(objective, method, 10)
+        for method in new_objective(other).solvers:
+            with pytest.raises(ValueError, match="is not known; choose"):
+                new_objective(objective).scheduler(method, 10)
 
 
 # The objectives
@@ -222,8 +225,8 @@ def test_a_flow_without_a_network_is_the_best_linear_guess(milliseconds: int) ->
     """Least squares of noise - mel on their mixture, over many draws of variance 1, against an untrained model."""
     generator = torch.Generator().manual_seed(2)
     mel, noise = torch.randn(2, 1, SMALL.bins, 40_000, generator=generator, dtype=torch.float64)
-    speaker_mix = torch.lerp(mel, noise, milliseconds / 1000)
-    slope = float((speaker_mix * (noise - mel)).sum() / speaker_mix.square().sum())
+    mixture = torch.lerp(mel, noise, milliseconds / 1000)
+    slope = float((mixture * (noise - mel)).sum() / mixture.square().sum())
     model = untrained("flow").double()
     x = torch.ones(1, SMALL.bins, 5, dtype=torch.float64)
     projected = model.denoiser.project(torch.zeros(1, SMALL.architecture.condition, 5, dtype=torch.float64))
@@ -237,7 +240,7 @@ def test_the_flows_network_hears_variance_one(milliseconds: int) -> None:
     """What a denoiser is given and what it must add are both of variance 1: Karras et al., section 5."""
     generator = torch.Generator().manual_seed(3)
     mel, noise = torch.randn(2, 1, SMALL.bins, 20_000, generator=generator)
-    time, model = milliseconds / 1000, Diffusion(SMALL, "flow")
+    time, model = milliseconds / 1000, Diffusion(SMALL, new_objective("flow"))
     heard: list[Tensor] = []
 
     class Spy(nn.Module):
@@ -246,8 +249,8 @@ def test_the_flows_network_hears_variance_one(milliseconds: int) -> None:
             return torch.zeros_like(x)
 
     model.denoiser = Spy()
-    speaker_mix = torch.lerp(mel, noise, time)
-    linear = model.predict(speaker_mix, torch.tensor([float(milliseconds)]), ())
+    mixture = torch.lerp(mel, noise, time)
+    linear = model.predict(mixture, torch.tensor([float(milliseconds)]), ())
     assert rms(heard[0]) == pytest.approx(1, abs=0.02)
     weight = (time**2 + (1 - time) ** 2) ** -0.5
     assert rms((noise - mel - linear) / weight) == pytest.approx(1, abs=0.02)
@@ -274,7 +277,7 @@ def test_the_decoders_share_of_the_loss_is_its_mean_absolute_error() -> None:
     torch.manual_seed(0)
     batch = make_batch(3, 20, padding=6)
     assert batch.mel is not None
-    model = Diffusion(small(2), "ddpm", 0.5)
+    model = Diffusion(small(2), new_objective("ddpm"), 0.5)
     losses = []
     with torch.no_grad():
         condition = model.condition(batch)
@@ -289,7 +292,7 @@ def test_the_decoders_share_of_the_loss_is_its_mean_absolute_error() -> None:
 @pytest.mark.parametrize("depth", [1.0, 0.3])
 def test_noise_steps_are_drawn_down_to_the_depth_and_no_further(objective: str, depth: float) -> None:
     torch.manual_seed(0)
-    model, seen = Diffusion(small(1), objective, depth), []
+    model, seen = Diffusion(small(1), new_objective(objective), depth), []
     forward = model.denoiser.forward
     model.denoiser.forward = lambda x, step, projected: (seen.append(step), forward(x, step, projected))[1]
     with torch.no_grad():
@@ -306,7 +309,7 @@ def test_noise_steps_are_drawn_down_to_the_depth_and_no_further(objective: str, 
 def test_the_mel_of_padded_frames_weighs_nothing(objective: str) -> None:
     """Untrained, the network looks at no neighbours, so only the loss's own weights are seen."""
     torch.manual_seed(0)
-    model = Diffusion(small(1), objective)
+    model = Diffusion(small(1), new_objective(objective))
 
     def loss(batch: Batch) -> float:
         with torch.no_grad():
@@ -329,7 +332,7 @@ def test_the_loss_is_a_mean_over_the_frames_that_count() -> None:
 
 
 def test_normalise_and_denormalise_undo_each_other() -> None:
-    model = Diffusion(SMALL)
+    model = Diffusion(SMALL, new_objective("flow"))
     model.mel_mean.copy_(torch.linspace(-6, -2, SMALL.bins))
     model.mel_scale.copy_(torch.linspace(0.5, 3, SMALL.bins))
     mel = torch.randn(2, 9, SMALL.bins) * 3
@@ -343,12 +346,12 @@ def test_normalise_and_denormalise_undo_each_other() -> None:
 def test_a_depth_that_cannot_be_is_refused(depth: float, layers: int) -> None:
     """Less than 1 starts from a decoder's guess, so there must be a decoder."""
     with pytest.raises(ValueError, match="depth"):
-        Diffusion(small(layers), "flow", depth)
+        Diffusion(small(layers), new_objective("flow"), depth)
 
 
 def test_an_unknown_objective_is_refused() -> None:
-    with pytest.raises(ValueError, match="choose ddpm or flow"):
-        Diffusion(SMALL, "score")
+    with pytest.raises(ValueError, match="choose flow or ddpm"):
+        new_objective("score")
 
 
 # The condition
@@ -361,7 +364,7 @@ def condition_of(model: Diffusion, batch: Batch) -> Tensor:
 
 def test_a_speaker_is_a_mixture_of_one_and_mixtures_lie_between() -> None:
     torch.manual_seed(0)
-    model, batch = Diffusion(SMALL), make_batch(2, 10)
+    model, batch = Diffusion(SMALL, new_objective("flow")), make_batch(2, 10)
     alone = condition_of(model, batch)
     mixed = dataclasses.replace(batch, speaker=nn.functional.one_hot(batch.speaker, 3).float())
     torch.testing.assert_close(condition_of(model, mixed), alone)
@@ -371,7 +374,7 @@ def test_a_speaker_is_a_mixture_of_one_and_mixtures_lie_between() -> None:
 
 def test_what_stands_in_padding_does_not_reach_the_condition() -> None:
     torch.manual_seed(0)
-    model, batch = Diffusion(SMALL), make_batch(2, 30, padding=10)
+    model, batch = Diffusion(SMALL, new_objective("flow")), make_batch(2, 30, padding=10)
     dirty = make_batch(2, 30, padding=10)
     dirty.f0[1, 20:], dirty.voiced[1, 20:], dirty.loudness[1, 20:], dirty.mel2ph[1, 20:] = 1000, 1, 0, 3
     assert torch.equal(condition_of(model, dirty), condition_of(model, batch))
@@ -380,7 +383,7 @@ def test_what_stands_in_padding_does_not_reach_the_condition() -> None:
 @pytest.mark.parametrize("name", ["f0", "voiced", "loudness", "units", "shift"])
 def test_everything_a_voice_is_made_of_is_heard(name: str) -> None:
     torch.manual_seed(0)
-    model, batch = Diffusion(SMALL), make_batch(1, 10)
+    model, batch = Diffusion(SMALL, new_objective("flow")), make_batch(1, 10)
     changed = dataclasses.replace(batch, **{name: getattr(batch, name) * 0.9 + 0.05})
     assert not torch.allclose(condition_of(model, changed), condition_of(model, batch), atol=1e-4)
 
@@ -395,7 +398,11 @@ def test_a_tiny_batch_is_learnt_by_heart_and_drawn_again(objective: str) -> None
     """
     torch.manual_seed(0)
     shape = ModelShape(4, 3, 8, architecture=Architecture(condition=24, channels=32, layers=4))
-    model, batch, generator = Diffusion(shape, objective), make_batch(2, 16, shape), torch.Generator().manual_seed(1)
+    model, batch, generator = (
+        Diffusion(shape, new_objective(objective)),
+        make_batch(2, 16, shape),
+        torch.Generator().manual_seed(1),
+    )
     assert batch.mel is not None
     many = Batch(**{f.name: torch.cat([getattr(batch, f.name)] * 16) for f in dataclasses.fields(Batch)})
     optimizer = torch.optim.Adam(model.parameters(), 5e-3)
@@ -419,7 +426,7 @@ def test_a_tiny_batch_is_learnt_by_heart_and_drawn_again(objective: str) -> None
 @pytest.mark.parametrize("kind", ["speaker by number", "mixture", "mixture at every frame"])
 def test_a_speaker_and_a_mixture_of_that_one_alone_are_the_same(kind: str) -> None:
     torch.manual_seed(0)
-    model, batch = Diffusion(SMALL), make_batch(2, 10)
+    model, batch = Diffusion(SMALL, new_objective("flow")), make_batch(2, 10)
     alone = torch.nn.functional.one_hot(batch.speaker, SMALL.speakers).float()
     forms = {"speaker by number": batch.speaker, "mixture": alone}
     forms["mixture at every frame"] = alone[:, None].expand(-1, 10, -1)
@@ -429,7 +436,7 @@ def test_a_speaker_and_a_mixture_of_that_one_alone_are_the_same(kind: str) -> No
 
 def test_a_mixture_is_the_sum_of_its_shares() -> None:
     torch.manual_seed(0)
-    model, batch = Diffusion(SMALL), make_batch(1, 10)
+    model, batch = Diffusion(SMALL, new_objective("flow")), make_batch(1, 10)
     weights = torch.tensor([[0.25, 0.75, 0.0]])
     mixed = condition_of(model, dataclasses.replace(batch, speaker=weights))
     with torch.no_grad():
@@ -443,7 +450,7 @@ def test_a_mixture_is_the_sum_of_its_shares() -> None:
 def test_a_projection_trained_with_the_model_learns() -> None:
     torch.manual_seed(0)
     shape = dataclasses.replace(SMALL, unit_dim=12, projected=3)
-    model, batch = Diffusion(shape), make_batch(2, 10, shape)
+    model, batch = Diffusion(shape, new_objective("flow")), make_batch(2, 10, shape)
     nn.init.normal_(model.denoiser.output.weight)
     model.loss(batch, torch.Generator().manual_seed(1)).backward()
     assert model.condition.projected.weight.shape == (3, 12)
