@@ -23,7 +23,7 @@ from svc.stages.run import Run
 from svc.stages.settings import PRESETS, TrainSettings
 from svc.stages.training.compare import convert, parallel_songs
 from svc.stages.training.conversion_probe import ConversionProbe
-from svc.stages.training.dataset import Corpus, gather_corpus
+from svc.stages.training.corpus import Corpus, gather_corpus
 from svc.stages.training.distributed import DistributedContext
 from svc.stages.training.train import train
 from svc.stages.training.trainer import Trainer

@@ -37,7 +37,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from svc.data.singers.harmonic import VOICES, Note, sing
-from svc.pipeline.diffusion.diffusion import Batch, Diffusion
+from svc.pipeline.diffusion.batch import Batch
+from svc.pipeline.diffusion.diffusion import Diffusion
 from svc.pipeline.diffusion.registry import new_objective
 from svc.pipeline.diffusion.sampling import sample
 from svc.pipeline.diffusion.shape import ModelShape

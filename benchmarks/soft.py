@@ -43,7 +43,7 @@ from svc.stages.extraction.extract import extract
 from svc.stages.features import Waveform
 from svc.stages.run import Run
 from svc.stages.settings import ExtractSettings, TrainSettings
-from svc.stages.training.dataset import gather_corpus
+from svc.stages.training.corpus import gather_corpus
 from svc.stages.training.train import train
 from svc.store import Clip as Stored
 from svc.store import open_store

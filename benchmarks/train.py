@@ -22,11 +22,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from svc.common.progress import Progress
-from svc.common.random import fork_generator
+from svc.common.random import ChoiceStream, NoiseStream, fork_generator, numpy_generator
 from svc.data.singers import draw_score, draw_voice, sing
 from svc.pipeline import audio
+from svc.pipeline.diffusion.batch import Batch
 from svc.pipeline.diffusion.ddpm import DDPM
-from svc.pipeline.diffusion.diffusion import Batch, Diffusion
+from svc.pipeline.diffusion.diffusion import Diffusion
 from svc.pipeline.diffusion.sampling import sample
 from svc.pipeline.diffusion.shape import Architecture, ModelShape
 from svc.pipeline.frames import seconds_to_mel_frames
@@ -36,7 +37,8 @@ from svc.stages.extraction.extract import extract
 from svc.stages.run import Run
 from svc.stages.settings import PRESETS, ExtractSettings, TrainSettings
 from svc.stages.training.compare import convert, parallel_songs
-from svc.stages.training.dataset import Corpus, Crops, gather_corpus, numpy_generator, to_batch
+from svc.stages.training.corpus import Corpus, gather_corpus
+from svc.stages.training.crops import Crops, completed, to_batch
 from svc.stages.training.distributed import DistributedContext
 from svc.stages.training.train import train
 from svc.stages.training.trainer import Trainer
@@ -84,7 +86,7 @@ class Peers:
         begun = time.perf_counter()
         batch = self._load()
         self.waited += time.perf_counter() - begun
-        loss = self.model.loss(batch, fork_generator(0, 3, self.step))
+        loss = self.model.loss(batch, fork_generator(0, NoiseStream.TRAINING, self.step))
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -93,7 +95,7 @@ class Peers:
         return loss.item()
 
     def _load(self) -> Batch:
-        generator = numpy_generator(0, 1, self.step)
+        generator = numpy_generator(0, ChoiceStream.AUGMENTATION, self.step)
         rows, speakers = [], []
         for index in generator.integers(0, len(self.files), self.batch):
             number, speaker = self.files[index]
@@ -134,9 +136,11 @@ def mel_error(model: Diffusion, held_out: Crops, corpus: Corpus, projection: tor
     model.eval()
     for number, clip in enumerate(corpus.held_out[:JUDGED]):
         arrays = held_out.whole(clip, LIMIT)
-        drawn = sample(model, to_batch(arrays, projection, "cpu"), fork_generator(0, 9, number), steps)
+        drawn = sample(
+            model, to_batch(arrays, projection, "cpu"), fork_generator(0, NoiseStream.RECONSTRUCTION, number), steps
+        )
         held = np.clip(drawn[0].numpy(), LOWEST, HIGHEST)
-        errors.append(float(np.abs(held - arrays["mel"][0]).mean()))
+        errors.append(float(np.abs(held - completed(arrays, "cpu")["mel"][0].numpy()).mean()))
     model.train()
     return statistics.mean(errors)
 

@@ -6,6 +6,7 @@ reflected by (n_fft - hop) / 2 each side, magnitude, ln(max(mel, 1e-5)). Frame m
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -18,7 +19,8 @@ from .frames import MEL_HOP, MEL_RATE
 N_FFT = 2048  # samples, also the window
 N_MELS = 128
 F_MIN, F_MAX = 40.0, 16_000.0  # Hz
-FLOOR = 1e-5  # magnitude; ln(FLOOR) = -11.513 is silence
+FLOOR = 1e-5  # magnitude
+LOG_FLOOR = math.log(FLOOR)  # silence: -11.513
 LOUDNESS_FLOOR_DB = -100.0
 
 SETTINGS = {

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..layers import ConvNeXt, pitch_embedding
 from ..projection import gather
+from .batch import Batch, NoiseSample
 from .denoiser import new_denoiser
 from .objective import Objective
 from .shape import ModelShape
@@ -17,44 +16,8 @@ from .shape import ModelShape
 PITCH_FEATURES = 16  # sines and cosines each, of log2 f0
 
 
-@dataclass
-class Batch:
-    """A batch of crops, padded to one length; `mask` is 0 on padding.
-
-    units float (B, U, unit_dim); mel2ph int64 (B, M); f0 Hz without gaps, voiced 0/1, loudness dBFS and mask:
-    float (B, M); speaker int64 (B,), or float (B, speakers) for a mixture, (B, M, speakers) for one that changes;
-    shift float (B,), by how many semitones the whole spectrum is moved (None: by none), which is what a longer or
-    shorter throat would do; mel float (B, M, bins) when training.
-    """
-
-    units: Tensor
-    mel2ph: Tensor
-    f0: Tensor
-    voiced: Tensor
-    loudness: Tensor
-    mask: Tensor
-    speaker: Tensor
-    shift: Tensor | None = None
-    mel: Tensor | None = None
-
-
-@dataclass
-class NoiseSample:
-    """What chance decides in a step: `uniform` (B,) in 0..1, for the noise steps; `noise` normal (B, bins, M)."""
-
-    uniform: Tensor
-    noise: Tensor
-
-    @classmethod
-    def of(cls, generator: torch.Generator, size: int, bins: int, frames: int) -> NoiseSample:
-        """`generator` lives on the CPU, so that every device draws alike."""
-        noise = torch.randn((size, bins, frames), generator=generator)
-        # Stratified over the batch: every step of training sees early and late noise steps.
-        return cls((torch.arange(size) + torch.rand(size, generator=generator)) / size, noise)
-
-
 class Condition(nn.Module):
-    """What is sung, how high, how loud, by whom: a Batch -> (B, condition, M)."""
+    """Units, pitch, loudness and speaker: a Batch -> (B, condition, M)."""
 
     unit_mean: Tensor
     unit_scale: Tensor
@@ -75,9 +38,7 @@ class Condition(nn.Module):
         # Before the gather, whose zero row must stay zero, and at 50 frames a second instead of 86.
         units = self.projected((batch.units - self.unit_mean) / self.unit_scale)
         units = gather(self.units(units), batch.mel2ph)
-        octaves = torch.log2(batch.f0 / 55.0)[..., None]
-        angle = octaves * (2 * math.pi * 2.0 ** torch.linspace(-3, 3, PITCH_FEATURES, device=octaves.device))
-        pitch = torch.cat([angle.sin(), angle.cos(), batch.voiced[..., None]], dim=-1)
+        pitch = torch.cat([*pitch_embedding(batch.f0, PITCH_FEATURES, 3), batch.voiced[..., None]], dim=-1)
         speaker = self.speaker(batch.speaker) if batch.speaker.dim() == 1 else batch.speaker @ self.speaker.weight
         if speaker.dim() == 2:  # one for the whole utterance
             speaker = speaker[:, None]
@@ -89,10 +50,9 @@ class Condition(nn.Module):
 
 
 class AuxiliaryDecoder(nn.Module):
-    """The auxiliary decoder: a first guess at the mel, by regression, for the diffusion to start from.
+    """Predicts the mel by regression, for shallow diffusion to start from: (B, condition, M) -> (B, bins, M).
 
-    ConvNeXt blocks (Liu et al., 2022, arXiv 2201.03545) over the condition, as in openvpi/DiffSinger:
-    (B, condition, M) -> (B, bins, M).
+    ConvNeXt blocks over the condition, as in openvpi/DiffSinger.
     """
 
     def __init__(self, shape: ModelShape):
@@ -107,19 +67,6 @@ class AuxiliaryDecoder(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.output(x)
-
-
-class ConvNeXt(nn.Module):
-    """Depthwise convolution, layer norm, and a small network at every frame; added to its input."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.depthwise = nn.Conv1d(channels, channels, 7, padding=3, groups=channels)
-        self.norm = nn.LayerNorm(channels)
-        self.pointwise = nn.Sequential(nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.pointwise(self.norm(self.depthwise(x).transpose(1, 2))).transpose(1, 2)
 
 
 class Diffusion(nn.Module):

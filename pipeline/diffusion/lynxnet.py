@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .wavenet import sinusoid
+from ..layers import position_embedding
 
 KERNEL = 31  # mel frames, a third of a second
 
@@ -45,7 +45,7 @@ class LYNXNet2(nn.Module):
     def forward(self, x: Tensor, step: Tensor, projected: tuple[Tensor, ...]) -> Tensor:
         """Noisy mel (B, bins, T) at noise steps (B,) in 0..1000 -> the prediction, (B, bins, T)."""
         x = self.input(x.transpose(1, 2))
-        embedded = self.step(sinusoid(step, x.shape[-1]).to(x.dtype))
+        embedded = self.step(position_embedding(step, x.shape[-1]).to(x.dtype))
         x = x + projected[0] + embedded[:, None]
         for block in self.blocks:
             x = block(x)

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .diffusion import Batch, Diffusion
+from .batch import Batch
+from .diffusion import Diffusion
 from .objective import Solver
 from .shape import NOISE_STEPS
 

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..layers import position_embedding
+
 
 class WaveNet(nn.Module):
     """Gated dilated convolutions with skips.
@@ -44,7 +46,7 @@ class WaveNet(nn.Module):
     def forward(self, x: Tensor, step: Tensor, projected: tuple[Tensor, ...]) -> Tensor:
         """Noisy mel (B, bins, T) at noise steps (B,) in 0..1000 -> the prediction, (B, bins, T)."""
         x = F.relu(self.input(x))
-        embedded = self.step(sinusoid(step, x.shape[1]).to(x.dtype))
+        embedded = self.step(position_embedding(step, x.shape[1]).to(x.dtype))
         skips = torch.zeros_like(x)
         for block, condition in zip(self.blocks, projected, strict=True):
             x, skip = block(x, embedded, condition)
@@ -69,11 +71,3 @@ class Block(nn.Module):
         gate, filtered = y.chunk(2, dim=1)
         residual, skip = self.output(torch.sigmoid(gate) * torch.tanh(filtered)).chunk(2, dim=1)
         return (x + residual) / math.sqrt(2.0), skip
-
-
-def sinusoid(step: Tensor, channels: int) -> Tensor:
-    """Transformer position code of a noise step (Vaswani et al., 2017, section 3.5): (B,) -> (B, channels)."""
-    half = channels // 2
-    frequency = torch.exp(-math.log(10_000) / (half - 1) * torch.arange(half, device=step.device))
-    angle = step.float()[:, None] * frequency
-    return torch.cat([angle.sin(), angle.cos()], dim=-1)

@@ -25,6 +25,8 @@ from . import swift_f0
 
 TRUSTED_CENTS = 20.0  # how far from the network's pitch StoneMask is believed; in noise it strays
 
+NEVER_VOICED_HZ = 200.0  # stands for f0 where nothing is voiced, and on padding
+
 
 @dataclass(frozen=True)
 class PitchSettings:
@@ -133,11 +135,11 @@ def continuous(f0: NDArray[np.float32]) -> NDArray[np.float32]:
     """f0 with its unvoiced gaps bridged, linearly in log f0: float32 (M,), Hz, nowhere 0.
 
     Voiced values stay to the bit. Before the first and after the last voiced frame their values are held; where
-    nothing is voiced it is 200 Hz.
+    nothing is voiced it is NEVER_VOICED_HZ.
     """
     voiced = np.flatnonzero(f0 > 0)
     if len(voiced) == 0:
-        return np.full(len(f0), 200.0, np.float32)
+        return np.full(len(f0), NEVER_VOICED_HZ, np.float32)
     bridged = np.exp(np.interp(np.arange(len(f0)), voiced, np.log(f0[voiced]))).astype(np.float32)
     return np.where(f0 > 0, f0, bridged)
 

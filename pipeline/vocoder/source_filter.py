@@ -12,7 +12,6 @@ Source and filter are those of harmonic-plus-noise synthesis (DDSP: Engel et al.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 
 from .. import mel as mels
 from ..frames import MEL_RATE
+from ..layers import ConvNeXt, pitch_embedding
 from .excitation import Excitation
 from .shaping import BINS, N_FFT, PER_FRAME, sound, spectra, spread
 from .vocoder import Frames, Vocoder, stream_with_context
@@ -43,21 +43,6 @@ class Shape:
     def context(self) -> int:
         """Mel frames either side that a frame's sound depends on: the convolutions', and the window's overlap."""
         return (self.layers + 1) * (self.kernel // 2) + 2
-
-
-class ConvNeXt(nn.Module):
-    """Depthwise convolution, layer norm, and a small network at every frame; added to its input (arXiv 2201.03545)."""
-
-    def __init__(self, channels: int, kernel: int, layers: int):
-        super().__init__()
-        self.depthwise = nn.Conv1d(channels, channels, kernel, padding=kernel // 2, groups=channels)
-        self.norm = nn.LayerNorm(channels)
-        self.pointwise = nn.Sequential(nn.Linear(channels, 3 * channels), nn.GELU(), nn.Linear(3 * channels, channels))
-        self.scale = nn.Parameter(torch.full((channels,), 1.0 / layers))
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.norm(self.depthwise(x).transpose(1, 2))
-        return x + (self.scale * self.pointwise(y)).transpose(1, 2)
 
 
 class Filters(nn.Module):
@@ -82,7 +67,9 @@ class Filters(nn.Module):
         self.input = nn.Conv1d(mels.N_MELS, shape.channels, shape.kernel, padding=shape.kernel // 2)
         self.pitch = nn.Linear(2 * PITCH_FEATURES + 1, shape.channels)
         self.norm = nn.LayerNorm(shape.channels)
-        self.blocks = nn.ModuleList(ConvNeXt(shape.channels, shape.kernel, shape.layers) for _ in range(shape.layers))
+        self.blocks = nn.ModuleList(
+            ConvNeXt(shape.channels, shape.kernel, 3, 1.0 / shape.layers) for _ in range(shape.layers)
+        )
         self.last_norm = nn.LayerNorm(shape.channels)
         self.head = nn.Linear(shape.channels, PER_FRAME * 2 * BINS)
         self.turn = nn.Parameter(torch.zeros(BINS))
@@ -95,9 +82,8 @@ class Filters(nn.Module):
         Each (B, bins, M * 2): one for every STFT frame.
         """
         voiced = (f0 > 0).to(mel.dtype)[..., None]
-        octaves = torch.log2(f0.clamp(min=20.0) / 55.0)[..., None]
-        angle = octaves * (2 * math.pi * 2.0 ** torch.linspace(-3, 2, PITCH_FEATURES, device=mel.device))
-        pitch = torch.cat([angle.sin() * voiced, angle.cos() * voiced, voiced], dim=-1)
+        sines, cosines = pitch_embedding(f0.clamp(min=20.0), PITCH_FEATURES, 2)
+        pitch = torch.cat([sines * voiced, cosines * voiced, voiced], dim=-1)
         with torch.autocast(mel.device.type, torch.bfloat16, enabled=self.bf16):
             x = self.input((mel / 4 + 1.25).transpose(1, 2)).transpose(1, 2) + self.pitch(pitch)
             x = self.norm(x).transpose(1, 2)

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...common.progress import Progress
-from ...common.random import fork_generator
+from ...common.random import NoiseStream, fork_generator
 from ...common.text import count
 from ...pipeline.diffusion.sampling import sample
 from ...pipeline.vocoder.pulse_noise import PulseNoise
@@ -22,7 +22,8 @@ from ..devices import pick_device
 from ..page import Table
 from ..picture import save_comparison
 from ..run import Run
-from ..training.dataset import Crops, gather_corpus, to_batch
+from ..training.corpus import gather_corpus
+from ..training.crops import Crops, completed, to_batch
 from .page import Report, Section, write_page
 from .scores import shown
 
@@ -49,13 +50,14 @@ def report_training(path: Path, device: str = "auto", verdict: str = "") -> Path
     crops = Crops(corpus.held_out, corpus.speakers, run.config.unit_column.name, FRAMES, 1, run.config.settings.seed)
     sections = []
     for number, clip in enumerate(corpus.held_out[:EXAMPLES]):
-        arrays = crops.whole(clip, FRAMES)
-        batch = to_batch(arrays, projection, device)
+        stored = crops.whole(clip, FRAMES)
+        batch = to_batch(stored, projection, device)
+        arrays = {name: value.numpy() for name, value in completed(stored, "cpu").items()}
         own = corpus.speakers.index(clip.speaker)
         mels = {f"{clip.speaker}, as recorded, through the vocoder": arrays["mel"][0]}
         for voice in dict.fromkeys((own, (own + 1) % len(corpus.speakers))):
             asked = replace(batch, speaker=torch.full_like(batch.speaker, voice))
-            drawn = sample(model, asked, fork_generator(run.config.settings.seed, 8, number, voice))
+            drawn = sample(model, asked, fork_generator(run.config.settings.seed, NoiseStream.REPORT, number, voice))
             mels[f"as {corpus.speakers[voice]}"] = drawn[0].float().cpu().numpy()
         f0 = arrays["f0"][0] * arrays["voiced"][0]
         picture = io.BytesIO()

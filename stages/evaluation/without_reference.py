@@ -32,7 +32,7 @@ from ..page import Table
 from ..rendering.run_converter import RunConverter
 from ..run import Run
 from ..settings import RenderSettings
-from ..training.dataset import Corpus, gather_corpus
+from ..training.corpus import Corpus, gather_corpus
 from .page import Report, Section
 from .result import MADE_BY, Evaluation, check_out, converted, plain, safe, write
 from .scores import shown

@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...common.random import fork_generator
+from ...common.random import NoiseStream, fork_generator
 from ...pipeline import frames
-from ...pipeline.diffusion.diffusion import Batch, Diffusion
+from ...pipeline.diffusion.batch import Batch, collate, condition_inputs
+from ...pipeline.diffusion.diffusion import Diffusion
 from ...pipeline.diffusion.sampling import sample
 from ...pipeline.encoder.content import ContentEncoder
 from ...pipeline.frames import mel_centres, mel_seconds, unit_centres
-from ...pipeline.pitch import pitch
 from .converter import ConversionPlan
 from .retrieval import Retrieval
 from .source_audio import SHARED_FRAMES, Segment
@@ -110,17 +110,8 @@ class MelPredictor:
             with watch("units"), torch.inference_mode():
                 units = voice.move(segment.start, hidden, self.projection(hidden.to(self.device)))
             f0 = plan.target.f0[segment.start : segment.end]
-            yield (
-                segment,
-                {
-                    "units": units,
-                    "mel2ph": torch.from_numpy(wave.mel2ph().astype(np.int64)),
-                    "f0": torch.from_numpy(pitch.continuous(f0)),
-                    "voiced": torch.from_numpy((f0 > 0).astype(np.float32)),
-                    "loudness": torch.from_numpy(plan.features.segment_loudness[segment]),
-                    "mask": torch.ones(len(f0)),
-                },
-            )
+            inputs = condition_inputs(wave.mel2ph(), f0, plan.features.segment_loudness[segment])
+            yield segment, {**inputs, "units": units}
 
     def _sample(
         self,
@@ -130,11 +121,7 @@ class MelPredictor:
         sampling: Sampling,
     ) -> list[NDArray[np.float32]]:
         segments, tensors = [segment for segment, _ in conditions], [each for _, each in conditions]
-        padding = {"f0": 200.0, "loudness": -100.0}
-        batch = {
-            name: nn.utils.rnn.pad_sequence([t[name] for t in tensors], True, padding.get(name, 0.0)).to(self.device)
-            for name in tensors[0]
-        }
+        batch = {name: value.to(self.device) for name, value in collate(tensors).items()}
         longest = batch["mel2ph"].shape[1]
         noise = torch.zeros(len(segments), model.shape.bins, longest)
         for row, segment in enumerate(segments):
@@ -146,7 +133,7 @@ class MelPredictor:
             mels = sample(
                 model,
                 Batch(speaker=self._speaker(segments, longest, speaker_mix), **batch),
-                fork_generator(sampling.seed, 1, segments[0].start),
+                fork_generator(sampling.seed, NoiseStream.SOLVER, segments[0].start),
                 sampling.steps,
                 sampling.method,
                 noise,
@@ -169,7 +156,7 @@ def frame_noise(seed: int, start: int, end: int, bins: int) -> Tensor:
     """
     first = start // NOISE_BLOCK
     blocks = [
-        torch.randn(NOISE_BLOCK, bins, generator=fork_generator(seed, 0, block))
+        torch.randn(NOISE_BLOCK, bins, generator=fork_generator(seed, NoiseStream.FRAME_NOISE, block))
         for block in range(first, -(-end // NOISE_BLOCK))
     ]
     return torch.cat(blocks)[start - first * NOISE_BLOCK : end - first * NOISE_BLOCK].T

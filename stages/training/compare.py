@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ...common.errors import UserError
 from ...common.files import write_whole
 from ...common.progress import Progress
-from ...common.random import fork_generator
+from ...common.random import NoiseStream, fork_generator
 from ...pipeline.diffusion.diffusion import Diffusion
 from ...pipeline.diffusion.sampling import sample
 from ...pipeline.metrics.cepstra import distance_db
@@ -33,7 +33,8 @@ from ..run import Run
 from ..settings import TrainSettings
 from ..settings.train import UNITS
 from .conversion_probe import JUDGED_DB
-from .dataset import Corpus, Crops, gather_corpus, to_batch
+from .corpus import Corpus, gather_corpus
+from .crops import Crops, to_batch
 from .distributed import DistributedContext
 from .labels import labels_of
 from .train import train
@@ -162,7 +163,9 @@ def convert(
             crops = Crops([source], corpus.speakers, run.config.unit_column.name, source.row.mel_frames, 1, 0)
             batch = to_batch(crops.whole(source, source.row.mel_frames), projection, device)
             batch.speaker = torch.tensor([corpus.speakers.index(reference.speaker)], device=device)
-            drawn = sample(model, batch, fork_generator(0, 11, number), SAMPLE_STEPS)[0].cpu().numpy()
+            drawn = (
+                sample(model, batch, fork_generator(0, NoiseStream.COMPARISON, number), SAMPLE_STEPS)[0].cpu().numpy()
+            )
             loud = reference.loudness > reference.loudness.max() - JUDGED_DB
             off.append(distance_db(drawn, reference.mel, loud))
             before.append(distance_db(source.mel, reference.mel, loud))

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...common.progress import Progress
-from ...common.random import fork_generator
-from ...pipeline.diffusion.diffusion import Batch, Diffusion
+from ...common.random import CropStream, NoiseStream, fork_generator
+from ...pipeline.diffusion.batch import Batch
+from ...pipeline.diffusion.diffusion import Diffusion
 from ...pipeline.diffusion.sampling import sample
 from ...pipeline.formant_shift import shift_formants
 from ...pipeline.griffin_lim import griffin_lim
@@ -32,7 +33,8 @@ from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.projection import Codebook
 from .. import checkpoint
 from ..run import Run
-from .dataset import Arrays, Augmentation, Corpus, Crops, CropSpec, collate, to_batch
+from .corpus import Corpus
+from .crops import Augmentation, Crops, CropSpec, Tensors, completed, to_batch
 from .distributed import DistributedContext
 from .tensorboard import TensorBoard
 
@@ -103,8 +105,8 @@ class ConversionProbe:
         column = f"hidden/{run.config.code_layer}"
         seed = run.config.settings.seed
         # The codes' layer beside the mel, to learn from and to know the sounds by.
-        self.taught = Crops(corpus.train, corpus.speakers, column, JUDGE_FRAMES, 8, seed, stream=2)
-        self.sounds = Crops(corpus.held_out, corpus.speakers, column, FRAMES, SONGS, seed, stream=1)
+        self.taught = Crops(corpus.train, corpus.speakers, column, JUDGE_FRAMES, 8, seed, stream=CropStream.PROBE)
+        self.sounds = Crops(corpus.held_out, corpus.speakers, column, FRAMES, SONGS, seed, stream=CropStream.VALIDATION)
         units = run.config.unit_column.name
         formant_shifts = run.begun_with(corpus.formant_shifts(units))
         augmentation = Augmentation({}, 0.0, formant_shifts)
@@ -130,7 +132,7 @@ class ConversionProbe:
         # A recording is the conversion to its own voice and key that could not be better.
         own = [replace(song, voice=self.held_out.speaker_ids[song.cut.clip.speaker], key=0) for song in self.songs]
         arrays = self._collate(self.held_out)
-        self.recorded = self._hear(arrays["mel"], own, arrays["f0"] * arrays["voiced"])
+        self.recorded = self._hear(arrays["mel"].numpy(), own, (arrays["f0"] * arrays["voiced"]).numpy())
         told = ", ".join(f"{name} {value:.0%}" for name, value in asdict(self.recorded).items() if name != "lively")
         progress.say(f"the judges grant to held-out recordings: {told}")
 
@@ -139,9 +141,11 @@ class ConversionProbe:
     ) -> dict[str, float]:
         """Sing and judge; returns the shares and their `score`, and `unwarped` where the store has warped voices."""
         assert self.recorded is not None
-        arrays = self._collate(self.held_out)
+        arrays = self.held_out.collate([song.cut for song in self.songs], FRAMES)
         batch = asked(to_batch(arrays, projection, self.distributed.device), self.songs)
-        mel = sample(model, batch, fork_generator(self.run.config.settings.seed, 5), STEPS).cpu().numpy()
+        mel = (
+            sample(model, batch, fork_generator(self.run.config.settings.seed, NoiseStream.PROBE), STEPS).cpu().numpy()
+        )
         f0 = (batch.f0 * batch.voiced).cpu().numpy()
         heard = self._hear(mel, self.songs, f0).of(self.recorded)
         if tensorboard.open:
@@ -160,9 +164,14 @@ class ConversionProbe:
         Held-out utterances as sung by another throat go in, to be sung by their own voice: 1 - the distance of the
         result from the recording over that of the warped recording. 0 is a copy of what was put in, 1 the truth.
         """
-        arrays = collate([self.formant_shifted.read(cut) for cut in self.mirrors], FRAMES)
-        batch = to_batch(arrays, projection, self.distributed.device)
-        mel = sample(model, batch, fork_generator(self.run.config.settings.seed, 6), STEPS).cpu().numpy()
+        collated = self.formant_shifted.collate(self.mirrors, FRAMES)
+        arrays = {name: value.numpy() for name, value in completed(collated, "cpu").items()}
+        batch = to_batch(collated, projection, self.distributed.device)
+        mel = (
+            sample(model, batch, fork_generator(self.run.config.settings.seed, NoiseStream.FORMANT_PROBE), STEPS)
+            .cpu()
+            .numpy()
+        )
         off = before = 0.0
         for number, cut in enumerate(self.mirrors):
             span = slice(cut.stop - cut.start)
@@ -180,9 +189,10 @@ class ConversionProbe:
         steps = self.run.config.settings.unit_steps  # what the projection needs to tell codes is enough here too
         with progress.bar("judges", steps, "step") as bar:
             for step in range(steps):
-                arrays = self.taught.batch(step)
-                mel, mask, voice = (self._tensor(arrays[name]) for name in ("mel", "mask", "speaker"))
-                loss = self.judges.loss(self.scale(mel), self._codes(arrays), voice, mask)
+                inputs = completed(self.taught.batch(step), self.distributed.device)
+                loss = self.judges.loss(
+                    self.scale(inputs["mel"]), self._codes(inputs), inputs["speaker"], inputs["mask"]
+                )
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -191,9 +201,9 @@ class ConversionProbe:
     @torch.no_grad()
     def _hear(self, mel: NDArray[np.float32], songs: list[ConversionTask], f0: NDArray[np.float32]) -> ProbeScores:
         """Judge mels (B, M, bins) that are to be `songs` with f0 (B, M), 0 where unvoiced."""
-        arrays = self._collate(self.sounds)
-        codes, mask = self._codes(arrays), self._tensor(arrays["mask"]).bool()
-        said, who = self.judges(self.scale(self._tensor(mel)))
+        inputs = {name: value.to(self.distributed.device) for name, value in self._collate(self.sounds).items()}
+        codes, mask = self._codes(inputs), inputs["mask"].bool()
+        said, who = self.judges(self.scale(torch.from_numpy(mel).to(self.distributed.device)))
         words = (said.argmax(1) == codes)[mask].float().mean()
         voices: list[float] = []
         lively: list[float] = []
@@ -210,13 +220,12 @@ class ConversionProbe:
         voice = float(np.mean(voices)) if voices else 1.0
         return ProbeScores(float(words), voice, tuned / max(1, asked_voiced), float(np.mean(lively)))
 
-    def _codes(self, arrays: Arrays) -> Tensor:
+    def _codes(self, inputs: Tensors) -> Tensor:
         """The code at each mel frame: int64 (B, M)."""
-        codes = self.codebook(self._tensor(arrays["hidden"]))
-        return torch.gather(codes, 1, (self._tensor(arrays["mel2ph"]) - 1).clamp(min=0))
+        return torch.gather(self.codebook(inputs["hidden"]), 1, (inputs["mel2ph"] - 1).clamp(min=0))
 
-    def _collate(self, crops: Crops) -> Arrays:
-        return collate([crops.read(song.cut) for song in self.songs], FRAMES)
+    def _collate(self, crops: Crops) -> Tensors:
+        return completed(crops.collate([song.cut for song in self.songs], FRAMES), "cpu")
 
     def _variance(self, voice: int) -> Tensor:
         """How much a voice's mel-cepstra vary within an utterance, as recorded: (24,)."""
@@ -229,9 +238,6 @@ class ConversionProbe:
             ]
             self._variances[voice] = torch.stack([cepstrum(part).var(0) for part in pieces]).mean(0).clamp(min=1e-6)
         return self._variances[voice]
-
-    def _tensor(self, values: NDArray[np.float32]) -> Tensor:
-        return torch.from_numpy(values).to(self.distributed.device)
 
 
 def choose_songs(corpus: Corpus, medians: list[float | None]) -> list[ConversionTask]:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from .dataset import Arrays
+from .crops import Tensors
 
 THREADS = 2  # that read; what they do leaves Python's lock alone for most of the time
 AHEAD = 6  # batches
@@ -16,21 +16,21 @@ AHEAD = 6  # batches
 class Loader:
     """What steps [start, stop) see, in order. `waited` is the seconds that were spent on waiting for it."""
 
-    def __init__(self, read: Callable[[int], Arrays], start: int, stop: int):
+    def __init__(self, read: Callable[[int], Tensors], start: int, stop: int):
         self.read, self.start, self.stop = read, start, stop
         self.waited = 0.0
 
-    def __iter__(self) -> Iterator[Arrays]:
+    def __iter__(self) -> Iterator[Tensors]:
         with ThreadPoolExecutor(THREADS, "read") as pool:
-            ahead: deque[Future[Arrays]] = deque()
+            ahead: deque[Future[Tensors]] = deque()
             try:
                 for step in range(self.start, self.stop):
                     while len(ahead) < AHEAD and step + len(ahead) < self.stop:
                         ahead.append(pool.submit(self.read, step + len(ahead)))
                     begun = time.perf_counter()
-                    arrays = ahead.popleft().result()
+                    tensors = ahead.popleft().result()
                     self.waited += time.perf_counter() - begun
-                    yield arrays
+                    yield tensors
             finally:
                 for left in ahead:
                     left.cancel()

@@ -24,7 +24,7 @@ from ..features import SOFT
 from ..run import CONFIG, Run, at_work
 from ..run_config import EncoderRecord, FrameRates, RunConfig, Speaker, UnitColumn
 from ..settings import TrainSettings
-from .dataset import Corpus, gather_corpus
+from .corpus import Corpus, gather_corpus
 from .distributed import DistributedContext
 from .pretrained import check_pretrained, copy_units
 from .trainer import Trainer

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ...common.errors import UserError
 from ...common.progress import Progress
-from ...common.random import fork_generator
+from ...common.random import CropStream, NoiseStream, fork_generator
 from ...pipeline.diffusion.diffusion import Diffusion
 from ...pipeline.diffusion.sampling import sample
 from ...pipeline.frames import seconds_to_mel_frames
@@ -27,7 +27,8 @@ from ..picture import save_comparison
 from ..run import Run
 from ..settings import TrainSettings
 from .conversion_probe import ConversionProbe
-from .dataset import Arrays, Augmentation, Corpus, Crops, add_noise, to_batch, to_noise
+from .corpus import Corpus
+from .crops import Augmentation, Crops, Tensors, add_noise, completed, to_batch, to_noise
 from .distributed import DistributedContext
 from .loader import Loader
 from .pretrained import copy_weights
@@ -54,7 +55,7 @@ class Trainer:
         augmentation = Augmentation(pitch_shifts, settings.volume_db, formant_shifts)
         speakers, size, seed = corpus.speakers, settings.batch, settings.seed
         self.crops = Crops(corpus.train, speakers, column, frames, size, seed, augmentation)
-        self.held_out = Crops(corpus.held_out, speakers, column, frames, size, seed, stream=1)
+        self.held_out = Crops(corpus.held_out, speakers, column, frames, size, seed, stream=CropStream.VALIDATION)
         torch.manual_seed(seed)
         self.model = run.new_model()
         if run.config.init_from:
@@ -90,8 +91,8 @@ class Trainer:
         ):
             losses: list[Tensor] = []
             begun, working, first = time.perf_counter(), 0.0, self.step
-            for arrays in loader:
-                losses.append(self._train_step(arrays))
+            for tensors in loader:
+                losses.append(self._train_step(tensors))
                 bar.advance()
                 if self.step % 10 == 0:
                     spent = working + time.perf_counter() - begun
@@ -119,30 +120,31 @@ class Trainer:
         """Sample a held-out utterance as a render would, draw it beside the truth; the mean |difference| of ln mels."""
         model, _ = self.run.load_best(self.device)
         clip = self.corpus.held_out[0]
-        arrays = self.held_out.whole(clip, LISTEN_FRAMES)
-        batch = to_batch(arrays, self.projection, self.device)
-        mel = sample(model, batch, fork_generator(self.settings.seed, 9))[0].cpu().numpy()
-        truth, f0 = arrays["mel"][0], arrays["f0"][0] * arrays["voiced"][0]
+        tensors = self.held_out.whole(clip, LISTEN_FRAMES)
+        batch = to_batch(tensors, self.projection, self.device)
+        mel = sample(model, batch, fork_generator(self.settings.seed, NoiseStream.RECONSTRUCTION))[0].cpu().numpy()
+        inputs = {name: value.numpy() for name, value in completed(tensors, "cpu").items()}
+        truth, f0 = inputs["mel"][0], inputs["f0"][0] * inputs["voiced"][0]
         save_comparison(self.run.path / "held_out.png", (f"{clip.id}, as recorded", truth, f0), ("as sampled", mel, f0))
         return float(np.abs(mel - truth).mean())
 
-    def _read(self, step: int) -> Arrays:
+    def _read(self, step: int) -> Tensors:
         """What this process sees in a step, and what chance decides in it."""
         part, parts = self.distributed.rank, self.distributed.size
-        arrays = self.crops.batch(step, part, parts)
+        tensors = self.crops.batch(step, part, parts)
         bins = self.model.shape.bins
-        return add_noise(arrays, fork_generator(self.settings.seed, 3, step), bins, part, parts)
+        return add_noise(tensors, fork_generator(self.settings.seed, NoiseStream.TRAINING, step), bins, part, parts)
 
-    def _train_step(self, arrays: Arrays) -> Tensor:
+    def _train_step(self, tensors: Tensors) -> Tensor:
         """One step; returns this process's share of the loss, times the number of processes."""
         settings = self.settings
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(settings, self.step)
-        batch, chance = to_batch(arrays, self.projection, self.device), to_noise(arrays, self.device)
+        batch, chance = to_batch(tensors, self.projection, self.device), to_noise(tensors, self.device)
         with self._precision():
             errors = self.shared(batch, chance)
         # Processes' gradients are averaged, and the mean is over all of their frames.
-        loss = errors.sum() * (self.distributed.size / float(arrays["total_frames"]))
+        loss = errors.sum() * (self.distributed.size / float(tensors["total_frames"]))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -160,7 +162,9 @@ class Trainer:
         for number in range(VALIDATION_BATCHES):
             batch = to_batch(self.held_out.batch(number), self.projection, self.device)
             with self._precision():
-                total += self.average.loss(batch, fork_generator(self.settings.seed, 4, number)).item()
+                total += self.average.loss(
+                    batch, fork_generator(self.settings.seed, NoiseStream.VALIDATION, number)
+                ).item()
         loss = total / VALIDATION_BATCHES
         if not math.isfinite(loss):
             raise UserError(

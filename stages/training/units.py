@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from ...common.progress import Progress
+from ...common.random import ChoiceStream, numpy_generator
 from ...common.text import count
 from ...pipeline.clusters import epoch, plus_plus
 from ...pipeline.projection import Codebook, SoftProjection, soft_loss
 from ...store import Clip
 from ..checkpoint_records import UnitsRecord
 from ..settings import TrainSettings
-from .dataset import Corpus, numpy_generator
+from .corpus import Corpus
 
 SAMPLE_FRAMES = 20_000  # that k-means begins with: k-means++ and some epochs
 SAMPLE_EPOCHS = 10
@@ -100,7 +101,7 @@ def train_projection(
     optimizer = torch.optim.AdamW(projection.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=1e-2)
     with progress.bar(f"soft projection, {unit_dim} wide", settings.unit_steps, "step") as bar:
         for step in range(settings.unit_steps):
-            generator = numpy_generator(settings.seed, 2, step)
+            generator = numpy_generator(settings.seed, ChoiceStream.PROJECTION, step)
             clips = [corpus.train[number] for number in generator.choice(len(corpus.train), BATCH_CLIPS)]
             heard = str(generator.choice(formant_shifted)) if formant_shifted and step % 2 else layers.units
             target, hidden = (frames(clips, column, device) for column in (f"hidden/{layers.codes}", heard))
@@ -147,7 +148,7 @@ def _stream(clips: list[Clip], column: str, seed: int, number: int, most: int, d
     """A column's frames of whole clips in an order of its own for every `number`, in pieces, until `most` were seen."""
     waiting: list[Clip] = []
     seen = held = 0
-    for index in numpy_generator(seed, 0, number).permutation(len(clips)):
+    for index in numpy_generator(seed, ChoiceStream.CLUSTERING, number).permutation(len(clips)):
         waiting.append(clips[index])
         held += clips[index].row.unit_frames
         seen += clips[index].row.unit_frames

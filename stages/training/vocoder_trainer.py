@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ...common.differences import differences
 from ...common.errors import UserError
 from ...common.progress import Progress
+from ...common.random import ChoiceStream, numpy_generator
 from ...common.text import count
 from ...pipeline import mel as mels
 from ...pipeline.frames import MEL_HOP, seconds_to_mel_frames
@@ -37,7 +38,7 @@ from ..checkpoint_records import VocoderRecord
 from ..devices import pick_device
 from ..run import Run, at_work
 from ..settings import VocoderSettings
-from .dataset import gather_corpus, numpy_generator
+from .corpus import gather_corpus
 from .waveforms import Recordings
 
 LOG = "vocoder.jsonl"
@@ -235,7 +236,7 @@ class VocoderCrops:
         self.weights = lengths / lengths.sum()
 
     def batch(self, step: int, louder: bool = True) -> dict[str, NDArray[np.float32]]:
-        generator = numpy_generator(self.settings.seed, 7, step)
+        generator = numpy_generator(self.settings.seed, ChoiceStream.VOCODER, step)
         chosen = generator.choice(len(self.weights), self.settings.batch, p=self.weights)
         crops = [self._crop(int(number), generator, louder) for number in chosen]
         return {name: np.stack([crop[name] for crop in crops]) for name in crops[0]}

@@ -42,5 +42,5 @@ def test_gradients_reach_every_parameter(name: str) -> None:
 
 
 def test_another_name_is_refused() -> None:
-    with pytest.raises(ValueError, match="choose wavenet or lynxnet2"):
+    with pytest.raises(ValueError, match="choose wavenet, lynxnet2"):
         Architecture(denoiser="unet")

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from svc.pipeline.diffusion.batch import Batch
 from svc.pipeline.diffusion.ddpm import alphas_cumprod
-from svc.pipeline.diffusion.diffusion import Batch, Diffusion
+from svc.pipeline.diffusion.diffusion import Diffusion
 from svc.pipeline.diffusion.registry import OBJECTIVES, new_objective
 from svc.pipeline.diffusion.sampling import sample
 from svc.pipeline.diffusion.shape import Architecture, ModelShape

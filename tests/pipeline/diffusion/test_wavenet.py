@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from svc.pipeline.diffusion.wavenet import WaveNet, sinusoid
+from svc.pipeline.diffusion.wavenet import WaveNet
+from svc.pipeline.layers import position_embedding
 from torch import Tensor
 
 
@@ -73,8 +74,8 @@ def test_a_new_denoiser_says_nothing_yet() -> None:
     assert not net.output.weight.any()
 
 
-def test_sinusoid_holds_sines_then_cosines_from_rate_one_to_a_ten_thousandth() -> None:
-    got = sinusoid(torch.tensor([0.0, 2.0, 750.0]), 6)
+def test_a_position_embedding_holds_sines_then_cosines_from_rate_one_to_a_ten_thousandth() -> None:
+    got = position_embedding(torch.tensor([0.0, 2.0, 750.0]), 6)
     for row, t in zip(got.tolist(), (0.0, 2.0, 750.0), strict=True):
         angles = [t, t / 100, t / 10_000]
         truth = [math.sin(a) for a in angles] + [math.cos(a) for a in angles]

@@ -15,7 +15,7 @@ from svc.data.singers import draw_score, draw_voice, sing
 from svc.pipeline.metrics.probes import probe_accuracy, purity
 from svc.stages.settings import TrainSettings
 from svc.stages.training.compare import compare, of_kind, parallel_songs, table
-from svc.stages.training.dataset import gather_corpus
+from svc.stages.training.corpus import gather_corpus
 from svc.stages.training.labels import labels_of
 from svc.store import open_store
 

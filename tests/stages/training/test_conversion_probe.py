@@ -15,7 +15,7 @@ from svc.pipeline.mel import log_mel
 from svc.pipeline.metrics.mel_classifier import MelClassifier
 from svc.pipeline.pitch.pitch import PitchSettings
 from svc.stages.training.conversion_probe import ProbeScores, choose_songs, in_tune
-from svc.stages.training.dataset import gather_corpus
+from svc.stages.training.corpus import gather_corpus
 from svc.store import open_store
 
 

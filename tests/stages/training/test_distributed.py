@@ -14,7 +14,7 @@ from svc.common.errors import UserError
 from svc.common.progress import Progress
 from svc.stages import checkpoint
 from svc.stages.run import Run
-from svc.stages.training.dataset import gather_corpus
+from svc.stages.training.corpus import gather_corpus
 from svc.stages.training.distributed import DistributedContext
 from svc.stages.training.train import train
 from svc.stages.training.trainer import Trainer

@@ -18,7 +18,8 @@ from svc.stages.features import Waveform, formant_shift_of, hidden_column
 from svc.stages.run import Run
 from svc.stages.settings import ExtractSettings
 from svc.stages.training import conversion_probe as probing
-from svc.stages.training.dataset import Augmentation, Corpus, Crops, CropSpec, collate, gather_corpus
+from svc.stages.training.corpus import Corpus, gather_corpus
+from svc.stages.training.crops import Augmentation, Crops, CropSpec, completed
 from svc.stages.training.distributed import DistributedContext
 from svc.stages.training.train import train
 from svc.stages.training.trainer import Trainer
@@ -79,7 +80,7 @@ def test_half_of_the_crops_hear_a_warped_voice_and_their_mel_stays(voices: Corpu
     assert voices.formant_shifts("hidden/2") == {}
     clip = voices.train[0]
     crops = Crops([clip], [clip.speaker], "hidden/4", 60, 20, 0, Augmentation({}, 0.0, COLUMNS))
-    drawn = [cut.formant_shift for step in range(20) for cut in crops.cuts(step)]
+    drawn = [cut.formant_shift for step in range(20) for cut in crops.specs(step)]
     assert set(drawn) == {0, -3, 4}
     assert 0.4 < drawn.count(0) / len(drawn) < 0.6
     plain, up = (crops.read(CropSpec(clip, 10, 50, formant_shift=formant_shift)) for formant_shift in (0, 4))
@@ -96,7 +97,7 @@ def test_what_is_drawn_without_warps_is_what_was_drawn_before_there_were_any(sto
         for formant_shifts in ({}, COLUMNS)
     )
     for step in range(5):
-        assert plain.cuts(step) == [dataclasses.replace(cut, formant_shift=0) for cut in with_warps.cuts(step)]
+        assert plain.specs(step) == [dataclasses.replace(cut, formant_shift=0) for cut in with_warps.specs(step)]
 
 
 def test_a_warp_undone_is_one_and_a_copy_of_what_was_put_in_is_zero(
@@ -110,7 +111,8 @@ def test_a_warp_undone_is_one_and_a_copy_of_what_was_put_in_is_zero(
     )
     assert {cut.formant_shift for cut in probe.mirrors} == {-3, 4}
 
-    arrays = collate([probe.formant_shifted.read(cut) for cut in probe.mirrors], probing.FRAMES)
+    collated = completed(probe.formant_shifted.collate(probe.mirrors, probing.FRAMES), "cpu")
+    arrays = {name: value.numpy() for name, value in collated.items()}
 
     def recorded(*_: object) -> torch.Tensor:
         return torch.from_numpy(arrays["mel"])
