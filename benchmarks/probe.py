@@ -20,39 +20,40 @@ import torch
 from scipy.stats import spearmanr
 from svc.common.progress import Progress
 from svc.stages.run import Run
-from svc.stages.settings import PRESETS, TrainSettings
+from svc.stages.settings import PRESETS
+from svc.stages.training.acoustic_task import AcousticTask
 from svc.stages.training.compare import convert, parallel_songs
 from svc.stages.training.conversion_probe import ConversionProbe
 from svc.stages.training.corpus import Corpus, gather_corpus
 from svc.stages.training.distributed import DistributedContext
+from svc.stages.training.tensorboard import TensorBoard
 from svc.stages.training.train import train
-from svc.stages.training.trainer import Trainer
 from svc.store import Clip, open_store
 from units import Told, material, new_parser, with_warps
 
 
-class Watched(Trainer):
-    """A training that is told the truth at each validation, and keeps it."""
+class Watched(AcousticTask):
+    """A training whose validations also measure conversions whose truth is known."""
 
-    def __init__(
-        self, run: Run, corpus: Corpus, settings: TrainSettings, formant_shifted: Corpus, pairs: list[tuple[Clip, Clip]]
-    ):
-        super().__init__(run, corpus, settings, DistributedContext("cpu"))
-        self.pairs, self.seen = pairs, []
+    def __init__(self, run: Run, corpus: Corpus, formant_shifted: Corpus, pairs: list[tuple[Clip, Clip]]):
+        super().__init__(run, corpus, DistributedContext("cpu"))
+        self.pairs: list[tuple[Clip, Clip]] = pairs
+        self.seen: list[dict[str, float]] = []
         codebook, _ = run.load_units()
         column = run.config.unit_column.name
         config = dataclasses.replace(run.config, augmented=tuple(formant_shifted.formant_shifts(column).values()))
-        self.mirror = ConversionProbe(
-            Run(run.path, config), formant_shifted, codebook, self.model, self.held_out, self.distributed
+        self.inversion = ConversionProbe(
+            Run(run.path, config), formant_shifted, codebook, self.average.normalise, self.held_out, self.device
         )
 
-    def _keep(self, line: dict[str, float]) -> None:
-        super()._keep(line)
-        _, way = convert(self.average, self.run, self.corpus, self.pairs, self.device, Progress())
-        unwarped = self.mirror.formant_shift_inversion(self.average, self.projection)
-        told = {"step": self.step, "way": way, "held-out loss": -line["held_out"], **line, "unwarped": unwarped}
-        self.seen.append({name: round(value, 5) for name, value in told.items() if name not in ("loss", "held_out")})
+    def validate(self, step: int, tensorboard: TensorBoard) -> dict[str, float]:
+        line = super().validate(step, tensorboard)
+        _, share = convert(self.average, self.run, self.corpus, self.pairs, self.device, Progress())
+        inverted = self.inversion.formant_inversion(self.average, self.projection)
+        seen = {"step": step, "way": share, "held-out loss": -line["held_out"], **line, "formant_inversion": inverted}
+        self.seen.append({name: round(value, 5) for name, value in seen.items() if name not in ("loss", "held_out")})
         print(json.dumps(self.seen[-1]), flush=True)
+        return line
 
 
 def judged(seen: list[dict[str, Any]]) -> list[str]:
@@ -80,10 +81,10 @@ def main() -> None:
     out = asked.folder / f"probe-{'formant_shifts' if asked.formant_shifts else 'plain'}-{asked.steps}-{asked.seed}"
     train([chosen], out, settings, "cpu", only="units", progress=Told())
     corpora = [gather_corpus([open_store(path)], Progress()) for path in (chosen, formant_shifted)]
-    trainer = Watched(Run.open(out), corpora[0], settings, corpora[1], parallel_songs(str(same), corpora[0]))
-    trainer.fit(Told())
-    (out / "seen.json").write_text(json.dumps(trainer.seen))
-    print("\n".join(["", *judged(trainer.seen)]))
+    task = Watched(Run.open(out), corpora[0], corpora[1], parallel_songs(str(same), corpora[0]))
+    task.loop().fit(Told())
+    (out / "seen.json").write_text(json.dumps(task.seen))
+    print("\n".join(["", *judged(task.seen)]))
 
 
 if __name__ == "__main__":

@@ -36,12 +36,12 @@ from svc.pipeline.pitch import pitch
 from svc.stages.extraction.extract import extract
 from svc.stages.run import Run
 from svc.stages.settings import PRESETS, ExtractSettings, TrainSettings
+from svc.stages.training.acoustic_task import AcousticTask
 from svc.stages.training.compare import convert, parallel_songs
 from svc.stages.training.corpus import Corpus, gather_corpus
 from svc.stages.training.crops import Crops, completed, to_batch
 from svc.stages.training.distributed import DistributedContext
 from svc.stages.training.train import train
-from svc.stages.training.trainer import Trainer
 from svc.store import open_store
 
 LIMIT = 430  # mel frames of a held-out utterance that are sampled, 5 s
@@ -123,11 +123,13 @@ class Ours:
 
     def __init__(self, stores: list[str], corpus: Corpus, out: Path, settings: TrainSettings):
         train(stores, out, settings, "cpu", only="units")
-        self.trainer = Trainer(Run.open(out), corpus, settings, DistributedContext("cpu"))
-        self.model = self.trainer.average
+        self.task, self.step = AcousticTask(Run.open(out), corpus, DistributedContext("cpu")), 0
+        self.model = self.task.average
 
     def train_step(self) -> float:
-        return float(self.trainer._train_step(self.trainer._read(self.trainer.step)))
+        loss = self.task.train_step(self.step, self.task.read(self.step))
+        self.step += 1
+        return float(loss)
 
 
 def mel_error(model: Diffusion, held_out: Crops, corpus: Corpus, projection: torch.nn.Module, steps: int) -> float:
@@ -206,12 +208,12 @@ def main() -> None:
         shape = dataclasses.replace(PRESETS["diff-svc"], batch=8, unit_steps=400)
         same = Ours([store], corpus, folder / "same", shape)
         tiny = Ours([store], corpus, folder / "tiny", dataclasses.replace(PRESETS["tiny"], schedule="constant"))
-        _, projection = same.trainer.run.load_units()
-        column = same.trainer.run.config.unit_column.name
+        _, projection = same.task.run.load_units()
+        column = same.task.run.config.unit_column.name
         (folder / "npy").mkdir()
         crop = seconds_to_mel_frames(shape.crop_seconds)
         peers = Peers(corpus, column, projection, folder / "npy", shape.batch, crop)
-        precision = same.trainer.run.config.precision
+        precision = same.task.run.config.precision
         print(f"{store}: {len(corpus.train)} utterances, {options.threads} thread(s), ours in {precision}")
         ways = {"peers, 20 x 384, fp32": peers.train_step, "svc, 20 x 384": same.train_step}
         rates = speed(ways, options.rounds, 2)
@@ -227,17 +229,15 @@ def main() -> None:
             ("svc, 20 x 384", same, same.train_step),
             ("svc, preset tiny", tiny, tiny.train_step),
         ):
-            units = projection if way is not tiny else tiny.trainer.projection
-            look = partial(mel_error, way.model, tiny.trainer.held_out, corpus, units, 20)
+            units = projection if way is not tiny else tiny.task.projection
+            look = partial(mel_error, way.model, tiny.task.held_out, corpus, units, 20)
             steps, error, reached = reach(step, look, options.seconds, options.target)
-            run = tiny.trainer.run if way is tiny else same.trainer.run  # whose units it sings
+            run = tiny.task.run if way is tiny else same.task.run  # whose units it sings
             gone = convert(way.model, run, corpus, pairs, "cpu", Progress())[1] if pairs else float("nan")
             told = f"{gone:.1%}" if gone > -1 else "-" if not pairs else "it does not sing yet"
             when = "not" if reached is None else f"{reached:.0f}"
             print(f"| {label} | {steps} | {error:.3f} | {when} | {told} |", flush=True)
-        few, many = (
-            mel_error(tiny.model, tiny.trainer.held_out, corpus, tiny.trainer.projection, n) for n in (10, 100)
-        )
+        few, many = (mel_error(tiny.model, tiny.task.held_out, corpus, tiny.task.projection, n) for n in (10, 100))
         print(f"\npreset tiny: 10 evaluations {few:.4f}, 100 evaluations {many:.4f}: {few / many - 1:+.1%}")
 
 

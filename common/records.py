@@ -33,7 +33,8 @@ def read_record(kind: type[T], value: object, place: str = "") -> T:
 
     Fields may be str, bool, int, float, None, Any, Literal, unions of them, list, tuple[X, ...], dict[str, X], and
     dataclasses. A whole number is accepted where a float is expected; NaN and infinity are not. A field that is absent
-    takes its default. The ValueErrors of `__post_init__` are reported with the record's place.
+    takes its default. The ValueErrors of `__post_init__` are reported with the record's place. A dataclass may have a
+    class attribute RENAMED, from the names that its fields had in older files to those that they have now.
 
     Args:
         kind: the dataclass.
@@ -90,14 +91,16 @@ def _read(kind: Any, value: object, place: str) -> Any:
 def _dataclass(kind: type[Any], value: object, place: str) -> Any:
     if not isinstance(value, dict):
         raise _wrong("an object", value, place)
+    renamed = getattr(kind, "RENAMED", {})
+    found = {str(renamed.get(name, name)): inner for name, inner in value.items()}
     hints = typing.get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
-    if unknown := sorted(value.keys() - fields.keys()):
+    if unknown := sorted(found.keys() - fields.keys()):
         raise RecordError(f"{_join(place, unknown[0])} is not a known field; a newer svc may have written it")
     given = {}
     for name, field in fields.items():
-        if name in value:
-            given[name] = _read(hints[name], value[name], _join(place, name))
+        if name in found:
+            given[name] = _read(hints[name], found[name], _join(place, name))
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise RecordError(f"{_join(place, name)} is missing")
     try:

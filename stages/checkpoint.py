@@ -58,6 +58,18 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise _damaged(path, error) from error
 
 
+def describe(path: Path) -> dict[str, Any]:
+    """A checkpoint's metadata, from its header alone. Raises UserError as `load`; the content is not verified."""
+    try:
+        _check_regular(path)
+        with safetensors.safe_open(path, framework="pt") as file:
+            return _metadata(file.metadata())
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist") from error
+    except (safetensors.SafetensorError, ValueError, TypeError, RecursionError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
 def load_record(path: Path, kind: type[T]) -> tuple[dict[str, Tensor], T]:
     """Read what `save` wrote, its metadata as a dataclass. Raises UserError as `load`, and for other metadata."""
     tensors, metadata = load(path)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
+from torch import Tensor
+
+from . import checkpoint
 from .settings import VocoderSettings
 
 
@@ -38,15 +42,26 @@ class BestRecord:
 
 @dataclass(frozen=True)
 class LastRecord:
-    """last.safetensors: the step that training has reached, and the best checkpoint so far."""
+    """last.safetensors and vocoder-last.safetensors: what training goes on from.
+
+    Attributes:
+        step: that training has reached.
+        best: the best weights so far.
+        validated: the step of the last validation; None: `step` (svc 0.1 wrote checkpoints after validations only).
+        line: what that validation found, if it was at `step`.
+        task: what the task that is trained says of itself.
+    """
 
     step: int
     best: BestRecord = field(default_factory=BestRecord)
+    validated: int | None = None
+    line: dict[str, float] = field(default_factory=dict)
+    task: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class VocoderRecord:
-    """vocoder.safetensors and vocoder-last.safetensors.
+    """vocoder.safetensors; of svc 0.1 also vocoder-last.safetensors.
 
     Attributes:
         settings: of the training.
@@ -63,6 +78,10 @@ class VocoderRecord:
     untrained_mel_error: float | None = None
 
 
-@dataclass(frozen=True)
-class NoRecord:
-    """A checkpoint that says nothing about itself."""
+def read_last(path: Path) -> tuple[dict[str, Tensor], LastRecord]:
+    """Read a checkpoint to go on from, also a vocoder's of svc 0.1. Raises UserError as `checkpoint.load_record`."""
+    if "kind" not in checkpoint.load(path)[1]:
+        return checkpoint.load_record(path, LastRecord)
+    tensors, old = checkpoint.load_record(path, VocoderRecord)
+    task = {"settings": asdict(old.settings), "untrained_mel_error": old.untrained_mel_error}
+    return tensors, LastRecord(old.step, BestRecord(old.step, 0.0, old.mel_error), task=task)

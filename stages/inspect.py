@@ -11,10 +11,14 @@ from ..common.errors import UserError
 from ..common.text import count
 from ..store import Clip, Store, open_store
 from ..store.folder import open_folder
+from . import checkpoint
 from .run import Run
 from .stores import other_kind
+from .training_log import TrainingLog
 
 __all__ = ["describe", "describe_utterance", "lines", "open_store", "utterance_lines"]
+
+SCORES = ("content", "speaker", "pitch", "variance")  # of the conversion probe
 
 
 def describe(location: str | Path) -> dict[str, Any]:
@@ -74,15 +78,15 @@ def describe_utterance(clip: Clip) -> dict[str, Any]:
 
 
 def describe_run(run: Run) -> dict[str, Any]:
-    log = run.log.read_text("utf-8").splitlines() if run.log.exists() else []
-    validations = [json.loads(line) for line in log]
+    validations = TrainingLog(run.log).read()
+    best = checkpoint.describe(run.best).get("step") if run.best.exists() else None
     config = run.config
     return {
         "kind": "run",
         "path": str(run.path),
         "trained": run.best.exists(),
         "last_validation": validations[-1] if validations else None,
-        "best_validation": max(validations, key=lambda line: line["score"], default=None),
+        "best_validation": next((line for line in validations if line["step"] == best), None),
         "shape": asdict(config.shape),
         **asdict(config),
     }
@@ -127,7 +131,8 @@ def _run_lines(metadata: dict[str, Any]) -> list[str]:
     sizes = settings["architecture"]
     said = [
         f"Run {metadata['path']}: "
-        + (f"step {last['step']} of {settings['steps']}, best at {best['step']}" if last else "not trained yet")
+        + (f"step {last['step']} of {settings['steps']}" if last else "not trained yet")
+        + (f", best at {best['step']}" if best else "")
     ]
     for speaker in metadata["speakers"]:
         low, middle, high = (speaker[name] for name in ("f0_low", "f0_median", "f0_high"))
@@ -141,8 +146,6 @@ def _run_lines(metadata: dict[str, Any]) -> list[str]:
         f"  stores: {', '.join(metadata['stores'])}",
     ]
     if best:
-        judged = ", ".join(
-            f"{name.replace('_', ' ')} {best[name]:.0%}" for name in ("words", "voice", "in_tune", "lively")
-        )
-        said.append(f"  the best converts held-out utterances: {judged} of what recordings get")
+        scores = ", ".join(f"{name} {best[name]:.0%}" for name in SCORES if name in best)
+        said.append(f"  the best converts held-out utterances: {scores} of what recordings score")
     return [*said, f"  everything: svc inspect {metadata['path']} --json"]

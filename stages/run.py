@@ -1,15 +1,18 @@
-"""A run: the folder that holds a trained voice, and everything that rendering with it needs to know.
+"""A run: the folder that holds a trained voice, and everything that rendering with it needs.
 
 runs/NAME/
-    run.json                what it is: settings, speakers, what the store was made with
-    units.safetensors       codes and soft projection
-    last.safetensors        to train on: weights, their average, optimizer
-    best.safetensors        to sing with: the averaged weights that converted held-out utterances best
-    judges.safetensors      what tells words and voices apart, to find the best by
-    log.jsonl               losses and what the judges found, a line each
-    tensorboard/            the same, with sound and pictures
-    held_out.png            a held-out utterance, and what the model makes of it
-    lock                    held by the training that is at work
+    run.json                    settings, speakers, and what the store was made with (run_config)
+    units.safetensors           k-means codes and soft projection
+    last.safetensors            to train on: weights, their average, optimizer
+    best.safetensors            to render with: the averaged weights that converted held-out utterances best
+    classifier.safetensors      predicts content and speaker from mels, to find the best by
+    log.jsonl                   losses and scores, a line for each validation
+    tensorboard/                the same, with sound and pictures
+    held_out.png                a held-out utterance, and what the model makes of it
+    vocoder.safetensors         the run's neural vocoder, if one was trained
+    vocoder-last.safetensors    to train it on
+    vocoder.jsonl               its losses
+    lock                        held by the training that is at work
 """
 
 from __future__ import annotations
@@ -77,8 +80,10 @@ class Run:
         return self.path / "best.safetensors"
 
     @property
-    def judges(self) -> Path:
-        return self.path / "judges.safetensors"
+    def classifier(self) -> Path:
+        """The probe's classifier; svc 0.1 called the file judges.safetensors."""
+        old = self.path / "judges.safetensors"
+        return old if old.exists() else self.path / "classifier.safetensors"
 
     @property
     def vocoder(self) -> Path:
@@ -91,6 +96,10 @@ class Run:
     @property
     def log(self) -> Path:
         return self.path / "log.jsonl"
+
+    @property
+    def vocoder_log(self) -> Path:
+        return self.path / "vocoder.jsonl"
 
     def new_model(self) -> Diffusion:
         """The acoustic model, untrained."""
@@ -149,7 +158,7 @@ class Run:
 WRITTEN = (
     "run.json",
     "units.safetensors",
-    "judges.safetensors",
+    "classifier.safetensors",
     "last.safetensors",
     "best.safetensors",
     VOCODER,

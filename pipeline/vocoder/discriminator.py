@@ -65,24 +65,24 @@ class SpectrogramDiscriminator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Three spectrogram judges (multi-resolution discriminator: Jang et al., 2021, arXiv 2106.07889), least squares."""
+    """Three spectrogram discriminators (multi-resolution: Jang et al., 2021, arXiv 2106.07889), with least squares."""
 
     def __init__(self, channels: int = 16):
         super().__init__()
-        self.judges = nn.ModuleList(SpectrogramDiscriminator(size, channels) for size in (512, 1024, 2048))
+        self.resolutions = nn.ModuleList(SpectrogramDiscriminator(size, channels) for size in (512, 1024, 2048))
 
     def loss(self, wav: Tensor, truth: Tensor) -> Tensor:
-        """What the judge learns from: 1 for recordings, 0 for imitations."""
-        told = [(judge(wav.detach())[0], judge(truth)[0]) for judge in self.judges]
-        return torch.stack([false.square().mean() + (true - 1).square().mean() for false, true in told]).mean()
+        """The discriminator's loss, a scalar: 1 is right for recordings, 0 for what was generated. Both (B, T)."""
+        outputs = [(net(wav.detach())[0], net(truth)[0]) for net in self.resolutions]
+        return torch.stack([false.square().mean() + (true - 1).square().mean() for false, true in outputs]).mean()
 
-    def against(self, wav: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-        """What the vocoder learns from: to be taken for a recording, and to look like it on the way there."""
-        adversarial, alike = [], []
-        for judge in self.judges:
-            verdict, seen = judge(wav)
+    def generator_losses(self, wav: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """The generator's adversarial and feature-matching losses, scalars; of sounds (B, T)."""
+        adversarial, matching = [], []
+        for net in self.resolutions:
+            output, features = net(wav)
             with torch.no_grad():
-                _, wanted = judge(truth)
-            adversarial.append((verdict - 1).square().mean())
-            alike.append(torch.stack([(a - b).abs().mean() for a, b in zip(seen, wanted, strict=True)]).mean())
-        return torch.stack(adversarial).mean(), torch.stack(alike).mean()
+                _, wanted = net(truth)
+            adversarial.append((output - 1).square().mean())
+            matching.append(torch.stack([(a - b).abs().mean() for a, b in zip(features, wanted, strict=True)]).mean())
+        return torch.stack(adversarial).mean(), torch.stack(matching).mean()

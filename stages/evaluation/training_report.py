@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,14 +22,15 @@ from ..picture import save_comparison
 from ..run import Run
 from ..training.corpus import gather_corpus
 from ..training.crops import Crops, completed, to_batch
+from ..training_log import Line, TrainingLog
 from .page import Report, Section, write_page
 from .scores import shown
 
 FRAMES = 430  # mel frames of each example, 5 s
 EXAMPLES = 2
 HEADINGS = {  # of the figures of a validation, as log.jsonl has them
-    "words": "words", "voice": "voice", "in_tune": "in tune", "lively": "variance", "unwarped": "unwarped",
-    "score": "score",
+    "content": "words", "speaker": "voice", "pitch": "in tune", "variance": "variance",
+    "formant_inversion": "unwarped", "score": "score",
 }  # fmt: skip
 
 
@@ -43,9 +42,9 @@ def report_training(path: Path, device: str = "auto", verdict: str = "") -> Path
     """
     run, device = Run.open(path), pick_device(device)
     corpus = gather_corpus([open_store(location) for location in run.config.stores], Progress())
-    lines = [json.loads(line) for line in run.log.read_text("utf-8").splitlines()]
+    lines = TrainingLog(run.log).read()
     model, step = run.load_best(device)
-    best = next((line for line in lines if line["step"] == step), lines[-1])
+    best = next((line for line in lines if line["step"] == step), None)
     projection, vocoder = run.load_units()[1].to(device), PulseNoise()
     crops = Crops(corpus.held_out, corpus.speakers, run.config.unit_column.name, FRAMES, 1, run.config.settings.seed)
     sections = []
@@ -73,7 +72,7 @@ def report_training(path: Path, device: str = "auto", verdict: str = "") -> Path
             f"Words, voice, in tune and variance are of held-out utterances in another voice, as shares of what "
             f"recordings get. The row in bold is the checkpoint that is used.",
         ],
-        tables=[_validations(lines, best)],
+        tables=[_validations(lines, best)] if lines else [],
         sections=sections,
     )
     page = run.path / "report.html"
@@ -81,13 +80,18 @@ def report_training(path: Path, device: str = "auto", verdict: str = "") -> Path
     return page
 
 
-def _validations(lines: list[dict[str, Any]], best: dict[str, Any]) -> Table:
-    names = {name: heading for name, heading in HEADINGS.items() if name in best}
+def _validations(lines: list[Line], best: Line | None) -> Table:
+    names = {name: heading for name, heading in HEADINGS.items() if name in lines[-1]}
     rows = [
         [str(line["step"]), *(shown(line.get(name, float("nan"))) for name in ("loss", "held_out", *names))]
         for line in lines
     ]
-    return Table("Validations", ["step", "loss", "held out", *names.values()], rows, marked=lines.index(best))
+    return Table(
+        "Validations",
+        ["step", "loss", "held out", *names.values()],
+        rows,
+        marked=None if best is None else lines.index(best),
+    )
 
 
 def level(wav: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -32,13 +32,13 @@ from ..checkpoint_records import UnitsRecord
 from ..run import Run
 from ..settings import TrainSettings
 from ..settings.train import UNITS
-from .conversion_probe import JUDGED_DB
+from .columns import frames
+from .conversion_probe import LOUD_DB
 from .corpus import Corpus, gather_corpus
 from .crops import Crops, to_batch
 from .distributed import DistributedContext
 from .labels import labels_of
 from .train import train
-from .units import frames
 
 TAUGHT_CLIPS = 400  # that the small classifiers learn from, at most
 SAMPLE_STEPS = 20  # the same for all that is compared, whatever a render would take
@@ -166,7 +166,7 @@ def convert(
             drawn = (
                 sample(model, batch, fork_generator(0, NoiseStream.COMPARISON, number), SAMPLE_STEPS)[0].cpu().numpy()
             )
-            loud = reference.loudness > reference.loudness.max() - JUDGED_DB
+            loud = reference.loudness > reference.loudness.max() - LOUD_DB
             off.append(distance_db(drawn, reference.mel, loud))
             before.append(distance_db(source.mel, reference.mel, loud))
             bar.advance()

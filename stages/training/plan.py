@@ -110,7 +110,7 @@ def run_plan(plan: TrainingPlan, progress: Progress | None = None) -> Report:
     """
     progress = progress or Progress()
     if isinstance(plan.settings, VocoderSettings):
-        from .vocoder_trainer import train_vocoder
+        from .train_vocoder import train_vocoder
 
         return train_vocoder(list(plan.stores), plan.out, plan.settings, plan.device, progress)
     if plan.compare:

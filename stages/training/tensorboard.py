@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,24 +11,22 @@ from numpy.typing import NDArray
 
 from ...pipeline.frames import MEL_RATE
 from ...pipeline.vocoder.pulse_noise import PulseNoise
-from ..run import Run
-from .distributed import DistributedContext
 
 
 class TensorBoard:
-    """Writes `RUN/tensorboard`, or nothing where TensorBoard is not installed or another process leads."""
+    """Writes to a folder, or nothing where there is none, or TensorBoard is not installed."""
 
-    def __init__(self, run: Run, distributed: DistributedContext):
-        self.run, self.leads = run, distributed.leads
+    def __init__(self, folder: Path | None):
+        self.folder = folder
         self._writer: Any = None
 
     def __enter__(self) -> TensorBoard:
-        if self.leads:
+        if self.folder is not None:
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:
                 return self
-            self._writer = SummaryWriter(str(self.run.path / "tensorboard"))
+            self._writer = SummaryWriter(str(self.folder))
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +17,9 @@ from ...pipeline.projection import Codebook, SoftProjection, soft_loss
 from ...store import Clip
 from ..checkpoint_records import UnitsRecord
 from ..settings import TrainSettings
+from .columns import frames
 from .corpus import Corpus
+from .statistics import spread
 
 SAMPLE_FRAMES = 20_000  # that k-means begins with: k-means++ and some epochs
 SAMPLE_EPOCHS = 10
@@ -50,7 +51,7 @@ def train_units(
     """
     begun = time.monotonic()
     codebook = cluster(corpus.train, layers.codes, settings, device, progress)
-    truth = codebook(frames(corpus.held_out[:JUDGED_CLIPS], f"hidden/{layers.codes}", device))
+    truth = codebook(frames(spread(corpus.held_out, JUDGED_CLIPS), f"hidden/{layers.codes}", device))
     chance = torch.bincount(truth).max().item() / len(truth)
     projection: nn.Module = nn.Identity()
     accuracy = loss = None
@@ -122,22 +123,11 @@ def judge(
 ) -> tuple[float, float]:
     """The share of held-out frames whose code is told, and the cross-entropy."""
     assert isinstance(projection, SoftProjection)
-    clips = corpus.held_out[:JUDGED_CLIPS]
+    clips = spread(corpus.held_out, JUDGED_CLIPS)
     truth = codebook(frames(clips, f"hidden/{layers.codes}", device))
     hidden = frames(clips, layers.units, device)
     told = projection.logits(projection(hidden)).argmax(-1)
     return (told == truth).float().mean().item(), soft_loss(projection, hidden, truth).item()
-
-
-def unit_statistics(clips: list[Clip], column: str, projection: nn.Module) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of each unit dimension over a sample of clips: (unit_dim,) each."""
-    units = projection(frames(clips[:200], column, "cpu"))
-    return units.mean(0), units.std(0).clamp(min=1e-3)
-
-
-def frames(clips: list[Clip], column: str, device: str) -> Tensor:
-    """All frames of a column in some clips: float32 (frames, width)."""
-    return torch.from_numpy(np.concatenate([clip.read(column) for clip in clips])).to(device).float()
 
 
 def _width(corpus: Corpus, layers: Layers) -> int:

@@ -18,6 +18,7 @@ from ...pipeline.frames import seconds_to_mel_frames
 from ...store import StoreError, open_store
 from ..rendering import f0_file
 from ..run import Run
+from ..training_log import TrainingLog
 from .database import Database
 from .errors import ApiError, not_found
 from .events import Broadcaster
@@ -584,22 +585,18 @@ def _fill(voice: Voice, path: Path) -> None:
     """What a run says of itself; nothing where it cannot be read."""
     try:
         run = Run.open(path)
-        lines = run.log.read_text("utf-8").splitlines() if run.log.is_file() else []
-        validations = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        validations = TrainingLog(run.log).read()
         voice.speakers = [SpeakerInfo(**asdict(speaker)) for speaker in run.config.speakers]
         voice.steps_wanted = run.config.settings.steps
     except (UserError, OSError, ValueError, KeyError, TypeError):
         return
     every = max(1, len(validations) // VALIDATIONS)
     voice.validations = [
-        Validation(
-            step=line["step"], values={n: v for n, v in line.items() if n != "step" and isinstance(v, int | float)}
-        )
+        Validation(step=int(line["step"]), values={name: value for name, value in line.items() if name != "step"})
         for line in validations[::every]
-        if "step" in line
     ]
     if validations:
-        voice.steps = validations[-1].get("step", 0)
-        voice.best_step = max(validations, key=lambda line: line.get("score", 0)).get("step", 0)
+        voice.steps = int(validations[-1]["step"])
+        voice.best_step = int(max(validations, key=lambda line: line.get("score", 0.0))["step"])
     if run.best.is_file():
         voice.state = VoiceState.ready

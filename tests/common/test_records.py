@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 from svc.common.errors import UserError
@@ -68,6 +68,15 @@ def test_plain_json_becomes_a_record() -> None:
 def test_what_does_not_fit_is_named_by_its_place(change: dict[str, object], why: str) -> None:
     with pytest.raises(RecordError, match=f"^{why}"):
         read_record(Outer, {**GOOD, **change})
+
+
+def test_fields_that_were_renamed_are_read() -> None:
+    @dataclass(frozen=True)
+    class Renamed:
+        RENAMED: ClassVar[dict[str, str]] = {"depth": "shallow_depth"}
+        shallow_depth: float = 0.0
+
+    assert read_record(Renamed, {"depth": 0.5}) == read_record(Renamed, {"shallow_depth": 0.5}) == Renamed(0.5)
 
 
 @pytest.mark.parametrize(

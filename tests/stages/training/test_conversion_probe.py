@@ -1,4 +1,4 @@
-"""The probe's judges and measures, against mels of which the truth is known."""
+"""The probe's classifier and measures, against mels of which the truth is known."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from svc.pipeline.griffin_lim import griffin_lim
 from svc.pipeline.mel import log_mel
 from svc.pipeline.metrics.mel_classifier import MelClassifier
 from svc.pipeline.pitch.pitch import PitchSettings
-from svc.stages.training.conversion_probe import ProbeScores, choose_songs, in_tune
+from svc.stages.training.conversion_tasks import choose_tasks
 from svc.stages.training.corpus import gather_corpus
+from svc.stages.training.probe_scores import ProbeScores, pitch_matches
 from svc.store import open_store
 
 
@@ -29,7 +30,7 @@ def phrase() -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_pitch_in_a_mel_is_heard(phrase: tuple[np.ndarray, np.ndarray]) -> None:
     mel, f0 = phrase
-    near, voiced = in_tune(mel, f0, PitchSettings())
+    near, voiced = pitch_matches(mel, f0, PitchSettings())
     assert near > 0.95 * voiced
 
 
@@ -37,7 +38,7 @@ def test_the_pitch_in_a_mel_is_heard(phrase: tuple[np.ndarray, np.ndarray]) -> N
 def test_a_mel_in_another_key_is_not_in_tune(phrase: tuple[np.ndarray, np.ndarray], semitones: int) -> None:
     """However a vocoder that is told f0 would sing it."""
     mel, f0 = phrase
-    near, voiced = in_tune(mel, (f0 * 2 ** (semitones / 12)).astype(np.float32), PitchSettings())
+    near, voiced = pitch_matches(mel, (f0 * 2 ** (semitones / 12)).astype(np.float32), PitchSettings())
     assert near < 0.1 * voiced
 
 
@@ -45,7 +46,7 @@ def test_a_mel_without_harmonics_is_not_in_tune(phrase: tuple[np.ndarray, np.nda
     mel, f0 = phrase
     kernel = np.ones(25) / 25
     smooth = np.apply_along_axis(lambda row: np.convolve(row, kernel, "same"), 1, mel).astype(np.float32)
-    near, voiced = in_tune(smooth, f0, PitchSettings())
+    near, voiced = pitch_matches(smooth, f0, PitchSettings())
     assert near < 0.5 * voiced
 
 
@@ -87,22 +88,22 @@ def test_judges_learn_to_tell_sounds_and_voices() -> None:
 
 def test_the_score_is_one_for_a_recording_and_wants_everything() -> None:
     recorded = ProbeScores(0.6, 0.9, 0.98, 0.8)
-    assert recorded.of(recorded).score == pytest.approx(1)
+    assert recorded.relative_to(recorded).score == pytest.approx(1)
     perfect = ProbeScores(1, 1, 1, 1)
-    for name in ("words", "voice", "in_tune", "lively"):
+    for name in ("content", "speaker", "pitch", "variance"):
         assert dataclasses.replace(perfect, **{name: 0.5}).score == pytest.approx(0.5**0.25)
         assert dataclasses.replace(perfect, **{name: 0.0}).score < 0.05
 
 
 def test_each_song_is_sung_by_another_voice_in_its_own_range(store: Path) -> None:
     corpus = gather_corpus([open_store(store)], Progress())
-    songs = choose_songs(corpus, [440.0, 110.0])
-    assert {song.cut.clip.speaker for song in songs} == {"alto", "bass"}
-    for song in songs:
-        source = corpus.speakers.index(song.cut.clip.speaker)
-        assert song.voice != source
-        assert song.key == (-24 if source == 0 else 24)
-        assert 0 <= song.cut.start < song.cut.stop <= song.cut.clip.row.mel_frames
+    tasks = choose_tasks(corpus, [440.0, 110.0])
+    assert {task.crop.clip.speaker for task in tasks} == {"alto", "bass"}
+    for task in tasks:
+        source = corpus.speakers.index(task.crop.clip.speaker)
+        assert task.speaker != source
+        assert task.key == (-24 if source == 0 else 24)
+        assert 0 <= task.crop.start < task.crop.stop <= task.crop.clip.row.mel_frames
 
 
 def test_one_voice_alone_sings_in_another_key(store: Path) -> None:
@@ -113,6 +114,6 @@ def test_one_voice_alone_sings_in_another_key(store: Path) -> None:
         held_out=[c for c in corpus.train if c.speaker == "alto"][:3],
         speakers=["alto"],
     )
-    songs = choose_songs(alone, [440.0])
-    assert {song.voice for song in songs} == {0}
-    assert {song.key for song in songs} == {-4, 4}
+    tasks = choose_tasks(alone, [440.0])
+    assert {task.speaker for task in tasks} == {0}
+    assert {task.key for task in tasks} == {-4, 4}

@@ -14,10 +14,10 @@ from svc.common.errors import UserError
 from svc.common.progress import Progress
 from svc.stages import checkpoint
 from svc.stages.run import Run
+from svc.stages.training.acoustic_task import AcousticTask
 from svc.stages.training.corpus import gather_corpus
 from svc.stages.training.distributed import DistributedContext
 from svc.stages.training.train import train
-from svc.stages.training.trainer import Trainer
 from svc.store import open_store
 
 STEPS = 4
@@ -26,7 +26,7 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 import torch
-from svc.stages.training import trainer
+from svc.stages.training.acoustic_task import AcousticTask
 from svc.common.records import read_record
 from svc.stages.settings import TrainSettings
 from svc.stages.training.train import train
@@ -34,16 +34,16 @@ from svc.stages.training.train import train
 torch.set_num_threads(1)
 store, out, settings = sys.argv[1:]
 first = {}
-real = trainer.Trainer._train_step
+real = AcousticTask.train_step
 
-def remembering(self, arrays):
-    loss = real(self, arrays)
+def remembering(self, step, tensors):
+    loss = real(self, step, tensors)
     if not first:
-        first.update({name: p.grad.clone() for name, p in self.model.named_parameters()})
-        assert len(arrays["mask"]) == self.settings.batch // self.distributed.size
+        first.update({name: p.grad.clone() for name, p in self.learner.module.named_parameters()})
+        assert len(tensors["mask"]) == self.settings.batch // self.distributed.size
     return loss
 
-trainer.Trainer._train_step = remembering
+AcousticTask.train_step = remembering
 report = train([store], Path(out), read_record(TrainSettings, json.loads(settings)), "cpu")
 if report.leads:
     torch.save(first, Path(out) / "gradients.pt")
@@ -117,12 +117,12 @@ def test_two_processes_write_one_log(runs: dict[int, Path]) -> None:
 def test_rows_of_all_processes_are_the_batch(store: Path, run: Path, settings) -> None:
     """Whatever their number: crops, noise and all."""
     corpus = gather_corpus([open_store(store)], Progress())
-    trainer = Trainer(Run.open(run), corpus, settings, DistributedContext("cpu"))
-    whole = trainer._read(5)
+    task = AcousticTask(Run.open(run), corpus, DistributedContext("cpu"))
+    whole = task.read(5)
     for size in (2, 4):
         for rank in range(size):
-            trainer.distributed.size, trainer.distributed.rank = size, rank
-            part = trainer._read(5)
+            task.distributed.size, task.distributed.rank = size, rank
+            part = task.read(5)
             for name, value in part.items():
                 expected = whole[name] if name == "total_frames" else whole[name][rank::size]
                 assert (value == expected).all(), name

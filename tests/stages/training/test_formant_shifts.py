@@ -18,11 +18,11 @@ from svc.stages.features import Waveform, formant_shift_of, hidden_column
 from svc.stages.run import Run
 from svc.stages.settings import ExtractSettings
 from svc.stages.training import conversion_probe as probing
+from svc.stages.training.acoustic_task import AcousticTask
 from svc.stages.training.corpus import Corpus, gather_corpus
 from svc.stages.training.crops import Augmentation, Crops, CropSpec, completed
 from svc.stages.training.distributed import DistributedContext
 from svc.stages.training.train import train
-from svc.stages.training.trainer import Trainer
 from svc.store import open_store
 
 COLUMNS = {-3: "hidden_down3/4", 4: "hidden_up4/4"}
@@ -104,26 +104,28 @@ def test_a_warp_undone_is_one_and_a_copy_of_what_was_put_in_is_zero(
     tmp_path: Path, formant_shifted: Path, voices: Corpus, train_settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train([formant_shifted], tmp_path / "r", train_settings, only="units")
-    trainer = Trainer(Run.open(tmp_path / "r"), voices, train_settings, DistributedContext("cpu"))
-    probe = trainer.probe
+    task = AcousticTask(Run.open(tmp_path / "r"), voices, DistributedContext("cpu"))
+    probe = task.probe
     assert (
-        len({(cut.clip.id, cut.formant_shift) for cut in probe.mirrors}) == len(probe.mirrors) == 2 * len(probe.songs)
+        len({(cut.clip.id, cut.formant_shift) for cut in probe.inversions})
+        == len(probe.inversions)
+        == 2 * len(probe.tasks)
     )
-    assert {cut.formant_shift for cut in probe.mirrors} == {-3, 4}
+    assert {cut.formant_shift for cut in probe.inversions} == {-3, 4}
 
-    collated = completed(probe.formant_shifted.collate(probe.mirrors, probing.FRAMES), "cpu")
+    collated = completed(probe.formant_shifted.collate(probe.inversions, probing.FRAMES), "cpu")
     arrays = {name: value.numpy() for name, value in collated.items()}
 
     def recorded(*_: object) -> torch.Tensor:
         return torch.from_numpy(arrays["mel"])
 
     def put_in(*_: object) -> torch.Tensor:
-        rows = zip(arrays["mel"], arrays["f0"] * arrays["voiced"], probe.mirrors, strict=True)
+        rows = zip(arrays["mel"], arrays["f0"] * arrays["voiced"], probe.inversions, strict=True)
         return torch.from_numpy(np.stack([shift_formants(mel, f0, cut.formant_shift) for mel, f0, cut in rows]))
 
     for drawn, truth in ((recorded, 1.0), (put_in, 0.0)):
         monkeypatch.setattr(probing, "sample", drawn)
-        assert probe.formant_shift_inversion(trainer.average, trainer.projection) == pytest.approx(truth, abs=1e-5)
+        assert probe.formant_inversion(task.average, task.projection) == pytest.approx(truth, abs=1e-5)
 
 
 def test_a_run_logs_it_and_keeps_to_the_columns_that_it_began_with(
@@ -132,8 +134,8 @@ def test_a_run_logs_it_and_keeps_to_the_columns_that_it_began_with(
     settings = dataclasses.replace(train_settings, steps=4, validate_every=2, unit_steps=10, schedule="constant")
     train([formant_shifted], tmp_path / "r", settings)
     for line in map(json.loads, (tmp_path / "r" / "log.jsonl").read_text().splitlines()):
-        shares = [line[name] for name in ("words", "voice", "in_tune", "lively")]
-        assert line["score"] == pytest.approx(np.prod(shares) ** 0.25 * max(0, line["unwarped"]), abs=1e-3)
+        shares = [line[name] for name in ("content", "speaker", "pitch", "variance")]
+        assert line["score"] == pytest.approx(np.prod(shares) ** 0.25 * max(0, line["formant_inversion"]), abs=1e-3)
     shutil.copytree(store, tmp_path / "s.zarr")
     begun, whole = (tmp_path / name for name in ("begun", "whole"))
     train([tmp_path / "s.zarr"], whole, settings)

@@ -19,11 +19,11 @@ from svc.stages import checkpoint
 from svc.stages.run import Run, at_work
 from svc.stages.settings import PRESETS, TrainSettings
 from svc.stages.settings.choice import replaced
+from svc.stages.training.acoustic_task import AcousticTask
 from svc.stages.training.corpus import gather_corpus
-from svc.stages.training.crops import Augmentation, Crops, CropSpec, completed
+from svc.stages.training.crops import Augmentation, Crops, CropSpec, Tensors, completed
 from svc.stages.training.distributed import DistributedContext
 from svc.stages.training.train import train
-from svc.stages.training.trainer import Trainer
 from svc.store import open_store
 
 
@@ -107,15 +107,15 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     tmp_path: Path, store: Path, run: Path, train_settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To the bit: stopped in step 30, of which 10 are lost, and in 41, where one is."""
-    real, seen = Trainer._train_step, []
+    real, seen = AcousticTask.train_step, []
 
-    def interrupted(self: Trainer, arrays: object) -> torch.Tensor:
-        if self.step in (30, 41) and self.step not in seen:
-            seen.append(self.step)
+    def interrupted(self: AcousticTask, step: int, tensors: Tensors) -> torch.Tensor:
+        if step in (30, 41) and step not in seen:
+            seen.append(step)
             raise KeyboardInterrupt
-        return real(self, arrays)
+        return real(self, step, tensors)
 
-    monkeypatch.setattr(Trainer, "_train_step", interrupted)
+    monkeypatch.setattr(AcousticTask, "train_step", interrupted)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             train([store], tmp_path / "r", train_settings)
@@ -209,15 +209,15 @@ def test_a_training_that_comes_apart_says_so_and_keeps_what_was_good(
     copy = tmp_path / "r"
     shutil.copytree(run, copy)
     good = (copy / "last.safetensors").read_bytes(), (copy / "best.safetensors").read_bytes()
-    real = Trainer._train_step
+    real = AcousticTask.train_step
 
-    def diverging(self: Trainer, batch: object) -> torch.Tensor:
-        loss = real(self, batch)
+    def diverging(self: AcousticTask, step: int, tensors: Tensors) -> torch.Tensor:
+        loss = real(self, step, tensors)
         with torch.no_grad():
             self.average.denoiser.output.weight.fill_(torch.nan)
         return loss
 
-    monkeypatch.setattr(Trainer, "_train_step", diverging)
+    monkeypatch.setattr(AcousticTask, "train_step", diverging)
     with pytest.raises(UserError, match="came apart before step 80"):
         train([store], copy, dataclasses.replace(train_settings, steps=80))
     assert ((copy / "last.safetensors").read_bytes(), (copy / "best.safetensors").read_bytes()) == good
@@ -260,9 +260,12 @@ def test_overfitting_one_crop_reaches_it(tmp_path: Path, store: Path, train_sett
     untrained = train([store], tmp_path / "r", dataclasses.replace(settings, steps=1)).mel_error
     for name in ("last", "best"):
         (tmp_path / "r" / f"{name}.safetensors").unlink()
-    trainer = Trainer(Run.open(tmp_path / "r"), corpus, settings, DistributedContext("cpu"))
-    trainer.fit(Progress())
-    assert trainer.listen() < 0.5 * untrained
+    (tmp_path / "r" / "log.jsonl").unlink()
+    run = Run.open(tmp_path / "r")
+    run = Run(run.path, dataclasses.replace(run.config, settings=settings))
+    task = AcousticTask(run, corpus, DistributedContext("cpu"))
+    task.loop().fit(Progress())
+    assert task.reconstruct() < 0.5 * untrained
 
 
 # What training is given
@@ -367,7 +370,7 @@ def test_the_log_says_how_it_converts(run: Path) -> None:
 
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     for line in lines:
-        shares = [line[name] for name in ("words", "voice", "in_tune", "lively")]
+        shares = [line[name] for name in ("content", "speaker", "pitch", "variance")]
         assert all(0 <= share <= 1 for share in shares)
         assert line["score"] == pytest.approx(np.prod(np.maximum(shares, 1e-6)) ** 0.25, abs=1e-3)
     _, metadata = checkpoint.load(run / "best.safetensors")
@@ -380,7 +383,7 @@ def test_tensorboard_has_numbers_pictures_and_sound(run: Path) -> None:
     tensorboard = event_accumulator.EventAccumulator(str(run / "tensorboard"))
     tensorboard.Reload()
     tags = tensorboard.Tags()
-    assert {"loss", "held_out", "score", "in_tune", "waited"} <= set(tags["scalars"])
+    assert {"loss", "held_out", "score", "pitch", "waited"} <= set(tags["scalars"])
     assert [event.step for event in tensorboard.Scalars("held_out")] == [20, 40, 60]
     assert len(tags["images"]) == len(tags["audio"]) == 1
 

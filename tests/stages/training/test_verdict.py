@@ -2,9 +2,12 @@ import numpy as np
 from svc.stages.training.verdict import verdict
 
 
-def scores(curve, count=30, noise=0.0):
+def scores(curve, count=30, noise=0.0, more=lambda t: {"content": 0.5 + 0.1 * t, "held_out": 1.5 - t}):
     generator = np.random.default_rng(0)
-    return [(100 * (i + 1), float(curve(i / count) + noise * generator.normal())) for i in range(count)]
+    return [
+        {"step": 100 * (i + 1), "score": float(curve(i / count) + noise * generator.normal()), **more(i / count)}
+        for i in range(count)
+    ]
 
 
 def test_a_curve_that_rises_to_the_end_wants_more() -> None:
@@ -31,3 +34,22 @@ def test_wavering_is_not_taken_for_progress() -> None:
 
 def test_nothing_is_said_of_too_few() -> None:
     assert "too few validations (3)" in verdict(scores(lambda t: t, 3), 300)
+
+
+def test_a_score_that_rises_while_content_is_lost_wants_no_more() -> None:
+    """As it was seen: words fell from .712 to .665 and the held-out loss rose over the last 1,000 steps."""
+
+    def overfitted(t: float) -> dict[str, float]:
+        return {"content": 0.712 - max(0, t - 0.6) * 0.12, "held_out": 1.3 + max(0, t - 0.5) * 0.2}
+
+    said = verdict(scores(lambda t: 0.3 + 0.4 * t, more=overfitted), 3000)
+    assert "more training would help" not in said
+    assert "content fell from 0.712 to 0.67" in said
+    assert "the held-out loss rose from 1.3" in said
+    assert "more training would overfit" in said
+
+
+def test_a_loss_that_rises_alone_is_enough() -> None:
+    said = verdict(scores(lambda t: 0.3 + 0.4 * t, more=lambda t: {"content": 0.6, "held_out": 1 + t}), 3000)
+    assert "more training would overfit" in said
+    assert "content" not in said

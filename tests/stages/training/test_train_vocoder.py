@@ -19,12 +19,19 @@ from svc.stages.rendering.vocoders import load_vocoder
 from svc.stages.run import LAST_VOCODER, VOCODER, Run, at_work
 from svc.stages.run_format import read_config
 from svc.stages.settings import VocoderSettings
-from svc.stages.training.vocoder_trainer import train_vocoder
+from svc.stages.training.train_vocoder import train_vocoder
 from svc.stages.training.waveforms import Recordings
 from svc.store import open_store
 
 SMALL = VocoderSettings(
-    channels=16, layers=1, steps=8, batch=2, crop_seconds=0.3, judge_after=4, judge_channels=2, validate_every=2
+    channels=16,
+    layers=1,
+    steps=8,
+    batch=2,
+    crop_seconds=0.3,
+    discriminator_after=4,
+    discriminator_channels=2,
+    validate_every=2,
 )
 
 
@@ -83,7 +90,7 @@ def test_it_learns(store: Path, tmp_path: Path) -> None:
         steps=60,
         batch=4,
         crop_seconds=0.4,
-        judge_after=60,
+        discriminator_after=60,
         validate_every=60,
         ema=0.9,
         learning_rate=3e-3,
@@ -120,11 +127,13 @@ def test_one_for_another_mel_is_refused(trained: Path, tmp_path: Path) -> None:
         load_vocoder(str(tmp_path / "no.safetensors"), Run.open(trained), "cpu")
 
 
-def test_other_settings_are_refused_but_more_steps_are_not(trained: Path, store: Path, tmp_path: Path) -> None:
+def test_other_settings_are_refused_but_more_steps_and_another_batch_are_not(
+    trained: Path, store: Path, tmp_path: Path
+) -> None:
     run = shutil.copytree(trained, tmp_path / "run")
-    with pytest.raises(UserError, match="batch: 2 in the run, 3 asked for"):
-        train_vocoder([store], run, dataclasses.replace(SMALL, batch=3))
-    assert train_vocoder([store], run, dataclasses.replace(SMALL, steps=9)).steps == 9
+    with pytest.raises(UserError, match="channels: 16 in the run, 24 asked for"):
+        train_vocoder([store], run, dataclasses.replace(SMALL, channels=24))
+    assert train_vocoder([store], run, dataclasses.replace(SMALL, steps=9, batch=3)).steps == 9
 
 
 def test_two_trainings_of_one_run_are_kept_apart(trained: Path, store: Path) -> None:
