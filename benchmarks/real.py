@@ -234,7 +234,7 @@ def nearest_neighbour(target: Target) -> System:
     def convert(wav: Samples) -> Samples:
         source = AudioFeatures(wav)
         f0 = pitch.repair(source.f0)
-        key = float(melody.choose_key(f0, reach))
+        key = float(melody.choose_key(f0, reach, any_key=True))
         return vocoder(NearestFrames([source.mel], own)(source.mel), melody.transposed(f0, key)[: len(source.mel)])
 
     return convert

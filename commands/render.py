@@ -18,12 +18,15 @@ from .terminal import Terminal
     "Everyday options",
     cloup.option("-m", "--model", type=PATH, metavar="RUN", help="The run.  [default: the newest in runs/]"),
     cloup.option("-o", "--out", "--output", "output", type=PATH, help="File or folder.  [default: SONG.SPEAKER.wav]"),
-    cloup.option("-k", "--key", "--transpose", default="0", show_default=True, help="Semitones up, or auto."),
+    cloup.option(
+        "-k", "--key", "--transpose", default="0", show_default=True, help="Semitones up; auto: octaves; auto-semitone."
+    ),
     cloup.option("-s", "--speaker", help='A name, "a:0.7,b:0.3", or "0=a; 1:30=b".  [default: the run\'s first]'),
     cloup.option("--separate", is_flag=True, help="The song is a mix: convert its voice alone."),
     cloup.option(
         "--vocoder", metavar="NAME", help="own, plain, world, or a path.  [default: own if trained, or plain]"
     ),
+    cloup.option("--picture/--no-picture", default=True, help="Draw song and result.  [default: yes]"),
     cloup.option("--report", type=PATH, metavar="HTML", help="A page with players and pictures."),
     cloup.option("-v", "--verbose", is_flag=True, help="Print how long each part took."),
     strict_option,
@@ -33,6 +36,7 @@ from .terminal import Terminal
     "Sound",
     cloup.option("--formants", default=0.0, metavar="N", help="Move formants up by N semitones."),
     cloup.option("--loudness", default=0.0, metavar="0..1", help="Follow the song's own loudness by this share."),
+    cloup.option("--slice-db", type=float, metavar="DB", help="Silence, in dB under the loudest.  [default: judged]"),
     cloup.option("--threshold", type=float, metavar="DB", help="Be silent where the song is softer than this, dBFS."),
     cloup.option("--format", "suffix", default="wav", show_default=True, help="wav, flac, mp3 or ogg."),
     cloup.option("--bit-depth", "--depth", "bit_depth", default="16", show_default=True, help="16, 24 or float."),
@@ -84,23 +88,25 @@ def render(
     A song that cannot be used is named, and the rest is done.
     """
     with checked_settings():
-        from ..stages.settings import RenderSettings
+        from ..stages.settings.render import RenderSettings, parse_key
 
-        settings = RenderSettings(key=number_or(key, "auto"), rate=int(number_or(rate, "song", 0)), **options)
-    from ..stages.rendering.songs import RefusedSong, SongBatch, write_f0_files
+        settings = RenderSettings(key=parse_key(key), rate=int(number_or(rate, "song", 0)), **options)
+    from ..stages.rendering.songs import RefusedSong, SongBatch
+    from ..stages.rendering.track_songs import track_songs
 
     if f0_only:
-        for path in write_f0_files(songs, settings, model, output, Terminal()):
+        for path in track_songs(songs, settings, model, output, Terminal()):
             say(f"{path}: edit it, and sing it with --f0-file {path}")
         return
     batch = SongBatch.open(songs, settings, model, output, suffix, report, f0_file)
-    say(batch.header())
+    aside = batch.to_standard_output  # what is said must not get into the sound
+    say(batch.header(), err=aside)
     for outcome in batch.render(Terminal()):
         if isinstance(outcome, RefusedSong):
             say(f"refused {outcome.song}: {outcome.reason}", err=True)
         else:
             for line in outcome.lines(verbose):
-                say(line)
+                say(line, err=aside)
     if report:
-        say(f"{report}: listen and look")
+        say(f"{report}: listen and look", err=aside)
     finish(len(batch.refused), "song", strict, any_done=bool(batch.done))

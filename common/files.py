@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import UserError
+
+NAME_BYTES = 255  # of a file's name, on nearly all file systems
 
 
 def read_regular(path: Path, most: int) -> bytes:
@@ -36,17 +40,37 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that, whatever happens, `path` is either what it was or all of `data`, on the disk itself."""
     with naming(path):
         make_folder(path.parent)
-        aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with aside.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-        except BaseException:
-            aside.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
+        with new_file_beside(path) as file:
+            file.write(data)
+
+
+@contextmanager
+def new_file_beside(path: Path) -> Iterator[BinaryIO]:
+    """A new file, opened to write and read, which takes the place of `path` when the block ends without an exception.
+
+    Its name is hidden and cannot be guessed, and it is made, never opened: whatever others put into the folder, no file
+    of theirs is written to. `path` itself is replaced, if it is a link too. After an exception nothing is left.
+    """
+    aside = path.with_name(_aside_name(path.name))
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(aside, flags, 0o666)
+    try:
+        with os.fdopen(descriptor, "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def _aside_name(name: str) -> str:
+    """`.NAME.RANDOM.partial`, with as much of the name as fits."""
+    ending = f".{secrets.token_hex(8)}.partial"
+    kept = os.fsencode(name)[: NAME_BYTES - len(ending) - 1]
+    return f".{kept.decode('utf-8', 'ignore')}{ending}"
 
 
 @contextmanager

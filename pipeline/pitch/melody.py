@@ -46,23 +46,41 @@ class Range:
         return above + below
 
 
-def choose_key(f0: F0, voice: Range) -> int:
-    """The one key that a singer would take the whole song in: whole semitones, the same from first to last note.
+def choose_key(f0: F0, voice: Range, any_key: bool = False) -> int:
+    """The one key for a whole song in which a voice reaches its notes best: semitones up.
 
-    First of all the notes must lie within reach: a semitone beyond it, on average, costs as much as a song that lies 10
-    from the voice's middle. Of keys that do, one near the middle; and the song's own key or an octave of it, in which a
-    band goes on playing, rather than another: that is worth 6 semitones from the middle.
+    Each semitone that the notes lie beyond the voice's range, on average, costs as much as 10 semitones between the
+    song's median note and the middle of the voice.
+
+    Args:
+        f0: the song's, Hz, 0 = unvoiced, float32 (frames,).
+        voice: the range to reach.
+        any_key: whether any whole number of semitones will do; else only octaves, in which a backing track still fits.
+            Even then an octave is preferred by 6 semitones from the middle.
     """
     voiced = f0[f0 > 0]
     if len(voiced) == 0:
         return 0
     middle = float(np.median(semitones(voiced)))
     costs = {}
-    for key in range(-FARTHEST_KEY, FARTHEST_KEY + 1):
+    for key in range(-FARTHEST_KEY, FARTHEST_KEY + 1, 1 if any_key else 12):
         range_violation = np.abs(voice.beyond(transposed(voiced, key))).mean()
         away = abs(middle + key - float(semitones(voice.middle)))
         costs[key] = 10 * range_violation + away + (0 if key % 12 == 0 else 6)
     return min(costs, key=lambda key: (round(costs[key], 6), abs(key)))
+
+
+def without_brief_highs(f0: F0, usual: float) -> F0:
+    """f0 without runs above `usual` Hz that last less than 0.1 s: errors of a tracker that looks so high.
+
+    Longer ones are notes. f0 in Hz, 0 = unvoiced, float32 (frames,).
+    """
+    out = f0.copy()
+    high = np.flatnonzero(f0 > usual)
+    for run in np.split(high, np.flatnonzero(np.diff(high) > 1) + 1):
+        if len(run) < seconds_to_mel_frames(0.1):
+            out[run] = 0.0
+    return out
 
 
 @dataclass(frozen=True)

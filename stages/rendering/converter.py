@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -143,9 +143,15 @@ class Converter(ABC):
         """Sentences for the user about how these settings were understood."""
         return []
 
-    def open(self, wav: NDArray[np.floating], sample_rate: int) -> SourceAudio:
+    def slicing(self, settings: ConversionSettings | None = None) -> SliceSettings:
+        """How a song is cut: with the longest segment of the voice's recordings, at silences judged anew."""
+        return replace(self.slices, silence_db=(settings or self.settings).slice_db)
+
+    def open(
+        self, wav: NDArray[np.floating], sample_rate: int, settings: ConversionSettings | None = None
+    ) -> SourceAudio:
         """Samples (T,) or (T, channels), cut into phrases. Raises AudioError where they cannot be used."""
-        return SourceAudio.of(wav, sample_rate, self.slices)
+        return SourceAudio.of(wav, sample_rate, self.slicing(settings))
 
     def analyse(
         self,
@@ -171,7 +177,7 @@ class Converter(ABC):
         """
         settings = settings or self.settings
         speaker, voice = self.speaker(settings), self.voice_range(settings)
-        song = melody_of(features.f0, settings) if f0 is None else np.asarray(f0, np.float32)
+        song = melody_of(features.f0, settings, self.stored_pitch.f0_max) if f0 is None else np.asarray(f0, np.float32)
         if song.shape != (features.source.frames,):
             raise ValueError(f"f0 has the shape {song.shape}; the song has {features.source.frames} mel frames")
         target = target_f0(song, settings, voice, speaker)
@@ -179,6 +185,7 @@ class Converter(ABC):
         notes = [
             *first,
             *features.source.recording.notes,
+            *features.source.notes,
             *self.notes(settings),
             *range_warnings(target.f0, voice, speaker),
         ]
@@ -212,7 +219,7 @@ class Converter(ABC):
         """
         watch = Stopwatch()
         with watch("slicing"):
-            source = self.open(wav, sample_rate)
+            source = self.open(wav, sample_rate, settings)
         with (progress or Progress()).bar("song", round(1.1 * source.seconds_converted, 1), "s") as bar:
             plan = self.plan(self.analyse(source, settings, Tenth(bar), watch), settings, f0)
             buffer = OutputBuffer(source.samples)
@@ -222,7 +229,7 @@ class Converter(ABC):
         found = None
         if measured:
             with watch("measuring"):
-                found = measure(buffer, source, plan.target.f0, plan.features.pitch)
+                found = measure(buffer, source, plan.target.f0)
         samples = np.concatenate([np.zeros(0, np.float32), *blocks])
         buffer.close()
         return Conversion(samples, frames.MEL_RATE, plan, found, plan.notes, watch.table(), self.metadata(plan))

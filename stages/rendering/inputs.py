@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...common.errors import UserError
 from ...pipeline.audio import SUFFIXES
-from .output import made_here
+from .output_paths import STANDARD, made_here
 
 
 def find_songs(paths: Sequence[Path]) -> list[Path]:
@@ -20,7 +20,7 @@ def find_songs(paths: Sequence[Path]) -> list[Path]:
     """
     songs: list[Path] = []
     for path in paths:
-        if not path.is_dir():
+        if path == STANDARD or not path.is_dir():
             songs.append(path)
             continue
         found = sorted(

@@ -1,78 +1,49 @@
-"""`svc render` of one song: a file in, a file out, with a picture and a description beside it."""
+"""`svc render` of one song: a file in, a file out, with a description and a picture beside it."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ...common.errors import UserError
 from ...common.progress import Progress
+from ...common.text import time_ranges
 from ...pipeline import audio
-from ...pipeline.audio import Recording
+from ...pipeline.audio import AudioError, Recording
 from ..settings import RenderSettings
 from . import f0_file as f0_files
 from . import provenance
+from .claim import claimed
 from .converter import ConversionPlan, Converter, OnAudio, Tenth
-from .measurement import measure
+from .formats import choose_format
+from .input_song import opened_song
+from .limiter import LimiterGain
+from .measurement import Measurement, measure
 from .mixer import Mixer
-from .output import check_writable, choose_format, write_output
 from .output_buffer import OutputBuffer
+from .output_paths import STANDARD, check_writable, picture_path
+from .render_report import RenderReport
 from .result_files import draw, write_description
 from .separation import Stems, separate
 from .source_audio import SourceAudio
 from .stopwatch import Stopwatch
+from .writing import SourceLength, write_output
 
 
 @dataclass(frozen=True)
-class RenderReport:
-    """What came of a song. The shares are of the frames that both the target and the result's f0 call voiced, if any.
+class _Song:
+    """A decoded song, its voice alone where it was separated, and what the rest is."""
 
-    Attributes:
-        song, wav: where the song and the result lie.
-        speaker: the target voice.
-        key: semitones above the song.
-        seconds: how long the song lasts.
-        took: seconds that it took.
-        first_sound: seconds after which the first sound was there.
-        timings: seconds by part of the work.
-    """
-
-    song: Path
-    wav: Path
-    speaker: str
-    key: float
-    seconds: float
-    took: float
-    median_cents: float | None
-    within_20_cents: float | None
-    within_50_cents: float | None
-    notes: tuple[str, ...]
-    timings: dict[str, float]
-    first_sound: float | None
-
-    @property
-    def picture(self) -> Path:
-        return self.wav.with_suffix(".png")
-
-    def lines(self, verbose: bool = False) -> list[str]:
-        """What a reader wants to know; `verbose` adds how long each part took."""
-        said = [f"  {self.song}: {note}" for note in self.notes]
-        in_tune = (
-            "nothing in it is voiced"
-            if self.within_20_cents is None
-            else f"{self.within_20_cents:.1%} of voiced frames within 20 cents of the asked f0 "
-            f"({self.within_50_cents:.1%} within 50)"
-        )
-        said.append(f"{self.wav}: {self.seconds:.1f} s in {self.took:.1f} s; {in_tune}")
-        if verbose:
-            said += [
-                f"  {seconds:8.2f} s  {seconds / self.seconds:6.3f} of real time  {name}"
-                for name, seconds in self.timings.items()
-            ]
-            said += [f"  first sound after {self.first_sound:.2f} s"] if self.first_sound is not None else []
-        return said
+    file: Path
+    sha256: str
+    recording: Recording
+    source: SourceAudio
+    stems: Stems | None
 
 
 def render_file(
@@ -83,78 +54,95 @@ def render_file(
     progress: Progress | None = None,
     on_audio: OnAudio | None = None,
     f0_file: Path | None = None,
+    suffix: str | None = None,
 ) -> RenderReport:
-    """Convert a song of any length in bounded memory. Writes `out`, and beside it a .png and a .json of that name.
+    """Convert a song of any length in bounded memory.
+
+    Writes `out`, its description beside it as soon as that is there, and then its picture.
 
     Args:
         converter: what converts.
-        song: a recording that pipeline.audio reads.
-        out: ends in one of `output.FORMATS`.
+        song: a recording that pipeline.audio reads; `-` is standard input.
+        out: ends in one of `formats.FORMATS`; `-` is standard output, which gets the sound alone.
         settings: the converter's own, where left out.
         progress: is given a bar.
         on_audio: called with each piece of sound as soon as it is there, before loudness, mixing and peaks.
         f0_file: the song's f0, in place of the one that is tracked; it is neither corrected nor smoothed.
+        suffix: the format, where `out` does not say it.
 
     Raises:
         AudioError: the song cannot be used.
-        UserError: `out` cannot be written, or is a file that svc did not make.
+        UserError: `out` cannot be written, is a file that svc did not make, or is being written by another svc.
     """
     progress, watch = progress or Progress(), Stopwatch()
     if settings is None:
         settings = converter.settings if isinstance(converter.settings, RenderSettings) else RenderSettings()
-    check_writable(out, song)
+    with claimed(out), ExitStack() as opened:
+        file = opened.enter_context(opened_song(song))
+        check_writable(out, song)
+        choose_format(suffix or out.suffix, settings.bit_depth, settings.rate)
+        folder = None if out == STANDARD else out.parent
+        with _naming(out):
+            read = opened.enter_context(_read(converter, file, folder, settings, progress, watch))
+            result = OutputBuffer(read.source.samples, folder)
+            opened.callback(result.close)
+            with progress.bar(song.name, round(1.1 * read.source.seconds_converted, 1), "s") as bar:
+                f0 = None if f0_file is None else f0_files.read(f0_file, read.source.frames)
+                plan = converter.plan(converter.analyse(read.source, settings, Tenth(bar), watch), settings, f0)
+                converter.fill(result, plan, watch, bar, on_audio)
+        with watch("writing"):
+            length = SourceLength(read.recording.samples, read.recording.sample_rate)
+            tags = provenance.about(converter.metadata(plan), plan.target.key)
+            limiter = write_output(_mixed(result, plan, read.stems), out, settings, length, suffix, tags)
+        delivered = watch.total
+        with watch("measuring"):
+            found = measure(result, read.source, plan.target.f0)
+        report = _report(converter, plan, found, _notes(plan, read.recording, limiter, found), watch, song, out)
+        report = replace(report, seconds=read.recording.seconds, delivered=round(delivered, 2))
+        hashes = {"song_sha256": read.sha256}
+        if f0_file is not None:
+            hashes["f0_file_sha256"] = audio.file_hash(f0_file)
+        return _described(converter, plan, found, report, hashes, settings.picture, watch)
+
+
+@contextmanager
+def _naming(out: Path) -> Iterator[None]:
+    """Says of a full disk which output it was for: what does not fit into memory lies beside it."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _read(
+    converter: Converter,
+    file: Path,
+    folder: Path | None,
+    settings: RenderSettings,
+    progress: Progress,
+    watch: Stopwatch,
+) -> Iterator[_Song]:
+    """Decode a song once, and separate its voice where that is asked for."""
     with ExitStack() as opened:
         with watch("decoding and slicing"):
-            decoded = audio.decode(song, out.parent)
+            before = file.stat()
+            sha256 = audio.file_hash(file)
+            decoded = audio.decode(file, folder)
             opened.callback(decoded.close)
-            original = audio.scan(decoded)
-        choose_format(out, settings.bit_depth, settings.rate or original.sample_rate)
+            after = file.stat()
+            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+                raise AudioError("changed while it was read; render it again")
+            recording = audio.scan(decoded)
         stems = None
         if settings.separate:
             with watch("separation"):
-                stems = separate(decoded, out.parent, settings.device, progress)
+                stems = separate(decoded, folder, settings.device, progress)
                 opened.callback(stems.close)
         with watch("decoding and slicing"):
-            source = SourceAudio.cut(audio.scan(stems.voice) if stems else original, converter.slices)
-        result = OutputBuffer(source.samples, out.parent)
-        opened.callback(result.close)
-        with progress.bar(song.name, round(1.1 * source.seconds_converted, 1), "s") as bar:
-            f0 = None if f0_file is None else f0_files.read(f0_file, source.frames)
-            plan = converter.plan(converter.analyse(source, settings, Tenth(bar), watch), settings, f0)
-            converter.fill(result, plan, watch, bar, on_audio)
-        with watch("writing"):
-            tags = provenance.about(converter.metadata(plan), plan.target.key)
-            mixed = _mixed(result, plan, stems)
-            gain = write_output(mixed, out, settings, original.samples, original.sample_rate, tags)
-        with watch("measuring"):
-            found = measure(result, source, plan.target.f0, plan.features.pitch)
-    speaker = converter.speaker(plan.settings)
-    with watch("picture"):
-        draw(plan, found, song.name, f"{out.name} ({speaker}, {plan.target.key:+g} semitones)", out)
-    report = RenderReport(
-        song=song,
-        wav=out,
-        speaker=speaker,
-        key=plan.target.key,
-        seconds=original.seconds,
-        took=round(watch.total, 2),
-        **found.figures(),
-        notes=_notes(plan, original, gain),
-        timings=watch.table(),
-        first_sound=watch.first_sound and round(watch.first_sound, 2),
-    )
-    about = {
-        "song": str(song.absolute()),
-        "song_sha256": audio.file_hash(song),
-        "result": out.name,
-        "result_sha256": audio.file_hash(out),
-        "took_seconds": report.took,
-        "first_sound_seconds": report.first_sound,
-        "timings": report.timings,
-        **({} if f0_file is None else {"f0_file_sha256": audio.file_hash(f0_file)}),
-    }
-    write_description(out, plan, found, converter.metadata(plan), report.notes, about)
-    return report
+            voice = audio.scan(stems.voice) if stems else recording
+            source = SourceAudio.cut(voice, converter.slicing(settings))
+        yield _Song(file, sha256, recording, source, stems)
 
 
 def _mixed(result: OutputBuffer, plan: ConversionPlan, stems: Stems | None) -> Mixer:
@@ -164,6 +152,80 @@ def _mixed(result: OutputBuffer, plan: ConversionPlan, stems: Stems | None) -> M
     return Mixer(result, volume, stems.backing if stems else None)
 
 
-def _notes(plan: ConversionPlan, original: Recording, gain: float) -> tuple[str, ...]:
-    others = tuple(note for note in original.notes if note not in plan.notes)  # of a mix that was separated
-    return (*plan.notes, *others, *([f"turned down by {-20 * np.log10(gain):.1f} dB to fit"] if gain < 1 else []))
+def _notes(
+    plan: ConversionPlan, recording: Recording, limiter: LimiterGain | None, found: Measurement
+) -> tuple[str, ...]:
+    others = tuple(note for note in recording.notes if note not in plan.notes)  # of a mix that was separated
+    return (*plan.notes, *others, *limited(limiter), *map(str, found.faults()))
+
+
+def limited(limiter: LimiterGain | None) -> list[str]:
+    """What was done to peaks, where it is worth a word."""
+    if limiter is None or not (spots := limiter.spots()):
+        return []
+    return [f"peaks brought down by up to {limiter.most_db:.1f} dB to fit, at {time_ranges(spots)}"]
+
+
+def _report(
+    converter: Converter,
+    plan: ConversionPlan,
+    found: Measurement,
+    notes: tuple[str, ...],
+    watch: Stopwatch,
+    song: Path,
+    out: Path,
+) -> RenderReport:
+    return RenderReport(
+        song=song,
+        wav=out,
+        picture=None,
+        speaker=converter.speaker(plan.settings),
+        key=plan.target.key,
+        seconds=plan.source.recording.seconds,
+        took=round(watch.total, 2),
+        delivered=round(watch.total, 2),
+        **found.figures(),
+        notes=notes,
+        timings=watch.table(),
+        first_sound=watch.first_sound and round(watch.first_sound, 2),
+    )
+
+
+def _described(
+    converter: Converter,
+    plan: ConversionPlan,
+    found: Measurement,
+    report: RenderReport,
+    hashes: dict[str, str],
+    picture: bool,
+    watch: Stopwatch,
+) -> RenderReport:
+    """Write the description, then draw the picture, then say in the description how long that took."""
+    if report.wav == STANDARD:
+        return report
+    about: dict[str, Any] = {
+        "song": str(report.song if report.song == STANDARD else report.song.absolute()),
+        **hashes,
+        "result": report.wav.name,
+        "result_sha256": audio.file_hash(report.wav),
+    }
+    converted_by = converter.metadata(plan)
+
+    def write() -> None:
+        times = {
+            "took_seconds": report.took,
+            "delivered_seconds": report.delivered,
+            "first_sound_seconds": report.first_sound,
+            "timings": report.timings,
+        }
+        write_description(report.wav, plan, found, converted_by, report.notes, {**about, **times})
+
+    write()
+    if picture:
+        path = picture_path(report.wav)
+        with watch("picture"):
+            title = f"{report.wav.name} ({report.speaker}, {report.key:+g} semitones)"
+            draw(plan, found, report.song.name, title, path)
+        report = replace(report, picture=path, took=round(watch.total, 2), timings=watch.table())
+        write()
+    return report

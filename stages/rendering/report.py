@@ -10,7 +10,7 @@ from ...common.errors import UserError
 from ...common.files import write_whole
 from ..mp3 import encode_file
 from ..page import Table, explained, facts, page, paragraphs, picture, players
-from .render_file import RenderReport
+from .render_report import RenderReport
 
 MARK = "<!-- made by svc render -->"
 GLOSSARY = {
@@ -67,7 +67,9 @@ def write_page(
 def _section(report: RenderReport) -> str:
     sounds = {"the song": report.song, f"as {report.speaker}": report.wav}
     timings = ", ".join(f"{name} {seconds:.1f}" for name, seconds in report.timings.items())
-    drawn = picture("mels, f0 and loudness of the song and of the result", report.picture.read_bytes())
+    drawn = ""
+    if report.picture is not None:
+        drawn = picture("mels, f0 and loudness of the song and of the result", report.picture.read_bytes())
     return (
         f"<h2>{escape(report.song.name)}</h2>{players({name: encode_file(file) for name, file in sounds.items()})}"
         f"{paragraphs(report.notes, 'note')}{drawn}{paragraphs([f'Seconds: {timings}'], 'note')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -19,8 +20,9 @@ from . import provenance
 from .converter import Conversion, ConversionPlan
 from .measurement import Measurement
 from .mixer import Mixer
-from .output import MADE_BY, check_writable, write_output
 from .output_buffer import OutputBuffer
+from .output_paths import MADE_BY, check_writable, description_path, picture_path
+from .writing import SourceLength, write_output
 
 
 def write_conversion(
@@ -30,7 +32,7 @@ def write_conversion(
 
     Args:
         conversion: what was converted.
-        out: ends in one of `output.FORMATS`.
+        out: ends in one of `formats.FORMATS`.
         title: the song's name.
         settings: bit depth and sample rate of the file.
         song: where the song lies, if it was read from a file.
@@ -45,26 +47,29 @@ def write_conversion(
         blocks = Mixer(buffer, np.ones(len(buffer.power), np.float32))
         recording = conversion.plan.source.recording
         tags = provenance.about(conversion.metadata, conversion.key)
-        write_output(blocks, out, settings or OutputSettings(), recording.samples, recording.sample_rate, tags)
+        length = SourceLength(recording.samples, recording.sample_rate)
+        write_output(blocks, out, settings or OutputSettings(), length, about=tags)
     finally:
         buffer.close()
-    if conversion.measured is not None:
-        draw(conversion.plan, conversion.measured, title, f"{out.name} ({conversion.key:+g} semitones)", out)
     origin = {"song": title} if song is None else {"song": str(song.absolute()), "song_sha256": audio.file_hash(song)}
     about = {**origin, "result": out.name, "result_sha256": audio.file_hash(out), "timings": conversion.timings}
     write_description(out, conversion.plan, conversion.measured, conversion.metadata, conversion.notes, about)
+    if conversion.measured is not None and (settings is None or settings.picture):
+        result = f"{out.name} ({conversion.key:+g} semitones)"
+        draw(conversion.plan, conversion.measured, title, result, picture_path(out))
 
 
-def draw(plan: ConversionPlan, found: Measurement, song: str, result: str, out: Path) -> None:
-    """The picture beside `out`: `song` and `result` are its titles."""
-    features = plan.features
+def draw(plan: ConversionPlan, found: Measurement, song: str, result: str, path: Path) -> None:
+    """Draw a song and its result into a PNG: `song` and `result` are their titles."""
+    features, png = plan.features, io.BytesIO()
     save_song(
-        out.with_suffix(".png"),
+        png,
         Track(song, features.mel, features.f0, features.loudness),
         Track(result, found.mel, found.f0, found.loudness),
         plan.target.f0,
         plan.source.recording.seconds,
     )
+    write_whole(path, png.getvalue())
 
 
 def write_description(
@@ -97,7 +102,7 @@ def write_description(
         "settings": asdict(plan.settings),
         **converter,
         "seconds": plan.source.recording.seconds,
-        "f0": {**(found.figures() if found else {}), **f0},
+        "f0": {**(found.describe() if found else {}), **f0},
         "notes": list(notes),
     }
-    write_whole(out.with_suffix(".json"), json.dumps(description, indent=1, ensure_ascii=False).encode())
+    write_whole(description_path(out), json.dumps(description, indent=1, ensure_ascii=False).encode())

@@ -20,6 +20,10 @@ from ...pipeline.sample_buffer import SampleBuffer
 
 MODEL = "htdemucs"
 VOICE = "vocals"
+MISSING = (
+    "separating a voice needs demucs, which is not installed",
+    "Install it: pip install 'svc[separate]'. Or separate the voice with another program, and render that",
+)
 BLOCK_SECONDS, OVERLAP_SECONDS = 60, 2
 # stereo float32 (2, T) at 44.1 kHz -> its voice, the same shape
 Separator = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -67,10 +71,7 @@ def load_demucs(device: str) -> Separator:
         from demucs.apply import apply_model
         from demucs.pretrained import get_model
     except ImportError as error:
-        raise UserError(
-            "--separate needs demucs, which is not installed: pip install 'svc[separate]' (or pip install demucs). "
-            "Or separate the voice with another program, and render that"
-        ) from error
+        raise UserError(*MISSING) from error
     import torch
 
     try:

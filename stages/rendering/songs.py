@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
-from ...common.errors import UserError
+from ...common.errors import SvcError, UserError
+from ...common.files import make_folder
 from ...common.progress import Progress
-from ...pipeline import audio
 from ...pipeline.audio import AudioError
 from ..run import Run, newest_run
 from ..settings import RenderSettings
-from . import f0_file as f0_files
+from .formats import choose_format, parse_format
+from .input_song import check_song
 from .inputs import find_songs
-from .output import FORMATS, output_path
-from .render_file import RenderReport, render_file
+from .output_paths import STANDARD, check_writable, plan_outputs
+from .render_file import render_file
+from .render_report import RenderReport
 from .report import check_page_writable, write_page
 from .run_converter import RunConverter
-from .source_audio import SourceAudio
-from .source_features import analyse
-from .stopwatch import Stopwatch
-from .target_f0 import melody_of
+from .separation import MISSING
+from .speaker_mix import SpeakerMix
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,21 @@ class RefusedSong:
     reason: str
 
 
+@dataclass(frozen=True)
+class SongJob:
+    """A song, where its result goes, and why it cannot be converted, where that is known before."""
+
+    song: Path
+    out: Path
+    problem: SvcError | None = None
+
+
 @dataclass
 class SongBatch:
     """Songs to convert with one run. What was done and refused so far is in `done` and `refused`."""
 
     converter: RunConverter
-    songs: list[Path]
-    output: Path | None = None
+    jobs: list[SongJob]
     suffix: str = ".wav"
     page: Path | None = None
     f0_file: Path | None = None
@@ -56,34 +65,46 @@ class SongBatch:
         page: Path | None = None,
         f0_file: Path | None = None,
     ) -> SongBatch:
-        """Check what can be checked before anything is computed, and load the run.
+        """Check what can be checked before anything is loaded or computed, and then load the run.
 
         Args:
-            songs: recordings, and folders of them.
+            songs: recordings, and folders of them; `-` is standard input.
+            settings: how to convert them.
             model: the run; None takes the newest in runs/.
-            output: a file, or a folder; None writes beside each song.
+            output: a file, or a folder; None writes beside each song. `-` is standard output.
             suffix: the format, unless `output` ends in one: `wav`, `flac`, `mp3` or `ogg`.
             page: an HTML file to write with players and pictures of all songs.
             f0_file: the f0 of the one song, in place of the one that is tracked (stages.rendering.f0_file).
 
         Raises:
-            UserError: a format is not known, there is an f0 file and not one song, a folder holds no song, the page
-                cannot be written, or as RunConverter.
+            UserError: a format is not known, there is an f0 file and not one song, a folder holds no song, the page or
+                the only result cannot be written, an optional library is missing, or as RunConverter.
+            AudioError: the only song is not there.
         """
-        if (suffix := "." + suffix.lower().lstrip(".")) not in FORMATS:
-            known = ", ".join(name[1:] for name in FORMATS)
-            raise UserError(f"format {suffix[1:]!r} is not written; choose {known}")
+        suffix = parse_format(suffix)
         if page:
             check_page_writable(page)
+        if settings.separate and find_spec("demucs") is None:
+            raise UserError(*MISSING)
         run = Run.open(model or newest_run())
+        speaker = SpeakerMix.parse(settings.speaker or run.speakers[0], run.speakers).name
         found = find_songs(songs)
-        if f0_file and len(found) != 1:
-            raise UserError(
-                f"an f0 file belongs to one song, and {len(found)} were given", "give one song with --f0-file"
-            )
-        if f0_file and not f0_file.is_file():
-            raise UserError(f"{f0_file} does not exist", "svc render SONG --f0-only writes one")
-        return cls(RunConverter(run, settings), found, output, suffix, page, f0_file)
+        check_f0_file(f0_file, len(found))
+        outputs = plan_outputs(found, speaker, output, suffix)
+        if output is not None and output != STANDARD and any(out.parent == output for out in outputs):
+            make_folder(output)
+        jobs = [_checked(song, out, settings, output == out) for song, out in zip(found, outputs, strict=True)]
+        if jobs and all(job.problem for job in jobs):
+            for job in jobs:
+                if len(jobs) == 1 and job.problem:
+                    raise job.problem
+            raise UserError("\n".join(["no song can be converted:", *(f"{job.song}: {job.problem}" for job in jobs)]))
+        return cls(RunConverter(run, settings), jobs, suffix, page, f0_file)
+
+    @property
+    def to_standard_output(self) -> bool:
+        """Whether the result goes there."""
+        return any(job.out == STANDARD for job in self.jobs)
 
     def header(self) -> str:
         """Which run, voice, vocoder and device are used."""
@@ -98,44 +119,40 @@ class SongBatch:
         Raises:
             UserError: there is one song alone, and it cannot be converted as asked.
         """
-        for song in self.songs:
+        for job in self.jobs:
             try:
-                out = output_path(song, self.converter.speaker(), self.output, self.songs, self.suffix)
-                self.done.append(render_file(self.converter, song, out, progress=progress, f0_file=self.f0_file))
+                if job.problem:
+                    raise job.problem
+                self.done.append(self._render(job, progress))
                 yield self.done[-1]
             except (AudioError, UserError) as error:
-                if len(self.songs) == 1 and isinstance(error, UserError):
+                if len(self.jobs) == 1 and isinstance(error, UserError):
                     raise
-                self.refused.append(RefusedSong(song, str(error)))
+                self.refused.append(RefusedSong(job.song, str(error)))
                 yield self.refused[-1]
         if self.page:
             write_page(
                 self.page, self.done, [(each.song, each.reason) for each in self.refused], self.converter.about()
             )
 
+    def _render(self, job: SongJob, progress: Progress | None) -> RenderReport:
+        suffix = self.suffix if job.out == STANDARD else None
+        return render_file(self.converter, job.song, job.out, progress=progress, f0_file=self.f0_file, suffix=suffix)
 
-def write_f0_files(
-    songs: Sequence[Path],
-    settings: RenderSettings,
-    model: Path | None = None,
-    output: Path | None = None,
-    progress: Progress | None = None,
-) -> Iterator[Path]:
-    """Track the f0 of songs as a render with the run would, into `SONG.f0.csv` files; yields each.
 
-    Raises:
-        UserError: there is no run, or a file is there that is no f0 file.
-        AudioError: a song cannot be used.
-    """
-    config = Run.open(model or newest_run()).config
-    found = find_songs(songs)
-    for song in found:
-        out = song.with_name(f"{song.stem}.f0.csv") if output is None else output
-        if output is not None and (output.is_dir() or len(found) > 1):
-            out = output / f"{song.stem}.f0.csv"
-        f0_files.check_ours(out)
-        source = SourceAudio.cut(audio.scan(audio.decode(song)), config.slices)
-        with (progress or Progress()).bar(song.name, round(source.seconds_converted, 1), "s") as bar:
-            features = analyse(source, settings.pitch(config.pitch_settings), bar, Stopwatch())
-        f0_files.write(out, melody_of(features.f0, settings))
-        yield out
+def check_f0_file(f0_file: Path | None, songs: int) -> None:
+    """Raises UserError where there is an f0 file, and not one song that it belongs to, or it is not there."""
+    if f0_file and songs != 1:
+        raise UserError(f"an f0 file belongs to one song, and {songs} were given", "give one song with --f0-file")
+    if f0_file and not f0_file.is_file():
+        raise UserError(f"{f0_file} does not exist", "svc render SONG --f0-only writes one")
+
+
+def _checked(song: Path, out: Path, settings: RenderSettings, named: bool) -> SongJob:
+    try:
+        check_song(song)
+        check_writable(out, song, named)
+        choose_format(out.suffix or ".wav", settings.bit_depth, settings.rate)
+    except SvcError as error:
+        return SongJob(song, out, error)
+    return SongJob(song, out)

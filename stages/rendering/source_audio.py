@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...pipeline import audio, frames
 from ...pipeline.audio import Recording
 from ...pipeline.sample_buffer import SampleBuffer
-from ...pipeline.slicing import SliceSettings, Span, slice_at_silence
+from ...pipeline.slicing import SliceSettings, Span, describe_unused, slice_at_silence
 from ..features import Waveform
 
 SHARED_FRAMES = 22  # mel frames, 0.25 s, that segments cut in mid-sound share with their neighbours
@@ -100,6 +100,12 @@ class SourceAudio:
     def seconds_converted(self) -> float:
         """What lies in phrases."""
         return frames.mel_seconds(sum(phrase.end - phrase.start for phrase in self.phrases))
+
+    @property
+    def notes(self) -> list[str]:
+        """How much of the song is taken for silence and not converted, and where."""
+        spans = [segment.span for segment in self.segments]
+        return [note] if (note := describe_unused(self.frames, spans)) else []
 
     def waveforms(self, segments: Sequence[Segment], rates: Sequence[int]) -> Iterator[tuple[Segment, Waveform]]:
         """The sound of segments, context included, at sample rates of `rates` (44100, 16000).

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ...common.text import count
+from ...common.text import count, time_ranges
 from ...pipeline.pitch import melody, pitch
 from ...pipeline.pitch.melody import Range
 from ..settings import ConversionSettings
@@ -27,9 +27,13 @@ class TargetF0:
     note: str | None
 
 
-def melody_of(tracked: F0, settings: ConversionSettings) -> F0:
-    """A tracked f0 (frames,) without the tracker's errors, smoothed as asked, in the song's own key."""
-    f0 = pitch.repair(tracked)
+def melody_of(tracked: F0, settings: ConversionSettings, usual: float) -> F0:
+    """A tracked f0 (frames,) without the tracker's errors, smoothed as asked, in the song's own key.
+
+    `usual` is the highest f0 in Hz that the voice's recordings were tracked to.
+    """
+    f0 = tracked if settings.f0_max is not None else melody.without_brief_highs(tracked, usual)
+    f0 = pitch.repair(f0)
     if settings.fix_octaves:
         f0 = melody.fix_octaves(f0)
     return melody.smoothed(f0, settings.smooth_ms)
@@ -37,17 +41,19 @@ def melody_of(tracked: F0, settings: ConversionSettings) -> F0:
 
 def target_f0(song: F0, settings: ConversionSettings, voice: Range | None, speaker: str) -> TargetF0:
     """A song's f0 (frames,) in the key that is asked for, or that suits the voice's range."""
-    if settings.key != "auto":
-        key, note = float(settings.key), None
-    elif voice is None:
-        key, note = 0.0, f"the key is left: of {speaker} no range is known"
-    else:
-        key = float(melody.choose_key(song, voice))
-        note = (
-            f"key {key:+g}: {speaker} was heard from {voice.low:.0f} to {voice.high:.0f} Hz, "
-            f"mostly around {voice.middle:.0f}"
-        )
-    return TargetF0(melody.transposed(song, key), key, note)
+    if not isinstance(settings.key, str):
+        return TargetF0(melody.transposed(song, settings.key), float(settings.key), None)
+    if voice is None:
+        return TargetF0(song, 0.0, f"the key is left as it is: the range of {speaker} is not known")
+    octave, semitone = melody.choose_key(song, voice), melody.choose_key(song, voice, any_key=True)
+    key = octave if settings.key == "auto" else semitone
+    note = (
+        f"key {key:+d}: {speaker} was recorded from {voice.low:.0f} to {voice.high:.0f} Hz, "
+        f"mostly around {voice.middle:.0f} Hz"
+    )
+    if key != semitone:
+        note += f"; of all keys {semitone:+d} fits best (-k auto-semitone)"
+    return TargetF0(melody.transposed(song, key), float(key), note)
 
 
 def range_warnings(target: F0, voice: Range | None, speaker: str) -> list[str]:
@@ -56,16 +62,12 @@ def range_warnings(target: F0, voice: Range | None, speaker: str) -> list[str]:
         return []
     sides = [f"{count(found.highest, 'semitone')} above"] if found.highest > 0 else []
     sides += [f"{count(-found.lowest, 'semitone')} below"] if found.lowest < 0 else []
-    places = ", ".join(f"{clock(start)}-{clock(end)}" for start, end in found.spots)
     better = melody.choose_key(target, voice)
     step = f"{count(abs(better), 'semitone')} {'higher' if better > 0 else 'lower'}"
     hint = f"; they would lie better {step} (-k auto)" if better else ""
+    share = f"{found.share:.0%}" if found.share >= 0.01 else "under 1%"
     return [
-        f"{found.share:.0%} of the notes lie up to {' and '.join(sides)} what {speaker} reaches "
-        f"({voice.low:.0f} to {voice.high:.0f} Hz was heard): at {places}{hint}"
+        f"{share} of the notes lie up to {' and '.join(sides)} the range of {speaker} "
+        f"({voice.low:.0f} to {voice.high:.0f} Hz, with {melody.REACH:.0f} semitones of margin): "
+        f"at {time_ranges(list(found.spots), melody.SPOTS)}{hint}"
     ]
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds: 1:02.5."""
-    return f"{int(seconds) // 60}:{seconds % 60:04.1f}"

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ...pipeline.diffusion.shape import NOISE_STEPS
 from ...pipeline.pitch.pitch import PitchSettings
 from .seed import check_seed
+
+AUTO_KEYS = ("auto", "auto-semitone")
+F0_MAX = 2100.0  # Hz; C7, the highest note of sopranos, is 2093
+
+
+def parse_key(text: str) -> float | str:
+    """A number of semitones, `auto` (or `auto-octave`, which is the same) or `auto-semitone`. Raises ValueError."""
+    word = text.strip().lower()
+    if word in (*AUTO_KEYS, "auto-octave"):
+        return word.removesuffix("-octave")
+    try:
+        semitones = float(word)
+    except ValueError:
+        semitones = math.nan
+    if not math.isfinite(semitones):
+        raise ValueError(f"{text!r}: expected a number of semitones, auto or auto-semitone")
+    return semitones
 
 
 @dataclass(frozen=True)
@@ -15,16 +33,20 @@ class ConversionSettings:
 
     Attributes:
         speaker: the target: a speaker's name, or a mixture (stages.rendering.speaker_mix); None is the run's first.
-        key: semitones up, or `auto` (pipeline.pitch.melody.choose_key).
+        key: semitones up; `auto`: the octave in which the target's range fits the song best; `auto-semitone`: the
+            best of all keys (pipeline.pitch.melody.choose_key).
         steps, method: of the sampler; None is what suits the model (pipeline.diffusion.sampling).
         k_step: the noise step, of 1000, that sampling starts from; None is as far as the model was trained to.
         seed: the same seed gives the same samples.
-        f0, f0_min, f0_max: method and range (Hz) of the song's f0 tracking; None is as in the run's store.
+        f0, f0_min, f0_max: method and range (Hz) of the song's f0 tracking; None is as in the run's store, but up to
+            F0_MAX at least.
         smooth_ms: f0 is smoothed over so many milliseconds.
         fix_octaves: whether octave errors of the f0 tracker are corrected.
         formants: semitones by which formants are moved.
         loudness: 0 to 1: how far the result's loudness is moved to the song's own.
         threshold: dBFS; where the song is softer the result is silent.
+        slice_db: what is softer than this, in dB under the song's loudest moment, is silence and not converted; None
+            judges silence by the song's gated loudness and noise floor (pipeline.slicing); -90 converts everything.
         retrieve: 0 to 1: how much of each unit is taken from its nearest neighbours among the target's units; None is 1
             where the run's store, which has them, can be opened.
     """
@@ -43,14 +65,15 @@ class ConversionSettings:
     formants: float = 0.0
     loudness: float = 0.0
     threshold: float | None = None
+    slice_db: float | None = None
     retrieve: float | None = None
 
     def __post_init__(self) -> None:
         if self.steps is not None and not 1 <= self.steps <= 1000:
             raise ValueError(f"steps must be 1 to 1000, not {self.steps}")
         if isinstance(self.key, str):
-            if self.key != "auto":
-                raise ValueError(f"key {self.key!r} is neither a number of semitones nor auto")
+            if self.key not in AUTO_KEYS:
+                raise ValueError(f"key {self.key!r}: expected a number of semitones, {' or '.join(AUTO_KEYS)}")
         elif not -48 <= self.key <= 48:
             raise ValueError(f"a key of {self.key:+g} semitones is beyond four octaves")
         if self.k_step is not None and not 1 <= self.k_step <= NOISE_STEPS:
@@ -64,15 +87,21 @@ class ConversionSettings:
             raise ValueError(f"f0 can be smoothed over 0 to 1000 ms, not {self.smooth_ms}")
         if self.threshold is not None and not -120 <= self.threshold <= 0:
             raise ValueError(f"a threshold lies between -120 and 0 dBFS, not {self.threshold}")
+        if self.slice_db is not None and not -90 <= self.slice_db <= -10:
+            raise ValueError(f"slice-db lies between -90 and -10 dB, not {self.slice_db}")
         check_seed(self.seed)
         self.pitch(PitchSettings())
 
     def pitch(self, stored: PitchSettings) -> PitchSettings:
-        """`stored`, with what these settings say otherwise."""
+        """How a song is tracked, where utterances were tracked as `stored` says.
+
+        A song may have higher notes than the voice that was recorded: they are looked for, so that they can be moved
+        to another octave, or named.
+        """
         return PitchSettings(
             self.f0 or stored.method,
             stored.f0_min if self.f0_min is None else self.f0_min,
-            stored.f0_max if self.f0_max is None else self.f0_max,
+            max(stored.f0_max, F0_MAX) if self.f0_max is None else self.f0_max,
         )
 
 
@@ -84,11 +113,13 @@ class OutputSettings:
         bit_depth: of the samples: `16`, `24` or `float`.
         rate: sample rate in Hz; 0 is the song's own.
         separate: whether the song is a mix: its voice is separated, converted, and mixed with the rest again.
+        picture: whether to draw the song and the result.
     """
 
     bit_depth: str = "16"
     rate: int = 44_100
     separate: bool = False
+    picture: bool = True
 
     def __post_init__(self) -> None:
         if self.bit_depth not in ("16", "24", "float"):

@@ -17,7 +17,7 @@ from ...common.progress import Progress
 from ...pipeline import audio
 from ...pipeline.frames import MEL_RATE
 from ..rendering import provenance
-from ..rendering.output import FORMATS
+from ..rendering.formats import FORMATS
 from .comp import Pick, comp, mix
 from .schemas import Phrase
 

@@ -2,7 +2,16 @@
 
 import numpy as np
 import pytest
-from svc.pipeline.pitch.melody import Range, choose_key, fix_octaves, range_violation, semitones, smoothed, transposed
+from svc.pipeline.pitch.melody import (
+    Range,
+    choose_key,
+    fix_octaves,
+    range_violation,
+    semitones,
+    smoothed,
+    transposed,
+    without_brief_highs,
+)
 
 FRAMES = 44_100 / 512
 
@@ -23,18 +32,19 @@ SONG = notes(60, 62, 64, 65, 67, 69, 71, 72)
 
 
 @pytest.mark.parametrize(
-    ("target", "key"),
+    ("target", "key", "octave"),
     [
-        (voice(57, 66, 76), 0),  # within reach as it is
-        (voice(58, 64, 70), 0),  # two notes a little high: not worth another key
-        (voice(45, 54, 64), -12),  # an octave lower fits whole
-        (voice(69, 78, 88), 12),
-        (voice(54, 60, 66), -6),  # no octave fits, so the middle of the voice
-        (voice(33, 42, 52), -24),
+        (voice(57, 66, 76), 0, 0),  # within reach as it is
+        (voice(58, 64, 70), 0, 0),  # two notes a little high: not worth another key
+        (voice(45, 54, 64), -12, -12),  # an octave lower fits whole
+        (voice(69, 78, 88), 12, 12),
+        (voice(54, 60, 66), -6, -12),  # no octave fits, so the middle of the voice
+        (voice(33, 42, 52), -24, -24),
     ],
 )
-def test_the_key_is_what_a_singer_would_take(target: Range, key: int) -> None:
-    assert choose_key(SONG, target) == key
+def test_the_key_is_what_a_singer_would_take(target: Range, key: int, octave: int) -> None:
+    assert choose_key(SONG, target, any_key=True) == key
+    assert choose_key(SONG, target) == octave
 
 
 def test_a_song_without_notes_keeps_its_key() -> None:
@@ -92,3 +102,12 @@ def test_smoothing_flattens_what_is_fast_and_leaves_notes() -> None:
     )
     np.testing.assert_allclose(smoothed(flat, 150), flat, rtol=1e-5)
     np.testing.assert_array_equal(smoothed(trembling, 0), trembling)
+
+
+def test_brief_highs_are_errors_and_long_ones_are_notes() -> None:
+    f0 = notes(60, 84, 60)
+    f0[[10, 11, 12]] = 1500
+    cleaned = without_brief_highs(f0, 1000.0)
+    assert not cleaned[10:13].any()
+    cleaned[10:13] = f0[10:13]
+    np.testing.assert_array_equal(cleaned, f0)

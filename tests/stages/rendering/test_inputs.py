@@ -11,7 +11,7 @@ from svc.common.errors import UserError
 from svc.common.progress import Progress
 from svc.pipeline.sample_buffer import SampleBuffer
 from svc.stages.rendering.inputs import find_songs
-from svc.stages.rendering.render_file import RenderReport
+from svc.stages.rendering.render_report import RenderReport
 from svc.stages.rendering.report import check_page_writable, write_page
 from svc.stages.rendering.separation import load_demucs, separate
 
@@ -38,10 +38,12 @@ def test_a_page_holds_all_that_it_shows(tmp_path: Path) -> None:
     report = RenderReport(
         song=tmp_path / "<song>.flac",
         wav=tmp_path / "r.wav",
+        picture=tmp_path / "r.png",
         speaker="al<to",
         key=-12,
         seconds=1.0,
         took=0.5,
+        delivered=0.4,
         median_cents=2.0,
         within_20_cents=0.97,
         within_50_cents=1.0,
@@ -65,6 +67,17 @@ def test_a_page_holds_all_that_it_shows(tmp_path: Path) -> None:
         assert info.channels == (2, 1)[number]
         assert info.duration == pytest.approx((1.0, 48_000 / 44_100)[number], abs=0.1)
     assert base64.b64encode(b"\x89PNG picture").decode() in text
+
+
+def test_a_page_without_pictures_has_none(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "s.wav", np.zeros(4_410), 44_100)
+    values = dict.fromkeys(("median_cents", "within_20_cents", "within_50_cents", "first_sound", "picture"))
+    report = RenderReport(
+        song=tmp_path / "s.wav", wav=tmp_path / "s.wav", speaker="a", key=0, seconds=0.1, took=1, delivered=1, notes=(),
+        timings={}, **values,
+    )  # fmt: skip
+    write_page(tmp_path / "out.html", [report])
+    assert "<img" not in (tmp_path / "out.html").read_text()
 
 
 def test_a_page_of_others_is_not_written_over(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from svc.pipeline.frames import resampled_length
 from svc.pipeline.sample_buffer import SampleBuffer
 from svc.stages.rendering.dynamics import volume
 from svc.stages.rendering.mixer import Mixer
-from svc.stages.rendering.output import check_writable, made_here, write_output
 from svc.stages.rendering.output_buffer import OutputBuffer
+from svc.stages.rendering.output_paths import check_writable, made_here
+from svc.stages.rendering.writing import SourceLength, write_output
 from svc.stages.settings import OutputSettings, RenderSettings
 
 RATE, HOP = 44_100, 512
@@ -100,7 +101,7 @@ def test_formats_depths_and_rates(tmp_path: Path, name: str, depth: str, subtype
 
 def test_a_rate_of_0_is_the_songs_own(tmp_path: Path) -> None:
     take = taken(tone(440, resampled_length(22_050, 22_050, RATE)))
-    write_output(Mixer(take, ones(take)), tmp_path / "a.flac", RenderSettings(rate=0), 22_050, 22_050)
+    write_output(Mixer(take, ones(take)), tmp_path / "a.flac", RenderSettings(rate=0), SourceLength(22_050, 22_050))
     info = soundfile.info(tmp_path / "a.flac")
     assert (info.samplerate, info.frames) == (22_050, 22_050)
     take.close()
@@ -109,26 +110,27 @@ def test_a_rate_of_0_is_the_songs_own(tmp_path: Path) -> None:
 def test_what_a_format_cannot_hold_is_said(tmp_path: Path) -> None:
     take = taken(tone(440, 10_000))
     for name, settings, why in (
-        ("a.mp3", RenderSettings(rate=96_000), "MP3 knows no sample rate of 96000"),
+        ("a.mp3", RenderSettings(rate=96_000), "MP3 has no sample rate of 96000"),
         ("a.flac", RenderSettings(bit_depth="float"), "choose 16 or 24"),
     ):
         with pytest.raises(UserError, match=why):
-            write_output(Mixer(take, ones(take)), tmp_path / name, settings, 10_000, RATE)
+            write_output(Mixer(take, ones(take)), tmp_path / name, settings, SourceLength(10_000, RATE))
     take.close()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_is_turned_down_rather_than_clipped(tmp_path: Path) -> None:
-    take = taken(np.full(4_096, 2.0, np.float32), start=2_048, samples=10_000)
-    gain = write_output(Mixer(take, ones(take)), tmp_path / "a.wav", RenderSettings(), 10_000, RATE)
-    assert gain == pytest.approx(0.495)
+def test_peaks_are_brought_down_rather_than_clipped(tmp_path: Path) -> None:
+    loud = np.full(4_096, 2.0, np.float32)
+    take = taken(np.concatenate([tone(440, 20_480), loud, tone(440, 20_480)]))
+    limiter = write_output(Mixer(take, ones(take)), tmp_path / "a.wav", RenderSettings(), SourceLength(45_056, RATE))
+    assert limiter is not None
+    assert limiter.most_db == pytest.approx(6.1, abs=0.1)
     wav, _ = soundfile.read(tmp_path / "a.wav")
     assert wav.max() == pytest.approx(0.99, abs=1e-3)
-    assert not wav[:2_048].any()
-    assert not wav[6_145:].any()
-    assert (
-        write_output(Mixer(take, ones(take)), tmp_path / "b.wav", RenderSettings(bit_depth="float"), 10_000, RATE) == 1
-    )
+    np.testing.assert_allclose(wav[:17_000], tone(440, 17_000), atol=1e-4)
+    settings = RenderSettings(bit_depth="float")
+    assert write_output(Mixer(take, ones(take)), tmp_path / "b.wav", settings, SourceLength(45_056, RATE)) is None
+    assert soundfile.read(tmp_path / "b.wav")[0].max() == 2.0
     take.close()
 
 
@@ -137,7 +139,7 @@ def test_a_backing_is_added_under_every_channel(tmp_path: Path) -> None:
     voice = tone(440, 20_000, 0.3)
     take = taken(voice)
     mixer = Mixer(take, ones(take), SampleBuffer.of(backing, RATE))
-    write_output(mixer, tmp_path / "a.wav", RenderSettings(bit_depth="float"), 20_000, RATE)
+    write_output(mixer, tmp_path / "a.wav", RenderSettings(bit_depth="float"), SourceLength(20_000, RATE))
     wav, _ = soundfile.read(tmp_path / "a.wav")
     np.testing.assert_allclose(wav, backing + voice[:, None], atol=1e-6)
     take.close()
@@ -187,7 +189,9 @@ def test_pictures_and_descriptions_of_others_are_not_touched(tmp_path: Path) -> 
 def test_the_same_samples_give_the_same_bytes_at_any_time(tmp_path: Path) -> None:
     take = taken(tone(440, 20_000))
     for name in "ab":
-        write_output(Mixer(take, ones(take)), tmp_path / f"{name}.wav", OutputSettings("float"), 20_000, RATE)
+        write_output(
+            Mixer(take, ones(take)), tmp_path / f"{name}.wav", OutputSettings("float"), SourceLength(20_000, RATE)
+        )
         time.sleep(1.1)
     assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
     take.close()

@@ -22,7 +22,7 @@ from svc.pipeline.vocoder.world import World
 from svc.stages.devices import pick_precision
 from svc.stages.picture import PooledMel, pooled_f0, pooled_mean
 from svc.stages.rendering.mel_predictor import MelPredictor
-from svc.stages.rendering.output import check_writable, output_path
+from svc.stages.rendering.output_paths import check_writable
 from svc.stages.rendering.render_file import render_file
 from svc.stages.rendering.run_converter import RunConverter
 from svc.stages.rendering.source_audio import SHARED_FRAMES, SourceAudio
@@ -191,19 +191,6 @@ def test_a_failure_leaves_nothing_behind(converter: RunConverter, song: Path, tm
     with pytest.raises(ZeroDivisionError):
         render_file(converter, song, tmp_path / "a.wav")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_where_results_go(tmp_path: Path) -> None:
-    song = tmp_path / "my song.flac"
-    other = tmp_path / "my song.mp3"
-    assert output_path(song, "a/b", None, [song]) == tmp_path / "my song.a_b.wav"
-    assert output_path(song, "a", tmp_path, [song]) == tmp_path / "my song.a.wav"
-    assert output_path(song, "a", None, [song, other]) == tmp_path / "my song.flac.a.wav"
-    assert output_path(song, "a", tmp_path / "x.wav", [song]) == tmp_path / "x.wav"
-    assert output_path(song, "a", tmp_path / "new", [song, tmp_path / "b"]) == tmp_path / "new" / "my song.a.wav"
-    assert output_path(song, "a", tmp_path / "folder", [song], ".mp3") == tmp_path / "folder" / "my song.a.mp3"
-    with pytest.raises(UserError, match=r"does not end in \.wav, \.flac, \.mp3, \.ogg"):
-        output_path(song, "a", tmp_path / "x.aac", [song])
 
 
 def test_the_newest_run_is_taken(tmp_path: Path, run: Path) -> None:
