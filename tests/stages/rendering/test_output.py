@@ -84,9 +84,8 @@ def test_formats_depths_and_rates(tmp_path: Path, name: str, depth: str, subtype
     samples, song_rate = 100_003, 48_000  # of the song
     length = resampled_length(samples, song_rate, RATE)
     take = taken(tone(440, length))
-    write_output(
-        Mixer(take, ones(take)), tmp_path / name, RenderSettings(bit_depth=depth, rate=rate), samples, song_rate
-    )
+    settings = RenderSettings(bit_depth=depth, rate=rate)
+    write_output(Mixer(take, ones(take)), tmp_path / name, settings, SourceLength(samples, song_rate))
     wav, got_rate = soundfile.read(tmp_path / name)
     assert (soundfile.info(tmp_path / name).subtype, got_rate) == (subtype, rate)
     wanted = samples if rate == song_rate else length

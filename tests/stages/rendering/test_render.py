@@ -171,7 +171,7 @@ def test_what_svc_did_not_make_is_not_overwritten(converter: RunConverter, song:
     with pytest.raises(UserError, match="not made by svc"):
         render_file(converter, song, tmp_path / "mine.wav")
     assert (tmp_path / "mine.wav").read_bytes() == b"precious"
-    with pytest.raises(UserError, match="overwrite the song"):
+    with pytest.raises(UserError, match="would replace the song"):
         check_writable(song, song)
     with pytest.raises(UserError, match="does not exist"):
         check_writable(tmp_path / "no" / "a.wav", song)
