@@ -56,7 +56,7 @@ def test_a_page_holds_all_that_it_shows(tmp_path: Path) -> None:
     write_page(page, [report], [(tmp_path / "bad.wav", "is silent")])
     check_page_writable(page)  # ours, to write again
     text = page.read_text()
-    for there in ("&lt;song&gt;.flac", "al&lt;to", "a &lt;note&gt;", "97.0%", "bad.wav: is silent"):
+    for there in ("&lt;song&gt;.flac", "al&lt;to", "a &lt;note&gt;", "97.0%", "bad.wav was refused: is silent"):
         assert there in text
     assert not re.findall(r'(?:src|href)="(?!data:)', text)
     sounds = re.findall(r"data:audio/mpeg;base64,([^\"]+)", text)
