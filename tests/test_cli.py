@@ -148,7 +148,7 @@ def test_help_is_quick() -> None:
         (["render", "song.wav", "-m", "empty"], "is not a run"),
         (["render", "song.wav", "--steps", "0"], "steps must be 1 to 1000"),
         (["render", "song.wav", "-k", "99"], "four octaves"),
-        (["render", "song.wav", "-k", "high"], "'high': expected a number or auto"),
+        (["render", "song.wav", "-k", "high"], "'high': expected a number of semitones, auto or auto-semitone"),
         (["render", "song.wav", "--rate", "fast"], "'fast': expected a number or song"),
         (["render", "song.wav", "--rate", "inf"], "'inf': expected a number or song"),
         (["render", "song.wav", "--format", "aac"], "choose wav, flac, mp3, ogg"),

@@ -243,12 +243,12 @@ def test_auto_takes_one_whole_key_in_which_the_bass_reaches_the_altos_song(
 ) -> None:
     metadata = render_with(run, song, tmp_path / "a.wav", key="auto")
     assert metadata["key"] == -12
-    assert "bass was heard from" in metadata["notes"][0]
+    assert "bass was recorded from" in metadata["notes"][0]
     asked = np.array(metadata["f0"]["asked_hz"].split(), float)
     as_it_is = render_with(run, song, tmp_path / "b.wav", key=0.0)
     there = np.array(as_it_is["f0"]["asked_hz"].split(), float)
     np.testing.assert_allclose(asked, there / 2, rtol=1e-5)
-    assert any("above what bass reaches" in note and "-12 semitones" in note for note in as_it_is["notes"])
+    assert any("above the range of bass" in note and "12 semitones lower" in note for note in as_it_is["notes"])
 
 
 def test_a_mixture_lies_between_its_voices_and_can_change(run: Path, song: Path, tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ def test_units_are_taken_from_the_targets_store(run: Path, song: Path, tmp_path:
         RunConverter(Run.open(tmp_path / "run"), RenderSettings(retrieve=0.5))
     alone = render_with(tmp_path / "run", song, tmp_path / "c.wav")
     assert alone["settings"]["retrieve"] == 0.0
-    assert "the song's own units are sung" in alone["notes"][0]
+    assert any("the song's own units are sung" in note for note in alone["notes"])
     assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "c.wav").read_bytes()
 
 
