@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import click
 import cloup
 
 from .group import PARTS_EPILOG, checked_settings, finish, say
 from .options import METHODS, PATH, device_option, number_or, strict_option
 from .terminal import Terminal
 
+if TYPE_CHECKING:
+    from ..stages.settings import RenderSettings
+
 
 @cloup.command(short_help="Convert songs to a trained voice.", epilog=PARTS_EPILOG)
-@cloup.argument("songs", nargs=-1, required=True, type=PATH, metavar="SONG...")
+@cloup.argument("songs", nargs=-1, type=PATH, metavar="SONG...")
 @cloup.option_group(
     "Everyday options",
     cloup.option("-m", "--model", type=PATH, metavar="RUN", help="The run.  [default: the newest in runs/]"),
@@ -26,6 +30,7 @@ from .terminal import Terminal
     cloup.option(
         "--vocoder", metavar="NAME", help="own, plain, world, or a path.  [default: own if trained, or plain]"
     ),
+    cloup.option("--parts", type=PATH, metavar="JSON", help="Several voices in one mix, in place of SONG."),
     cloup.option("--picture/--no-picture", default=True, help="Draw song and result.  [default: yes]"),
     cloup.option("--report", type=PATH, metavar="HTML", help="A page with players and pictures."),
     cloup.option("-v", "--verbose", is_flag=True, help="Print how long each part took."),
@@ -36,6 +41,13 @@ from .terminal import Terminal
     "Sound",
     cloup.option("--formants", default=0.0, metavar="N", help="Move formants up by N semitones."),
     cloup.option("--loudness", default=0.0, metavar="0..1", help="Follow the song's own loudness by this share."),
+    cloup.option(
+        "--breaths",
+        default="sing",
+        show_default=True,
+        metavar="keep|sing|0..1",
+        help="Breaths: the song's own, converted, or softer.",
+    ),
     cloup.option("--slice-db", type=float, metavar="DB", help="Silence, in dB under the loudest.  [default: judged]"),
     cloup.option("--threshold", type=float, metavar="DB", help="Be silent where the song is softer than this, dBFS."),
     cloup.option("--format", "suffix", default="wav", show_default=True, help="wav, flac, mp3 or ogg."),
@@ -74,8 +86,10 @@ def render(
     model: Path | None,
     output: Path | None,
     key: str,
+    breaths: str,
     rate: str,
     suffix: str,
+    parts: Path | None,
     report: Path | None,
     verbose: bool,
     strict: bool,
@@ -85,15 +99,22 @@ def render(
 ) -> None:
     """Convert each SONG (or each in a folder) to a trained voice. A picture and the settings lie beside each result.
 
-    A song that cannot be used is named, and the rest is done.
+    A song that cannot be used is named, and the rest is done. SONG or -o may be -: standard input, standard output.
     """
     with checked_settings():
-        from ..stages.settings.render import RenderSettings, parse_key
+        from ..stages.settings.render import RenderSettings, parse_breaths, parse_key
 
-        settings = RenderSettings(key=parse_key(key), rate=int(number_or(rate, "song", 0)), **options)
+        settings = RenderSettings(
+            key=parse_key(key), breaths=parse_breaths(breaths), rate=int(number_or(rate, "song", 0)), **options
+        )
     from ..stages.rendering.songs import RefusedSong, SongBatch
     from ..stages.rendering.track_songs import track_songs
 
+    if bool(songs) == bool(parts):
+        raise click.UsageError("give either songs or --parts")
+    if parts:
+        _render_parts(parts, settings, model, output, suffix)
+        return
     if f0_only:
         for path in track_songs(songs, settings, model, output, Terminal()):
             say(f"{path}: edit it, and sing it with --f0-file {path}")
@@ -110,3 +131,10 @@ def render(
     if report:
         say(f"{report}: listen and look", err=aside)
     finish(len(batch.refused), "song", strict, any_done=bool(batch.done))
+
+
+def _render_parts(file: Path, settings: RenderSettings, model: Path | None, output: Path | None, suffix: str) -> None:
+    from ..stages.rendering.render_parts import PartsBatch
+
+    for line in PartsBatch.open(file, settings, model, output, suffix).render(Terminal()).lines():
+        say(line)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..pipeline import mel as mels
 from ..pipeline.frames import mel_seconds
-from ..store.plot import draw_mel
+from ..store.plot import draw_mel, note_axis
 
 EAST_ASIAN_FONTS = (
     "Noto Sans CJK KR",
@@ -63,14 +63,24 @@ def save_song(
             columns = pooled_f0(f0)
             at = (np.arange(len(columns)) + 0.5) * seconds / len(columns)
             rows[2].plot(at, np.where(columns > 0, columns, np.nan), color=colour, linewidth=width, label=label)
-        rows[2].set_yscale("log")
-        rows[2].set_ylabel("f0, Hz")
+        note_axis(rows[2], *_pitch_limits(source.f0, target, result.f0))
+        rows[2].grid(axis="y", color="0.9", linewidth=0.6)
         rows[2].legend(loc="upper right", ncols=3, framealpha=0.5, fontsize="small")
         for track, colour in ((source, "0.7"), (result, "k")):
             rows[3].plot(at, np.maximum(pooled_mean(track.loudness), QUIETEST_DB), color=colour, linewidth=1.0)
         rows[3].set_ylabel("loudness, dBFS")
         rows[3].set_xlabel("seconds")
         figure.savefig(path, dpi=80, format="png")
+
+
+def _pitch_limits(*f0s: NDArray[np.float32]) -> tuple[float, float]:
+    """Hz below and above all of some f0s by two semitones, at least an octave apart."""
+    voiced = np.concatenate([f0[f0 > 0] for f0 in f0s])
+    if len(voiced) == 0:
+        return 100.0, 400.0
+    low, high = (float(value) for value in np.percentile(voiced, [0.2, 99.8]))
+    middle, room = np.sqrt(low * high), 2 ** (2 / 12)
+    return min(low / room, middle / np.sqrt(2)), max(high * room, middle * np.sqrt(2))
 
 
 @dataclass(frozen=True)

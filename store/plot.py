@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..common.text import note_name
+
 
 def plot_features(
     title: str,
@@ -55,9 +57,22 @@ def draw_mel(axes: Any, mel: Any, f0: Any, seconds: float) -> None:
     axes.set_ylabel("mel bin")
     pitch = axes.twinx()
     pitch.plot(_centres(f0, seconds), np.where(np.asarray(f0) > 0, f0, np.nan), color="cyan", linewidth=1.2)
-    pitch.set_yscale("log")
-    pitch.set_ylim(50, 1200)
-    pitch.set_ylabel("f0, Hz")
+    note_axis(pitch, 50, 1200 if len(f0) == 0 or np.max(f0) < 1150 else 2200)
+
+
+def note_axis(axes: Any, low: float, high: float) -> None:
+    """A logarithmic axis from `low` to `high` Hz whose ticks are notes, named with their frequencies: `A4  440`."""
+    from matplotlib.ticker import NullLocator
+
+    lowest, highest = (69 + 12 * np.log2(hertz / 440) for hertz in (low, high))
+    step = next((step for step in (2, 4) if (highest - lowest) / step <= 8), 12)
+    notes = [note for note in range(int(np.ceil(lowest)), int(highest) + 1) if note % step == 0]
+    hertz = [440 * 2 ** ((note - 69) / 12) for note in notes]
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_yticks(hertz, [f"{note_name(note)}  {at:.0f}" for note, at in zip(notes, hertz, strict=True)])
+    axes.set_ylabel("f0, note and Hz")
 
 
 def _image(axes: Any, values: NDArray[Any], seconds: float, colours: str, limits: tuple[float, float]) -> None:

@@ -27,6 +27,7 @@ from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.slicing import SliceSettings
 from ..settings import ConversionSettings
 from . import source_features
+from .breaths import BreathTreatment, treat_breaths
 from .dynamics import volume
 from .measurement import Measurement, measure
 from .mixer import Mixer
@@ -53,9 +54,15 @@ class ConversionPlan:
     def source(self) -> SourceAudio:
         return self.features.source
 
-    def volume(self, result: OutputBuffer) -> Samples:
-        """The factor for each mel frame of the result, float32 (frames,), that the settings ask for."""
-        return volume(self.features.loudness[: len(result.power)], result.power, self.settings)
+    def mixing(self, result: OutputBuffer, source_gain: float = 1.0) -> BreathTreatment:
+        """How the settings want a result mixed: its volume at each mel frame, and its breaths.
+
+        The volume is divided by `source_gain`, what the song was multiplied with before it was converted.
+        """
+        loud = volume(self.features.loudness[: len(result.power)], result.power, self.settings)
+        if source_gain != 1.0:
+            loud = loud / np.float32(source_gain)
+        return treat_breaths(self.settings, self.features, result, loud)
 
 
 @dataclass(frozen=True)
@@ -225,20 +232,29 @@ class Converter(ABC):
             buffer = OutputBuffer(source.samples)
             self.fill(buffer, plan, watch, bar, on_audio)
         with watch("mixing"):
-            blocks = [block[:, 0] for block in Mixer(buffer, plan.volume(buffer))]
+            mixing = plan.mixing(buffer)
+            blocks = [block[:, 0] for block in Mixer(buffer, mixing.volume, noise=mixing.noise)]
         found = None
         if measured:
             with watch("measuring"):
                 found = measure(buffer, source, plan.target.f0)
         samples = np.concatenate([np.zeros(0, np.float32), *blocks])
         buffer.close()
-        return Conversion(samples, frames.MEL_RATE, plan, found, plan.notes, watch.table(), self.metadata(plan))
+        return Conversion(
+            samples, frames.MEL_RATE, plan, found, (*plan.notes, *mixing.notes), watch.table(), self.metadata(plan)
+        )
 
     def fill(
-        self, buffer: OutputBuffer, plan: ConversionPlan, watch: Stopwatch, bar: Bar, on_audio: OnAudio | None = None
+        self,
+        buffer: OutputBuffer,
+        plan: ConversionPlan,
+        watch: Stopwatch,
+        bar: Bar,
+        on_audio: OnAudio | None = None,
+        phrases: Sequence[int] | None = None,
     ) -> None:
-        """Convert all phrases of a plan into a buffer."""
-        for chunk in self.stream(plan, None, watch):
+        """Convert phrases of a plan, by their numbers (None is all), into a buffer."""
+        for chunk in self.stream(plan, phrases, watch):
             buffer.put(chunk.start * frames.MEL_HOP, chunk.samples, rises=chunk.begins, falls=chunk.ends)
             watch.sounded()
             if on_audio is not None:

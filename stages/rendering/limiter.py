@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import convolve1d, minimum_filter1d
 
+from ...common.text import time_ranges
+
 CEILING = 0.99  # of full scale
 BLOCK = 128  # samples whose peak counts as one, 3 ms at 44.1 kHz
 HOLD_SECONDS = 0.03  # before and after a peak, over which the gain falls to what it needs and rises again
@@ -58,6 +60,13 @@ class LimiterGain:
                 block = block * np.interp(at, (near + 0.5) * BLOCK, self.gain[near])[:, None].astype(np.float32)
             position = stop
             yield block
+
+
+def limited(limiter: LimiterGain | None) -> list[str]:
+    """What was done to peaks, where it is worth a word."""
+    if limiter is None or not (spots := limiter.spots()):
+        return []
+    return [f"peaks brought down by up to {limiter.most_db:.1f} dB to fit, at {time_ranges(spots)}"]
 
 
 def _peaks(blocks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ...pipeline import frames
 from ...pipeline.sample_buffer import SampleBuffer
+from .breaths import SourceNoise
 from .output_buffer import OutputBuffer
 
 
@@ -19,10 +20,17 @@ class Mixer:
         voice: what was converted.
         volume: float (frames,), the factor at each mel frame's centre; between them it changes linearly.
         backing: at 44.1 kHz, of any channels, added from the same start.
+        noise: the song's own breaths, put in place of the voice's.
     """
 
-    def __init__(self, voice: OutputBuffer, volume: NDArray[np.floating], backing: SampleBuffer | None = None):
-        self.voice, self.volume, self.backing = voice, volume, backing
+    def __init__(
+        self,
+        voice: OutputBuffer,
+        volume: NDArray[np.floating],
+        backing: SampleBuffer | None = None,
+        noise: SourceNoise | None = None,
+    ):
+        self.voice, self.volume, self.backing, self.noise = voice, volume, backing, noise
         self.channels = backing.channels if backing else 1
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
@@ -33,6 +41,8 @@ class Mixer:
             if not unchanged:
                 at = np.arange(position, position + len(block)) + 0.5
                 block = block * np.interp(at, centres, self.volume).astype(np.float32)
+            if self.noise is not None:
+                block = self.noise.blend(position, block)
             mixed = np.repeat(block[:, None], self.channels, axis=1)
             if self.backing is not None:
                 other = self.backing.read(position, position + len(block))

@@ -8,11 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...common.errors import UserError
 from ...common.progress import Progress
-from ...common.text import time_ranges
 from ...pipeline import audio
 from ...pipeline.audio import AudioError, Recording
 from ..settings import RenderSettings
@@ -22,7 +19,7 @@ from .claim import claimed
 from .converter import ConversionPlan, Converter, OnAudio, Tenth
 from .formats import choose_format
 from .input_song import opened_song
-from .limiter import LimiterGain
+from .limiter import limited
 from .measurement import Measurement, measure
 from .mixer import Mixer
 from .output_buffer import OutputBuffer
@@ -93,11 +90,15 @@ def render_file(
         with watch("writing"):
             length = SourceLength(read.recording.samples, read.recording.sample_rate)
             tags = provenance.about(converter.metadata(plan), plan.target.key)
-            limiter = write_output(_mixed(result, plan, read.stems), out, settings, length, suffix, tags)
+            # A separated voice is to be as loud in the mix as it was there.
+            mixing = plan.mixing(result, read.source.recording.mixdown.gain if read.stems else 1.0)
+            mixer = Mixer(result, mixing.volume, read.stems.backing if read.stems else None, mixing.noise)
+            limiter = write_output(mixer, out, settings, length, suffix, tags)
         delivered = watch.total
         with watch("measuring"):
             found = measure(result, read.source, plan.target.f0)
-        report = _report(converter, plan, found, _notes(plan, read.recording, limiter, found), watch, song, out)
+        notes = (*_notes(plan, read.recording), *mixing.notes, *limited(limiter), *map(str, found.faults()))
+        report = _report(converter, plan, found, notes, watch, song, out)
         report = replace(report, seconds=read.recording.seconds, delivered=round(delivered, 2))
         hashes = {"song_sha256": read.sha256}
         if f0_file is not None:
@@ -145,25 +146,9 @@ def _read(
         yield _Song(file, sha256, recording, source, stems)
 
 
-def _mixed(result: OutputBuffer, plan: ConversionPlan, stems: Stems | None) -> Mixer:
-    volume = plan.volume(result)
-    if stems is not None:  # as loud in the mix as it was there
-        volume = volume / np.float32(plan.source.recording.mixdown.gain)
-    return Mixer(result, volume, stems.backing if stems else None)
-
-
-def _notes(
-    plan: ConversionPlan, recording: Recording, limiter: LimiterGain | None, found: Measurement
-) -> tuple[str, ...]:
+def _notes(plan: ConversionPlan, recording: Recording) -> tuple[str, ...]:
     others = tuple(note for note in recording.notes if note not in plan.notes)  # of a mix that was separated
-    return (*plan.notes, *others, *limited(limiter), *map(str, found.faults()))
-
-
-def limited(limiter: LimiterGain | None) -> list[str]:
-    """What was done to peaks, where it is worth a word."""
-    if limiter is None or not (spots := limiter.spots()):
-        return []
-    return [f"peaks brought down by up to {limiter.most_db:.1f} dB to fit, at {time_ranges(spots)}"]
+    return (*plan.notes, *others)
 
 
 def _report(

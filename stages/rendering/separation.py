@@ -100,7 +100,7 @@ def _blocks(song: SampleBuffer, separator: Separator) -> Iterator[tuple[NDArray[
     fade = np.linspace(0, 1, overlap, dtype=np.float32)
     held = np.zeros((2, 0), np.float32)
     tail = np.zeros((2, 0), np.float32)
-    for piece, last in _stereo(song):
+    for piece, last in stereo_blocks(song):
         held = np.concatenate([held, piece], axis=1)
         while held.shape[1] >= block + overlap or (last and held.shape[1]):
             whole = last and held.shape[1] < block + overlap
@@ -113,7 +113,7 @@ def _blocks(song: SampleBuffer, separator: Separator) -> Iterator[tuple[NDArray[
             tail, held = voice[:, count:], held[:, count:]
 
 
-def _stereo(song: SampleBuffer) -> Iterator[tuple[NDArray[np.float32], bool]]:
+def stereo_blocks(song: SampleBuffer) -> Iterator[tuple[NDArray[np.float32], bool]]:
     """A song as stereo at 44.1 kHz in blocks (2, n), and whether it is the last."""
     stream = soxr.ResampleStream(song.sample_rate, frames.MEL_RATE, 2, dtype="float32", quality="HQ")
     for block in song.blocks(song.sample_rate * 10):

@@ -27,6 +27,17 @@ def parse_key(text: str) -> float | str:
     return semitones
 
 
+def parse_breaths(text: str) -> float | str:
+    """`keep`, `sing`, or a number from 0 to 1. Raises ValueError."""
+    word = text.strip().lower()
+    if word in ("keep", "sing"):
+        return word
+    try:
+        return float(word)
+    except ValueError as error:
+        raise ValueError(f"breaths {text!r}: expected keep, sing or a number from 0 to 1") from error
+
+
 @dataclass(frozen=True)
 class ConversionSettings:
     """How one song, or one phrase of it, is converted. Another value needs nothing to be loaded anew.
@@ -45,6 +56,8 @@ class ConversionSettings:
         formants: semitones by which formants are moved.
         loudness: 0 to 1: how far the result's loudness is moved to the song's own.
         threshold: dBFS; where the song is softer the result is silent.
+        breaths: `sing` converts the song's breaths and sibilants like everything else; `keep` leaves them the song's
+            own; 0 to 1 multiplies converted breaths with that number (stages.rendering.breaths).
         slice_db: what is softer than this, in dB under the song's loudest moment, is silence and not converted; None
             judges silence by the song's gated loudness and noise floor (pipeline.slicing); -90 converts everything.
         retrieve: 0 to 1: how much of each unit is taken from its nearest neighbours among the target's units; None is 1
@@ -65,6 +78,7 @@ class ConversionSettings:
     formants: float = 0.0
     loudness: float = 0.0
     threshold: float | None = None
+    breaths: float | str = "sing"
     slice_db: float | None = None
     retrieve: float | None = None
 
@@ -87,6 +101,9 @@ class ConversionSettings:
             raise ValueError(f"f0 can be smoothed over 0 to 1000 ms, not {self.smooth_ms}")
         if self.threshold is not None and not -120 <= self.threshold <= 0:
             raise ValueError(f"a threshold lies between -120 and 0 dBFS, not {self.threshold}")
+        known = self.breaths in ("keep", "sing") if isinstance(self.breaths, str) else 0 <= self.breaths <= 1
+        if not known:
+            raise ValueError(f"breaths {self.breaths!r}: expected keep, sing or a number from 0 to 1")
         if self.slice_db is not None and not -90 <= self.slice_db <= -10:
             raise ValueError(f"slice-db lies between -90 and -10 dB, not {self.slice_db}")
         check_seed(self.seed)

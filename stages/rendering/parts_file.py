@@ -1,0 +1,126 @@
+"""The file of `svc render --parts`: which voice converts which stem, or which part of a song."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ...common.errors import UserError
+from ...common.files import read_regular
+from ..settings import ConversionSettings, RenderSettings
+from ..settings.render import parse_breaths, parse_key
+
+MOST_BYTES = 1 << 20
+MOST_PARTS = 64
+GAIN_DB = -60.0, 24.0
+OWN_KEYS = ("song", "sing", "model", "gain_db", "start", "end")
+SETTING_KEYS = tuple(field.name for field in fields(ConversionSettings))
+EXAMPLE = (
+    '{"parts": [{"song": "lead.wav", "model": "runs/a", "speaker": "alto", "key": 0}, '
+    '{"song": "band.wav", "sing": false, "gain_db": -3}]}'
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stem, or a part of it.
+
+    Attributes:
+        song: a recording; all begin at the same moment.
+        settings: how it is converted.
+        sing: whether it is converted; else it is mixed as it is.
+        model: the run; None is the command's.
+        gain_db: by which it is made louder in the mix.
+        start, end: seconds; outside it is silent. None is the recording's end.
+    """
+
+    song: Path
+    settings: RenderSettings
+    sing: bool = True
+    model: Path | None = None
+    gain_db: float = 0.0
+    start: float = 0.0
+    end: float | None = None
+
+
+def read_parts(path: Path, settings: RenderSettings) -> list[Part]:
+    """The parts of a file. `settings` are those of a part that gives none of its own; paths are relative to the file.
+
+    Raises:
+        UserError: it is no such file; the message names the part and what was expected.
+    """
+    try:
+        given = json.loads(read_regular(path, MOST_BYTES).decode("utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is no JSON: {error}", f"Expected {EXAMPLE}") from error
+    parts = given.get("parts") if isinstance(given, dict) else None
+    if not isinstance(parts, list) or not parts or len(parts) > MOST_PARTS:
+        raise UserError(f"{path} has no list of 1 to {MOST_PARTS} parts", f"Expected {EXAMPLE}")
+    found = [_part(path, number, part, settings) for number, part in enumerate(parts, 1)]
+    if not any(part.sing for part in found):
+        raise UserError(f"{path}: no part is to be converted", 'Leave out "sing": false of one')
+    return found
+
+
+def _part(path: Path, number: int, given: Any, settings: RenderSettings) -> Part:
+    where = f"{path}: part {number}"
+    if not isinstance(given, dict) or not isinstance(given.get("song"), str):
+        raise UserError(f'{where} has no "song"', f"Expected {EXAMPLE}")
+    if unknown := [str(key) for key in given if key not in (*OWN_KEYS, *SETTING_KEYS)]:
+        raise UserError(f"{where}: {', '.join(unknown)} not known", f"Known: {', '.join((*OWN_KEYS, *SETTING_KEYS))}")
+    if not isinstance(given.get("sing", True), bool) or not isinstance(given.get("model", ""), str):
+        raise UserError(f'{where}: "sing" is true or false, and "model" a path')
+    start, end = _seconds(where, given.get("start", 0.0)), given.get("end")
+    end = None if end is None else _seconds(where, end)
+    if end is not None and end <= start:
+        raise UserError(f"{where} ends at {end:g} s and begins at {start:g} s")
+    gain_db = _number(where, "gain_db", given.get("gain_db", 0.0))
+    if not GAIN_DB[0] <= gain_db <= GAIN_DB[1]:
+        raise UserError(f"{where}: a gain lies between {GAIN_DB[0]:g} and {GAIN_DB[1]:g} dB, not {gain_db:g}")
+    return Part(
+        path.parent / given["song"],
+        _settings(where, given, settings),
+        given.get("sing", True),
+        path.parent / given["model"] if "model" in given else None,
+        gain_db,
+        start,
+        end,
+    )
+
+
+def _settings(where: str, given: Mapping[str, Any], settings: RenderSettings) -> RenderSettings:
+    own = {key: value for key, value in given.items() if key in SETTING_KEYS}
+    try:
+        for name, parse in (("key", parse_key), ("breaths", parse_breaths)):
+            if isinstance(own.get(name), str):
+                own[name] = parse(own[name])
+        return replace(settings, **own)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def _seconds(where: str, value: Any) -> float:
+    """Seconds as a number, or as `1:02.5`."""
+    if isinstance(value, str):
+        minutes, _, rest = value.rpartition(":")
+        try:
+            seconds = 60 * float(minutes or 0) + float(rest)
+        except ValueError as error:
+            raise UserError(f"{where}: {value!r} is no time; expected seconds, or 1:02.5") from error
+    else:
+        seconds = _number(where, "a time", value)
+    if not 0 <= seconds < math.inf:
+        raise UserError(f"{where}: {value!r} is no time in a song")
+    return seconds
+
+
+def _number(where: str, name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise UserError(f"{where}: {name} must be a number, not {value!r}")
+    return float(value)
