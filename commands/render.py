@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     "Everyday options",
     cloup.option("-m", "--model", type=PATH, metavar="RUN", help="The run.  [default: the newest in runs/]"),
     cloup.option("-o", "--out", "--output", "output", type=PATH, help="File or folder.  [default: SONG.SPEAKER.wav]"),
-    cloup.option(
-        "-k", "--key", "--transpose", default="0", show_default=True, help="Semitones up; auto: octaves; auto-semitone."
-    ),
+    cloup.option("-k", "--key", "--transpose", default="0", help="Semitones, auto or auto-semitone.  [default: 0]"),
     cloup.option("-s", "--speaker", help='A name, "a:0.7,b:0.3", or "0=a; 1:30=b".  [default: the run\'s first]'),
     cloup.option("--separate", is_flag=True, help="The song is a mix: convert its voice alone."),
     cloup.option(
@@ -41,22 +39,14 @@ if TYPE_CHECKING:
     "Sound",
     cloup.option("--formants", default=0.0, metavar="N", help="Move formants up by N semitones."),
     cloup.option("--loudness", default=0.0, metavar="0..1", help="Follow the song's own loudness by this share."),
-    cloup.option(
-        "--breaths",
-        default="sing",
-        show_default=True,
-        metavar="keep|sing|0..1",
-        help="Breaths: the song's own, converted, or softer.",
-    ),
-    cloup.option("--slice-db", type=float, metavar="DB", help="Silence, in dB under the loudest.  [default: judged]"),
-    cloup.option("--threshold", type=float, metavar="DB", help="Be silent where the song is softer than this, dBFS."),
+    cloup.option("--breaths", default="sing", show_default=True, metavar="keep|sing|0..1", help="Breaths of the song."),
+    cloup.option("--threshold", type=float, metavar="DB", help="Silence where the song is softer, dBFS."),
     cloup.option("--format", "suffix", default="wav", show_default=True, help="wav, flac, mp3 or ogg."),
     cloup.option("--bit-depth", "--depth", "bit_depth", default="16", show_default=True, help="16, 24 or float."),
-    cloup.option("--rate", default="44100", show_default=True, help="Hz, or song for the song's own."),
+    cloup.option("--rate", default="44100", show_default=True, help="Hz, or song."),
 )
 @cloup.option_group(
     "Pitch",
-    cloup.option("--f0", metavar="METHOD", help=f"{METHODS}.  [default: the store's]"),
     cloup.option("--f0-smooth", "smooth_ms", default=0.0, metavar="MS", help="Smooth f0 over MS milliseconds."),
     cloup.option("--f0-octaves", "fix_octaves", is_flag=True, help="Correct octave errors of the f0 tracker."),
     cloup.option("--f0-file", type=PATH, metavar="CSV", help="Sing this f0: lines of seconds,Hz."),
@@ -71,8 +61,10 @@ if TYPE_CHECKING:
         metavar="0..1",
         help="Share of each unit that is taken from the target's own.  [default: 1 where the run's store is there]",
     ),
+    cloup.option("--f0", metavar="METHOD", help=f"{METHODS}.  [default: the store's]"),
+    cloup.option("--slice-db", type=float, metavar="DB", help="Silence, in dB under the loudest.  [default: judged]"),
     cloup.option("--f0-min", type=float, help="Hz.  [default: the store's]"),
-    cloup.option("--f0-max", type=float, help="Hz.  [default: the store's]"),
+    cloup.option("--f0-max", type=float, help="Hz.  [default: 2100, or the store's]"),
     cloup.option("--steps", type=int, help="Sampling steps.  [default: 4 from a shallow start, ddpm 20]"),
     cloup.option("--method", help="euler or heun (flow); dpm-solver, unipc, ddim, pndm or ddpm (ddpm)."),
     cloup.option("--k-step", type=int, help="Noise steps of 1000 to start from.  [default: as trained]"),
