@@ -1,6 +1,7 @@
 """What rendering costs, part by part, beside the peers' way: their settings, their loop, in one run.
 
     python benchmarks/render.py [--seconds 6] [--repeats 3] [--out table.json]
+    python benchmarks/render.py --run RUN --song SONG    # whole renders: loading, retrieval and picture included
 
 All weights are random: cost does not depend on them. Figures are process CPU-seconds per second of audio on one thread,
 the median of some repeats, parts taking turns; a song's total is their sum. Peers:
@@ -12,6 +13,9 @@ Diffusion-SVC   the same with 100 evaluations (DPM-Solver++) of 20 x 512 layers
 Ours are the presets as `svc render` runs them: as many steps as suffice, condition convolved once, bf16 where the
 machine multiplies it. What svc adds, the mel and f0 of what came out, has a column of its own. Each part that both have
 is theirs and ours by turns, so ratios hold on a busy machine; absolute figures do not.
+
+These totals are of the conversion alone. With --run and --song whole commands are measured, each a process of its own,
+in CPU-seconds from its start to its end, so that imports, loading, retrieval and picture are in them.
 """
 
 # ruff: noqa: E402  # how many threads torch uses is read when it is imported: imports follow what sets it
@@ -27,6 +31,10 @@ import copy
 import json
 import math
 import platform
+import resource
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -34,6 +42,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 import torch.nn.functional as F
 from svc.data.singers.harmonic import VOICES, Note, sing
@@ -117,7 +126,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--run", type=Path)
+    parser.add_argument("--song", type=Path)
     given = parser.parse_args()
+    if given.run and given.song:
+        print_whole(whole_renders(given.run, given.song, given.repeats), soundfile.info(given.song).duration)
+        return
     torch.set_num_threads(1)
     torch.manual_seed(0)
     costs = measure(parts(given.seconds), given.seconds, given.repeats)
@@ -135,6 +149,39 @@ def main() -> None:
         print(f"| {name} | {seconds:.0f} | {theirs / seconds:.1f} | {more} | {seconds / SONG_SECONDS:.3f} |")
     if given.out:
         given.out.write_text(json.dumps({"parts": costs, "songs": songs, "bf16": bf16}, indent=1))
+
+
+def whole_renders(run: Path, song: Path, repeats: int) -> dict[str, float]:
+    """CPU-seconds of whole commands by name, the median of some repeats that take turns."""
+    with tempfile.TemporaryDirectory() as folder:
+        render = ["render", str(song), "-m", str(run), "-o", f"{folder}/result.wav"]
+        commands = {
+            "imports": ["--version"],
+            "f0 only": [*render[:-1], f"{folder}/result.f0.csv", "--f0-only"],
+            "without retrieval and picture": [*render, "--retrieve", "0", "--no-picture"],
+            "without a picture": [*render, "--no-picture"],
+            "as it is": render,
+        }
+        spent: dict[str, list[float]] = {name: [] for name in commands}
+        for _ in range(repeats):
+            for name, arguments in commands.items():
+                before = resource.getrusage(resource.RUSAGE_CHILDREN)
+                subprocess.run([sys.executable, "-m", "svc.cli", *arguments], check=True, capture_output=True)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                spent[name].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return {name: float(np.median(times)) for name, times in spent.items()}
+
+
+def print_whole(costs: dict[str, float], seconds: float) -> None:
+    """A table of whole commands, and what retrieval and the picture add."""
+    print(f"| svc render of {seconds:.1f} s | CPU-s | CPU-s per s |\n|---|---|---|")
+    rows = {
+        **costs,
+        "of this, retrieval": costs["without a picture"] - costs["without retrieval and picture"],
+        "of this, the picture": costs["as it is"] - costs["without a picture"],
+    }
+    for name, cost in rows.items():
+        print(f"| {name} | {cost:.2f} | {cost / seconds:.3f} |")
 
 
 def parts(seconds: float) -> dict[str, Callable[[], Any]]:

@@ -49,7 +49,8 @@ def save_song(
     from matplotlib.figure import Figure
 
     with _fonts():
-        figure = Figure(figsize=(14, 10), layout="constrained")
+        figure = Figure(figsize=(13, 9))
+        figure.subplots_adjust(0.08, 0.06, 0.92, 0.96, hspace=0.22)  # fixed: a computed layout draws everything twice
         rows = figure.subplots(4, 1, sharex=True, height_ratios=[3, 3, 2.4, 1.4])
         for axes, track in zip(rows, (source, result), strict=False):
             draw_mel(axes, track.mel.mel, pooled_f0(track.f0), seconds)

@@ -70,16 +70,21 @@ def choose_key(f0: F0, voice: Range, any_key: bool = False) -> int:
     return min(costs, key=lambda key: (round(costs[key], 6), abs(key)))
 
 
-def without_brief_highs(f0: F0, usual: float) -> F0:
-    """f0 without runs above `usual` Hz that last less than 0.1 s: errors of a tracker that looks so high.
+def with_high_notes(f0: F0, wide: F0, f0_max: float) -> F0:
+    """f0 with the notes above `f0_max` Hz, which a tracker finds that looks higher; all else stays to the bit.
 
-    Longer ones are notes. f0 in Hz, 0 = unvoiced, float32 (frames,).
+    What lies so high for less than 0.1 s is an error of the tracker and no note.
+
+    Args:
+        f0: tracked up to f0_max: Hz, 0 = unvoiced, float32 (frames,).
+        wide: the same sound, tracked up to a higher frequency.
+        f0_max: Hz.
     """
     out = f0.copy()
-    high = np.flatnonzero(f0 > usual)
+    high = np.flatnonzero(wide > f0_max)
     for run in np.split(high, np.flatnonzero(np.diff(high) > 1) + 1):
-        if len(run) < seconds_to_mel_frames(0.1):
-            out[run] = 0.0
+        if len(run) >= seconds_to_mel_frames(0.1):
+            out[run] = wide[run]
     return out
 
 

@@ -168,8 +168,9 @@ class Converter(ABC):
         watch: Stopwatch | None = None,
     ) -> SourceFeatures:
         """f0 and loudness of a song. They depend on its f0 settings alone: one analysis serves any number of plans."""
-        pitch = (settings or self.settings).pitch(self.stored_pitch)
-        return source_features.analyse(source, pitch, bar or _NoBar(), watch or Stopwatch())
+        settings = settings or self.settings
+        pitch, highest = settings.pitch(self.stored_pitch), settings.highest_note
+        return source_features.analyse(source, pitch, bar or _NoBar(), watch or Stopwatch(), highest)
 
     def plan(
         self, features: SourceFeatures, settings: ConversionSettings | None = None, f0: F0 | None = None
@@ -184,7 +185,7 @@ class Converter(ABC):
         """
         settings = settings or self.settings
         speaker, voice = self.speaker(settings), self.voice_range(settings)
-        song = melody_of(features.f0, settings, self.stored_pitch.f0_max) if f0 is None else np.asarray(f0, np.float32)
+        song = melody_of(features.f0, settings) if f0 is None else np.asarray(f0, np.float32)
         if song.shape != (features.source.frames,):
             raise ValueError(f"f0 has the shape {song.shape}; the song has {features.source.frames} mel frames")
         target = target_f0(song, settings, voice, speaker)

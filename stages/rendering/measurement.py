@@ -109,6 +109,10 @@ class Measurement:
             if (where & asked).any()
         ]
 
+    def notable(self) -> list[Fault]:
+        """The faults that are worth a word: of 1% of the frames, or at a place that can be named."""
+        return [fault for fault in self.faults() if fault.share >= 0.01 or fault.spots]
+
     def figures(self) -> dict[str, float | None]:
         """How well f0 was met."""
         return {

@@ -97,7 +97,7 @@ def render_file(
         delivered = watch.total
         with watch("measuring"):
             found = measure(result, read.source, plan.target.f0)
-        notes = (*_notes(plan, read.recording), *mixing.notes, *limited(limiter), *map(str, found.faults()))
+        notes = (*_notes(plan, read.recording), *mixing.notes, *limited(limiter), *map(str, found.notable()))
         report = _report(converter, plan, found, notes, watch, song, out)
         report = replace(report, seconds=read.recording.seconds, delivered=round(delivered, 2))
         hashes = {"song_sha256": read.sha256}

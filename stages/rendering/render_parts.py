@@ -197,7 +197,7 @@ class _PartConversion:
         speaker, within = converter.speaker(plan.settings), found.within(20)
         in_tune = "nothing in it is voiced" if within is None else f"{within:.1%} of voiced frames within 20 cents"
         summary = f"{part.song.name} as {speaker}, key {plan.target.key:+g}{self._times()}: {in_tune}"
-        notes = (*plan.notes, *mixing.notes, *map(str, found.faults()))
+        notes = (*plan.notes, *mixing.notes, *map(str, found.notable()))
         metadata = converter.metadata(plan)
         about = {
             **about,

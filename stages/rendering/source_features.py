@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...common.progress import Bar
 from ...pipeline import frames, mel
+from ...pipeline.pitch.melody import with_high_notes
 from ...pipeline.pitch.pitch import PitchSettings
 from ..picture import PooledMel
 from .source_audio import Segment, SourceAudio
@@ -37,8 +38,14 @@ class SourceFeatures:
     mel: PooledMel = field(repr=False)
 
 
-def analyse(source: SourceAudio, pitch: PitchSettings, bar: Bar, watch: Stopwatch) -> SourceFeatures:
-    """Compute a song's features, segment by segment, as extraction computes an utterance's. `bar` counts seconds."""
+def analyse(
+    source: SourceAudio, pitch: PitchSettings, bar: Bar, watch: Stopwatch, highest: float | None = None
+) -> SourceFeatures:
+    """Compute a song's features, segment by segment, as extraction computes an utterance's. `bar` counts seconds.
+
+    Notes between `pitch.f0_max` and `highest` Hz are tracked as well, where that is given: a song may go higher than
+    the recordings of the voice that will sing it.
+    """
     f0 = np.zeros(source.frames, np.float32)
     loudness = np.full(source.frames, mel.LOUDNESS_FLOOR_DB, np.float32)
     of_segment: dict[Segment, NDArray[np.float32]] = {}
@@ -46,7 +53,10 @@ def analyse(source: SourceAudio, pitch: PitchSettings, bar: Bar, watch: Stopwatc
     for segment, wave in source.waveforms(source.segments, (frames.MEL_RATE,)):
         span, own = slice(segment.span.start, segment.span.end), segment.own
         with watch("f0"):
-            f0[span] = wave.f0(pitch)[own]
+            tracked = wave.f0(pitch)
+            if highest is not None and highest > pitch.f0_max:
+                tracked = with_high_notes(tracked, wave.f0(replace(pitch, f0_max=highest)), pitch.f0_max)
+            f0[span] = tracked[own]
         with watch("mel and loudness"):
             of_segment[segment] = wave.loudness()
             loudness[span] = of_segment[segment][own]

@@ -27,13 +27,9 @@ class TargetF0:
     note: str | None
 
 
-def melody_of(tracked: F0, settings: ConversionSettings, usual: float) -> F0:
-    """A tracked f0 (frames,) without the tracker's errors, smoothed as asked, in the song's own key.
-
-    `usual` is the highest f0 in Hz that the voice's recordings were tracked to.
-    """
-    f0 = tracked if settings.f0_max is not None else melody.without_brief_highs(tracked, usual)
-    f0 = pitch.repair(f0)
+def melody_of(tracked: F0, settings: ConversionSettings) -> F0:
+    """A tracked f0 (frames,) without the tracker's errors, smoothed as asked, in the song's own key."""
+    f0 = pitch.repair(tracked)
     if settings.fix_octaves:
         f0 = melody.fix_octaves(f0)
     return melody.smoothed(f0, settings.smooth_ms)

@@ -55,6 +55,7 @@ def track_songs(
     for song, out in zip(found, outputs, strict=True):
         source = SourceAudio.cut(audio.scan(audio.decode(song)), slices)
         with (progress or Progress()).bar(song.name, round(source.seconds_converted, 1), "s") as bar:
-            features = analyse(source, settings.pitch(config.pitch_settings), bar, Stopwatch())
-        f0_file.write(out, melody_of(features.f0, settings, config.pitch_settings.f0_max))
+            pitch = settings.pitch(config.pitch_settings)
+            features = analyse(source, pitch, bar, Stopwatch(), settings.highest_note)
+        f0_file.write(out, melody_of(features.f0, settings))
         yield out

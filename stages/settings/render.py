@@ -49,8 +49,8 @@ class ConversionSettings:
         steps, method: of the sampler; None is what suits the model (pipeline.diffusion.sampling).
         k_step: the noise step, of 1000, that sampling starts from; None is as far as the model was trained to.
         seed: the same seed gives the same samples.
-        f0, f0_min, f0_max: method and range (Hz) of the song's f0 tracking; None is as in the run's store, but up to
-            F0_MAX at least.
+        f0, f0_min, f0_max: method and range (Hz) of the song's f0 tracking; None is as in the run's store, and
+            notes above it, up to F0_MAX, are found too.
         smooth_ms: f0 is smoothed over so many milliseconds.
         fix_octaves: whether octave errors of the f0 tracker are corrected.
         formants: semitones by which formants are moved.
@@ -110,16 +110,20 @@ class ConversionSettings:
         self.pitch(PitchSettings())
 
     def pitch(self, stored: PitchSettings) -> PitchSettings:
-        """How a song is tracked, where utterances were tracked as `stored` says.
-
-        A song may have higher notes than the voice that was recorded: they are looked for, so that they can be moved
-        to another octave, or named.
-        """
+        """`stored`, with what these settings say otherwise."""
         return PitchSettings(
             self.f0 or stored.method,
             stored.f0_min if self.f0_min is None else self.f0_min,
-            max(stored.f0_max, F0_MAX) if self.f0_max is None else self.f0_max,
+            stored.f0_max if self.f0_max is None else self.f0_max,
         )
+
+    @property
+    def highest_note(self) -> float | None:
+        """Up to where notes above the range of `pitch` are looked for as well, Hz; None where f0_max was given.
+
+        A song may have higher notes than the voice's recordings: they can be moved to another octave, and are named.
+        """
+        return F0_MAX if self.f0_max is None else None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.slicing import SliceSettings, Span, slice_at_silence
 from ..rendering import f0_file, source_features
 from ..rendering.stopwatch import Stopwatch
+from ..settings.render import F0_MAX
 from .conversion import Songs, one_by_one
 
 Samples = NDArray[np.float32]
@@ -59,7 +60,7 @@ def analyse(file: Path, folder: Path, max_seconds: float, songs: Songs, progress
     write_whole(folder / "peaks.bin", peaks(mono).tobytes())
     source = one_by_one(recording, spans)
     with progress.bar("f0", round(source.seconds_converted, 1), "s") as bar:
-        features = source_features.analyse(source, PitchSettings(), bar, Stopwatch())
+        features = source_features.analyse(source, PitchSettings(), bar, Stopwatch(), F0_MAX)
     songs.keep(file, features)
     f0_file.write(folder / "f0.csv", features.f0)
     tiles = write_spectrogram(mono, recording.frames, folder, progress)

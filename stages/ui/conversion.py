@@ -30,6 +30,7 @@ from ..rendering.source_features import SourceFeatures
 from ..rendering.stopwatch import Stopwatch
 from ..run import Run
 from ..settings import ConversionSettings, RenderSettings
+from ..settings.render import F0_MAX
 
 Samples = NDArray[np.float32]
 
@@ -72,7 +73,7 @@ class Songs:
         key = (file, file.stat().st_mtime_ns)
         if key not in self._kept:
             source = one_by_one(audio.scan(audio.decode(file)), spans)
-            self.keep(file, source_features.analyse(source, PitchSettings(), bar, Stopwatch()))
+            self.keep(file, source_features.analyse(source, PitchSettings(), bar, Stopwatch(), F0_MAX))
         self._kept.move_to_end(key)
         return self._kept[key]
 

@@ -10,7 +10,7 @@ from svc.pipeline.pitch.melody import (
     semitones,
     smoothed,
     transposed,
-    without_brief_highs,
+    with_high_notes,
 )
 
 FRAMES = 44_100 / 512
@@ -104,10 +104,12 @@ def test_smoothing_flattens_what_is_fast_and_leaves_notes() -> None:
     np.testing.assert_array_equal(smoothed(trembling, 0), trembling)
 
 
-def test_brief_highs_are_errors_and_long_ones_are_notes() -> None:
-    f0 = notes(60, 84, 60)
-    f0[[10, 11, 12]] = 1500
-    cleaned = without_brief_highs(f0, 1000.0)
-    assert not cleaned[10:13].any()
-    cleaned[10:13] = f0[10:13]
-    np.testing.assert_array_equal(cleaned, f0)
+def test_high_notes_are_added_and_brief_ones_are_errors() -> None:
+    f0, wide = notes(60, 72, 60), notes(60, 84, 60) * np.float32(1.01)
+    wide[[10, 11, 12]] = 1500
+    found = with_high_notes(f0, wide, 1000.0)
+    high = wide > 1000
+    high[10:13] = False
+    assert 0 < high.sum() < len(f0) / 2
+    np.testing.assert_array_equal(found, np.where(high, wide, f0))
+    np.testing.assert_array_equal(with_high_notes(f0, f0, 1000.0), f0)

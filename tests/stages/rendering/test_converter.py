@@ -168,3 +168,18 @@ def test_measuring_a_long_note_has_no_seams(tone: np.ndarray) -> None:
     np.testing.assert_allclose(drawn[inside][: len(whole) - inside.start], whole[inside], atol=0.02)
     tracked = pitch.track(conversion.samples, pitch.PitchSettings())[inside]
     np.testing.assert_allclose(f0[inside], tracked, rtol=1e-3)
+
+
+def test_notes_above_the_stores_range_are_tracked_and_lower_ones_stay_as_they_were() -> None:
+    """G6 came out as breath, and -k auto chose a key by the notes that were left."""
+    t = np.arange(RATE) / RATE
+    wav = np.concatenate([0.3 * np.sin(2 * np.pi * hertz * t) for hertz in (440.0, 1568.0)]).astype(np.float32)
+    wav[RATE - 200 : RATE + 200] = 0
+    converter = Copy()
+    found = converter.analyse(converter.open(wav, RATE)).f0
+    asked = ConversionSettings(f0_max=1100.0)
+    as_stored = converter.analyse(converter.open(wav, RATE), asked).f0
+    high = slice(95, 160)
+    assert np.abs(1200 * np.log2(found[high] / 1568)).max() < 20
+    assert (as_stored[high] < 1100).all()
+    np.testing.assert_array_equal(found[:80], as_stored[:80])
