@@ -8,9 +8,11 @@ from . import __version__
 from .commands.compact import compact
 from .commands.demo import demo
 from .commands.evaluate import evaluate
+from .commands.export import export
 from .commands.extract import extract
 from .commands.group import EXIT_CODES, FORMATTER, CommandGroup
 from .commands.inspect import inspect
+from .commands.live import live
 from .commands.render import render
 from .commands.train import train
 from .commands.ui import ui
@@ -30,7 +32,7 @@ def main() -> None:
     """
 
 
-main.section("From recordings to a converted song", extract, train, render, ui)
+main.section("From recordings to a converted song", extract, train, render, live, ui, export)
 main.section("Look at, measure and keep", inspect, evaluate, verify, compact, demo)
 
 if __name__ == "__main__":  # accelerate launch -m svc.cli

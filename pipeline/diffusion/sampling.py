@@ -43,17 +43,10 @@ def sample(
     if noise is None:
         noise = torch.randn((size, model.shape.bins, frames), generator=generator)
     noise = noise.to(device)
-    # A shallow start takes the last `steps` of a longer schedule, as image-to-image pipelines do.
-    total = min(NOISE_STEPS, round(steps / model.shallow_depth))
-    if solver.divides:
-        total = next(count for count in range(total, NOISE_STEPS + 1) if NOISE_STEPS % count == 0)
-    skipped = total - max(1, round(total * model.shallow_depth))
-    scheduler = objective.scheduler(method, total)
-    timesteps = scheduler.timesteps
+    scheduler, timesteps = schedule(model, steps, method)
     if model.decoder is None or model.shallow_depth == 1:
         x = noise * getattr(scheduler, "init_noise_sigma", 1.0)
     else:
-        timesteps = _last(solver, scheduler, timesteps, skipped)
         x = objective.start(scheduler, model.decoder(condition), noise, timesteps[:1].to(device))
     options = {"generator": generator} if solver.stochastic else {}
     for step in timesteps:
@@ -62,6 +55,22 @@ def sample(
         output = objective.model_output(model.predict(scaled, at, projected), scaled, at)
         x = scheduler.step(output, step, x, **options).prev_sample
     return model.denormalise(x)
+
+
+def schedule(model: Diffusion, steps: int, method: str) -> tuple[Any, Tensor]:
+    """The diffusers scheduler of a method, set to about `steps` steps, and its timesteps (steps,).
+
+    A shallow start takes the last `steps` of a longer schedule, as image-to-image pipelines do.
+    """
+    solver = model.objective.solver(method)
+    total = min(NOISE_STEPS, round(steps / model.shallow_depth))
+    if solver.divides:
+        total = next(count for count in range(total, NOISE_STEPS + 1) if NOISE_STEPS % count == 0)
+    scheduler = model.objective.scheduler(method, total)
+    if model.decoder is None or model.shallow_depth == 1:
+        return scheduler, scheduler.timesteps
+    skipped = total - max(1, round(total * model.shallow_depth))
+    return scheduler, _last(solver, scheduler, scheduler.timesteps, skipped)
 
 
 def _last(solver: Solver, scheduler: Any, timesteps: Tensor, skipped: int) -> Tensor:

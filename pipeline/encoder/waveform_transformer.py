@@ -148,7 +148,8 @@ class WaveformTransformer:
             if not self.norm_is_last:
                 x = self.norm(x)
             states = {0: x}
-            for number, output in enumerate(self.transformed(x, beyond, max(layers)), 1):
+            mask = attention_mask(beyond, self.dtype)
+            for number, output in enumerate(self.transformed(x, mask, max(layers)), 1):
                 states[number] = output
                 if number - 1 not in layers:
                     del states[number - 1]
@@ -157,9 +158,8 @@ class WaveformTransformer:
                 states[len(self.layers)] = self.norm(states[len(self.layers)])
             return {layer: states[layer] for layer in layers}
 
-    def transformed(self, x: Tensor, beyond: Tensor, depth: int) -> Iterator[Tensor]:
-        """The output of each of the first `depth` layers: [B, U, C]. bool [B, U] `beyond` is set beyond a clip."""
-        mask = attention_mask(beyond, self.dtype)
+    def transformed(self, x: Tensor, mask: Tensor | None, depth: int) -> Iterator[Tensor]:
+        """The output of each of the first `depth` layers: [B, U, C]. `mask` is added to attention scores."""
         for layer in self.layers[:depth]:
             x = first(layer(x, attention_mask=mask))
             yield x

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..checkpoints.config_fields import Check, whole
 from .content import Network
 from .transformers_encoder import MOST_WIDTH
-from .waveform_transformer import WaveformEncoder, WaveformTransformer, attention_mask
+from .waveform_transformer import WaveformEncoder, WaveformTransformer
 
 
 class WavLM(WaveformEncoder):
@@ -46,8 +46,7 @@ class WavLM(WaveformEncoder):
 class WavLMNetwork(WaveformTransformer):
     """`WaveformTransformer` with WavLM's attention: transformers computes the same, with all weights of all heads."""
 
-    def transformed(self, x: Tensor, beyond: Tensor, depth: int) -> Iterator[Tensor]:
-        mask = attention_mask(beyond, self.dtype)
+    def transformed(self, x: Tensor, mask: Tensor | None, depth: int) -> Iterator[Tensor]:
         bias = self.layers[0].attention.compute_bias(x.shape[1], x.shape[1])[None]  # [1, heads, U, U], for all layers
         for layer in self.layers[:depth]:
             if self.norm_is_last:

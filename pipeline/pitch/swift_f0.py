@@ -55,10 +55,18 @@ def estimate(wav: NDArray[np.float32], f0_min: float, f0_max: float) -> tuple[ND
 
 def weights_hash() -> str:
     """sha256 of the network, without loading it. Raises MissingLibraryError."""
+    return hashlib.sha256(model_file().read_bytes()).hexdigest()
+
+
+def model_file() -> Path:
+    """The network's ONNX file: takes `audio` (1, T) at 16 kHz, `fmin` and `fmax` in Hz; gives pitch and confidence.
+
+    MIT licence. Raises MissingLibraryError.
+    """
     found = find_spec("swift_f0")
     if found is None or not found.submodule_search_locations:
         raise MissingLibraryError(MISSING.format("it is not installed"))
-    return hashlib.sha256(Path(found.submodule_search_locations[0], "model.onnx").read_bytes()).hexdigest()
+    return Path(found.submodule_search_locations[0], "model.onnx")
 
 
 def _detector() -> SwiftF0:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..frames import MEL_HOP, MEL_RATE
-from .vocoder import Frames
+
+Frames = NDArray[np.float32]
 
 NOISE_BLOCK = 256  # mel frames
 

@@ -10,7 +10,6 @@ bends the pitch where the envelope flickers, unless it smooths the envelope, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from functools import cache
 
 import numpy as np
@@ -22,7 +21,7 @@ from .. import mel as mels
 from .excitation import Excitation
 from .levels import Levels, breath
 from .shaping import BINS, N_FFT, PER_FRAME, sound, spectra, spread
-from .vocoder import Frames, Vocoder, stream_with_context
+from .vocoder import Frames, SourceVocoder
 
 REFINEMENT_PASSES = 2
 MAX_REFINEMENT = 1.5  # nepers in all
@@ -31,7 +30,7 @@ CONTEXT = 5 * (REFINEMENT_PASSES + 1)  # mel frames either side that a frame's s
 Gains = NDArray[np.float64]
 
 
-class PulseNoise(Vocoder):
+class PulseNoise(SourceVocoder):
     """Sings mel and f0 with pulses and noise.
 
     `mends` says how often the sound is heard and put right. A mel whose harmonics are not f0's, such as one put
@@ -39,19 +38,14 @@ class PulseNoise(Vocoder):
     """
 
     name = "plain"
+    context = CONTEXT
 
     def __init__(self, mends: int = REFINEMENT_PASSES):
         self.mends = mends
         self.window = torch.hann_window(N_FFT)
 
-    def generate(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
-        excite = Excitation(f0)
-
-        def sing(mel: Frames, start: int) -> Frames:
-            stop = start + len(mel)
-            return self._sung(self.levels(mel, f0[start:stop]), f0[start:stop], excite(start, stop))
-
-        return stream_with_context(mels, len(f0), CONTEXT, sing)
+    def shape(self, mel: Frames, f0: Frames, pulses: Frames, hiss: Frames) -> Frames:
+        return self._sung(self.levels(mel, f0), f0, (pulses, hiss))
 
     def sound(self, level: Gains, f0: Frames) -> Frames:
         """Levels (M, n_fft // 2 + 1) at f0 (M,): float32 (M * hop,)."""

@@ -12,7 +12,7 @@ Source and filter are those of harmonic-plus-noise synthesis (DDSP: Engel et al.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,9 +23,8 @@ from torch import Tensor, nn
 from .. import mel as mels
 from ..frames import MEL_RATE
 from ..layers import ConvNeXt, pitch_embedding
-from .excitation import Excitation
 from .shaping import BINS, N_FFT, PER_FRAME, sound, spectra, spread
-from .vocoder import Frames, Vocoder, stream_with_context
+from .vocoder import Frames, SourceVocoder
 
 PITCH_FEATURES = 8  # sines and cosines each, of log2 f0
 LOUDEST = 4.0  # ln of the most that a filter may amplify; the source has power 1
@@ -81,10 +80,20 @@ class Filters(nn.Module):
 
         Each (B, bins, M * 2): one for every STFT frame.
         """
+        pulses, hiss = self.gains(mel, f0)
+        return torch.polar(pulses, self.phase[:, None].expand_as(pulses)), hiss
+
+    @property
+    def phase(self) -> Tensor:
+        """The phase in radians that every pulse is given: (bins,)."""
+        return self.turn + self.spread
+
+    def gains(self, mel: Tensor, f0: Tensor) -> tuple[Tensor, Tensor]:
+        """ln mel (B, M, 128), f0 Hz (B, M) with 0 = unvoiced -> gains of pulses and of noise: (B, bins, M * 2) each."""
         voiced = (f0 > 0).to(mel.dtype)[..., None]
         sines, cosines = pitch_embedding(f0.clamp(min=20.0), PITCH_FEATURES, 2)
         pitch = torch.cat([sines * voiced, cosines * voiced, voiced], dim=-1)
-        with torch.autocast(mel.device.type, torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(mel.device.type, torch.bfloat16) if self.bf16 else nullcontext():
             x = self.input((mel / 4 + 1.25).transpose(1, 2)).transpose(1, 2) + self.pitch(pitch)
             x = self.norm(x).transpose(1, 2)
             for block in self.blocks:
@@ -97,8 +106,7 @@ class Filters(nn.Module):
         breath = guess - voiced[:, :, None].float() * torch.linspace(3.0, 0.5, BINS, device=mel.device)
         pulses = (guess + shaped[..., 0, :]).clamp(max=LOUDEST).exp()
         hiss = (breath + shaped[..., 1, :]).clamp(max=LOUDEST).exp()
-        turned = torch.polar(pulses, (self.turn + self.spread).expand_as(pulses))
-        return turned.flatten(1, 2).transpose(1, 2), hiss.flatten(1, 2).transpose(1, 2)
+        return pulses.flatten(1, 2).transpose(1, 2), hiss.flatten(1, 2).transpose(1, 2)
 
 
 class SourceFilterNet(nn.Module):
@@ -140,7 +148,7 @@ def _bins_of_mel() -> tuple[Tensor, Tensor]:
     return torch.from_numpy(matrix).float(), torch.from_numpy(offset).float()
 
 
-class SourceFilter(Vocoder):
+class SourceFilter(SourceVocoder):
     """A trained network, ready to sing."""
 
     name = "own"
@@ -149,18 +157,11 @@ class SourceFilter(Vocoder):
         self.network = network.to(device).eval().requires_grad_(False)
         self.network.filters.bf16 = bf16
         self.device = device
+        self.context = network.filters.shape.context
         self.metadata = {**metadata, **asdict(network.filters.shape), "precision": "bf16" if bf16 else "fp32"}
 
-    def generate(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
-        excite = Excitation(f0)
-
-        def sing(mel: Frames, start: int) -> Frames:
-            stop = start + len(mel)
-            given = (mel, f0[start:stop], *excite(start, stop))
-            with torch.inference_mode():
-                wav = self.network(
-                    *(torch.from_numpy(np.ascontiguousarray(value))[None].to(self.device) for value in given)
-                )
-            return wav[0].cpu().numpy()
-
-        return stream_with_context(mels, len(f0), self.network.filters.shape.context, sing)
+    def shape(self, mel: Frames, f0: Frames, pulses: Frames, hiss: Frames) -> Frames:
+        given = (torch.from_numpy(np.ascontiguousarray(value))[None] for value in (mel, f0, pulses, hiss))
+        with torch.inference_mode():
+            wav = self.network(*(value.to(self.device) for value in given))
+        return np.asarray(wav[0].cpu().numpy())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...common.errors import SvcError
 from ..frames import MEL_HOP
+from .excitation import Excitation
 from .rumble import RumbleLimiter
 
 Frames = NDArray[np.float32]
@@ -46,6 +47,28 @@ class Vocoder(ABC):
     def __call__(self, mel: Frames, f0: Frames) -> Frames:
         """The whole region at once."""
         return np.concatenate([np.zeros(0, np.float32), *self.stream([mel], f0)])
+
+
+class SourceVocoder(Vocoder):
+    """A vocoder that shapes pulses and noise which are made apart from it, so that a stream can carry their phase.
+
+    `context` is how many mel frames either side a frame's sound depends on.
+    """
+
+    context: int
+
+    @abstractmethod
+    def shape(self, mel: Frames, f0: Frames, pulses: Frames, hiss: Frames) -> Frames:
+        """ln mel (M, 128), f0 Hz (M,), pulses and noise (512 M,) of power 1 -> sound, float32 (512 M,)."""
+
+    def generate(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
+        excite = Excitation(f0)
+
+        def sing(mel: Frames, start: int) -> Frames:
+            stop = start + len(mel)
+            return self.shape(mel, f0[start:stop], *excite(start, stop))
+
+        return stream_with_context(mels, len(f0), self.context, sing)
 
 
 class Mels:

@@ -21,6 +21,7 @@ from ...pipeline.diffusion.diffusion import Diffusion
 from ...pipeline.diffusion.sampling import sample
 from ...pipeline.encoder.content import ContentEncoder
 from ...pipeline.frames import mel_centres, mel_seconds, unit_centres
+from ..features import Waveform
 from .converter import ConversionPlan
 from .retrieval import Retrieval
 from .source_audio import SHARED_FRAMES, Segment
@@ -99,19 +100,56 @@ class MelPredictor:
             for (segment, _), mel in zip(several, mels, strict=True):
                 yield PredictedMel(segment, mel)
 
+    def predict_one(
+        self,
+        wave: Waveform,
+        segment: Segment,
+        f0: NDArray[np.float32],
+        loudness: NDArray[np.float32],
+        voice: Voice,
+        sampling: Sampling,
+        watch: Stopwatch | None = None,
+    ) -> NDArray[np.float32]:
+        """The mel of one piece of sound whose features are known, ln magnitude (M, 128).
+
+        Args:
+            wave: the sound, at 16 kHz at least.
+            segment: its place in the song or stream, which decides its noise.
+            f0: the target, Hz at mel centres, 0 = unvoiced, (M,).
+            loudness: of the source, dBFS, (M,).
+            voice, sampling: as of `predict`.
+            watch: is told how long each part took.
+        """
+        watch = watch or Stopwatch()
+        model = copy.copy(self.model)  # shares its weights
+        model.shallow_depth = sampling.depth
+        condition = self._condition(wave, segment, f0, loudness, voice, watch)
+        with watch("diffusion"):
+            return self._sample(model, [(segment, condition)], voice.speaker_mix, sampling)[0]
+
     def _prepare(
         self, plan: ConversionPlan, segments: Sequence[Segment], voice: Voice, watch: Stopwatch
     ) -> Iterator[tuple[Segment, dict[str, Tensor]]]:
         """Each segment's condition, as tensors whose first axis is frames."""
         for segment, wave in plan.source.waveforms(segments, (frames.CONTENT_RATE,)):
-            with watch("encoder"):
-                name = f"hidden/{self.layer}"
-                hidden = torch.from_numpy(wave.hidden(self.content, [self.layer])[name].astype(np.float32))
-            with watch("units"), torch.inference_mode():
-                units = voice.move(segment.start, hidden, self.projection(hidden.to(self.device)))
             f0 = plan.target.f0[segment.start : segment.end]
-            inputs = condition_inputs(wave.mel2ph(), f0, plan.features.segment_loudness[segment])
-            yield segment, {**inputs, "units": units}
+            yield segment, self._condition(wave, segment, f0, plan.features.segment_loudness[segment], voice, watch)
+
+    def _condition(
+        self,
+        wave: Waveform,
+        segment: Segment,
+        f0: NDArray[np.float32],
+        loudness: NDArray[np.float32],
+        voice: Voice,
+        watch: Stopwatch,
+    ) -> dict[str, Tensor]:
+        with watch("encoder"):
+            name = f"hidden/{self.layer}"
+            hidden = torch.from_numpy(wave.hidden(self.content, [self.layer])[name].astype(np.float32))
+        with watch("units"), torch.inference_mode():
+            units = voice.move(segment.start, hidden, self.projection(hidden.to(self.device)))
+        return {**condition_inputs(wave.mel2ph(), f0, loudness), "units": units}
 
     def _sample(
         self,

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...common.errors import UserError
@@ -51,6 +52,16 @@ class Retrieval:
         self.keys = torch.cat([self._key(each) for each in frames])
         with torch.inference_mode():
             self.units = together if self._by_units else projection(together)
+
+    @property
+    def by_units(self) -> bool:
+        """Whether units themselves are compared, because the store holds no hidden states."""
+        return self._by_units
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """What `blend` computes with: `keys` (K, H), `units` (K, D), and `mean` and `square` (H,) of all frames."""
+        named = {"keys": self.keys, "units": self.units, "mean": self._mean, "square": self._square}
+        return {name: value.float().cpu().numpy() for name, value in named.items()}
 
     def blend(self, hidden: Tensor, units: Tensor, amount: float) -> Tensor:
         """A clip's units (U, D), made of its hidden states (U, H), moved towards their neighbours' by `amount` 0..1."""

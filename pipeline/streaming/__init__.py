@@ -1,0 +1,1 @@
+"""Conversion block by block: windows over the newest sound, and joins between what they give."""

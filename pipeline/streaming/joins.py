@@ -1,0 +1,37 @@
+"""Pieces of sound that overlap, faded into each other."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+
+
+class Joiner:
+    """Adds up pieces that each run `fade` samples into the next one.
+
+    The fade's shares sum to 1: the pieces are of one phase (`CarriedExcitation`), so that their sum is as loud as each.
+    """
+
+    def __init__(self, fade: int):
+        self.rising = (np.arange(fade, dtype=np.float32) + np.float32(0.5)) / np.float32(fade)
+        self._tail: Samples | None = None
+
+    def join(self, piece: Samples) -> Samples:
+        """(n + fade,) -> the next n samples; after a gap they rise from silence."""
+        fade = len(self.rising)
+        out = piece[: len(piece) - fade].copy()
+        out[:fade] *= self.rising
+        if self._tail is not None:
+            out[:fade] += self._tail * self.rising[::-1]
+        self._tail = piece[len(piece) - fade :]
+        return out
+
+    def gap(self, samples: int) -> Samples:
+        """`samples` of silence, into which what was before falls."""
+        out = np.zeros(samples, np.float32)
+        if self._tail is not None:
+            out[: len(self._tail)] = self._tail * self.rising[::-1]
+        self._tail = None
+        return out

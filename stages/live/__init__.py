@@ -1,0 +1,1 @@
+"""`svc live`: a stream of sound converted while it comes in."""
