@@ -48,7 +48,12 @@ def voiced_run(tmp_path_factory: pytest.TempPathFactory, run: Path) -> Path:
     network = SourceFilterNet(shape)
     torch.nn.init.normal_(network.filters.head.weight, std=0.05)
     torch.nn.init.normal_(network.filters.turn, std=0.1)
-    metadata = {"kind": "svc own vocoder", "mel": mels.SETTINGS, "settings": asdict(VocoderSettings(channels=32, layers=2)), "step": 1}
+    metadata = {
+        "kind": "svc own vocoder",
+        "mel": mels.SETTINGS,
+        "settings": asdict(VocoderSettings(channels=32, layers=2)),
+        "step": 1,
+    }
     checkpoint.save(path / "vocoder.safetensors", checkpoint.prefixed("ema", network), metadata)
     return path
 
@@ -207,7 +212,9 @@ def test_the_sampler_table_draws_what_the_solver_draws(objective: str) -> None:
 
     torch.manual_seed(0)
     sizes = Architecture(condition=16, channels=16, layers=2, decoder_layers=1, decoder_channels=16)
-    model = Diffusion(ModelShape(8, 2, 12, architecture=sizes), new_objective(objective), 0.2).eval().requires_grad_(False)
+    model = (
+        Diffusion(ModelShape(8, 2, 12, architecture=sizes), new_objective(objective), 0.2).eval().requires_grad_(False)
+    )
     torch.nn.init.normal_(model.denoiser.output.weight)
     given = (torch.randn(1, 9, 8), torch.arange(1, 10).repeat(2)[None], torch.full((1, 18), 200.0), torch.ones(1, 18))
     given = (*given, torch.full((1, 18), -20.0), torch.softmax(torch.randn(1, 18, 2), -1))
