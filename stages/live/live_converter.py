@@ -26,6 +26,7 @@ from ..settings import RenderSettings
 
 __all__ = ["LiveConverter", "LiveSettings", "StreamTiming"]
 
+ACOUSTIC_FRAMES = 34  # 0.4 s before what the vocoder is given, that the acoustic model sees
 HOLD_FRAMES = 17  # 0.2 s of sound before what is emitted, for which the gate stays open
 
 
@@ -79,6 +80,7 @@ class LiveConverter(WindowConverter):
         self.watch = Stopwatch()
         self.reach = min(self.vocoder.context, timing.context)
         self.excitation = CarriedExcitation(timing.context)
+        self.skipped = max(0, timing.context - self.reach - ACOUSTIC_FRAMES)  # of a window, by the acoustic model
 
     def stream(self) -> BlockStream:
         """A stream that begins anew."""
@@ -123,6 +125,7 @@ class LiveConverter(WindowConverter):
             self.converter.voice(conversion),
             self.converter.sampling(conversion),
             self.watch,
+            self.skipped,
         )
         with self.watch("vocoder"):
             return self._sing(mel, f0, start, conversion.formants)
@@ -138,10 +141,11 @@ class LiveConverter(WindowConverter):
         return f0
 
     def _sing(self, mel: Samples, f0: Samples, start: int, formants: float) -> Samples:
+        """The sound of a window from its mel without the first `skipped` frames, and its f0 (timing.window,)."""
         timing = self.timing
         first = timing.context - self.reach
         pulses, hiss = self.excitation(start + timing.context, f0[timing.context :], self.reach)
-        shaped = shift_formants(mel[first:], f0[first:], formants)
+        shaped = shift_formants(mel[first - self.skipped :], f0[first:], formants)
         wav = self.vocoder.shape(shaped, f0[first:], pulses, hiss)
         self.excitation.emit(f0[timing.context :], timing.hop)
         begin = self.reach * frames.MEL_HOP

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -109,8 +109,9 @@ class MelPredictor:
         voice: Voice,
         sampling: Sampling,
         watch: Stopwatch | None = None,
+        skip: int = 0,
     ) -> NDArray[np.float32]:
-        """The mel of one piece of sound whose features are known, ln magnitude (M, 128).
+        """The mel of one piece of sound whose features are known, ln magnitude (M - skip, 128).
 
         Args:
             wave: the sound, at 16 kHz at least.
@@ -119,13 +120,16 @@ class MelPredictor:
             loudness: of the source, dBFS, (M,).
             voice, sampling: as of `predict`.
             watch: is told how long each part took.
+            skip: mel frames at the beginning that the encoder sees and the acoustic model does not.
         """
         watch = watch or Stopwatch()
         model = copy.copy(self.model)  # shares its weights
         model.shallow_depth = sampling.depth
         condition = self._condition(wave, segment, f0, loudness, voice, watch)
+        condition = {name: value if name == "units" else value[skip:] for name, value in condition.items()}
+        rest = replace(segment, start=segment.start + skip)
         with watch("diffusion"):
-            return self._sample(model, [(segment, condition)], voice.speaker_mix, sampling)[0]
+            return self._sample(model, [(rest, condition)], voice.speaker_mix, sampling)[0]
 
     def _prepare(
         self, plan: ConversionPlan, segments: Sequence[Segment], voice: Voice, watch: Stopwatch
