@@ -193,7 +193,9 @@ class Export:
             "how": HOW,
             "parts": parts,
             "sampler": sampler_table(model),
-            "mel": {"mean": model.mel_mean.tolist(), "scale": model.mel_scale.tolist(), **mels.SETTINGS},
+            "mel": mels.SETTINGS,
+            "mel_mean": model.mel_mean.tolist(),
+            "mel_scale": model.mel_scale.tolist(),
             "f0": {"fmin": max(pitch.f0_min, swift_f0.LOWEST_HZ), "fmax": min(pitch.f0_max, swift_f0.HIGHEST_HZ)},
             "retrieval": retrieval,
         }
@@ -248,6 +250,6 @@ HOW = (
     "the nearest of the speaker's frames. condition: units, mel2ph (1-based unit of each mel frame), f0 without gaps, "
     "voiced, loudness in dBFS and the speakers' shares -> condition and guess. x = start.guess * guess + start.noise * "
     "noise; for each row of sampler.steps: x = row.x * x + row.predicted * denoiser(x, row.step, condition). mel = "
-    "transpose(x) * mel.scale + mel.mean. filters: mel and f0 -> gains of pulses (whose phase is vocoder.phase) and of "
+    "transpose(x) * mel_scale + mel_mean. filters: mel and f0 -> gains of pulses (whose phase is vocoder.phase) and of "
     "noise at each of two spectra a mel frame; vocoder: the same as a whole, mel and f0 -> waveform. sing.py does it."
 )

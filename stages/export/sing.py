@@ -119,8 +119,8 @@ class Voice:
         for row in sampler["steps"]:
             (predicted,) = self.run("denoiser", x=x, step=np.array([row["step"]], np.float32), condition=condition)
             x = np.float32(row["x"]) * x + np.float32(row["predicted"]) * predicted
-        scale = (np.array(self.about["mel"][name], np.float32) for name in ("scale", "mean"))
-        return np.asarray(x[0].T * next(scale) + next(scale), np.float32)
+        scale, mean = (np.array(self.about[name], np.float32) for name in ("mel_scale", "mel_mean"))
+        return np.asarray(x[0].T * scale + mean, np.float32)
 
     def retrieved(self, hidden: Array, units: Array, speaker: str | None, amount: float) -> Array:
         """Units (U, D), each moved by `amount` towards those of the target's nearest frames (see export.json)."""
