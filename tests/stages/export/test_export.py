@@ -29,7 +29,6 @@ from svc.pipeline.export.acoustic import sampler_table  # noqa: E402
 from svc.pipeline.vocoder.source_filter import Shape, SourceFilterNet  # noqa: E402
 from svc.stages import checkpoint  # noqa: E402
 from svc.stages.export.export import Export  # noqa: E402
-from svc.stages.features import Waveform  # noqa: E402
 from svc.stages.rendering.mel_predictor import frame_noise  # noqa: E402
 from svc.stages.rendering.run_converter import RunConverter  # noqa: E402
 from svc.stages.run import Run  # noqa: E402
