@@ -29,7 +29,7 @@ from .options import PATH, device_option
 @cloup.option_group(
     "Latency",
     cloup.option("--hop", default=0.10, show_default=True, metavar="S", help="Seconds that are converted at a time."),
-    cloup.option("--lookahead", default=0.09, show_default=True, metavar="S", help="Seconds waited for beyond them."),
+    cloup.option("--lookahead", default=0.035, show_default=True, metavar="S", help="Seconds waited for beyond them."),
     cloup.option("--context", default=1.0, show_default=True, metavar="S", help="Seconds of the past."),
     cloup.option("--margin", default=0.08, show_default=True, metavar="S", help="Seconds that computing may take."),
     cloup.option("--measure", is_flag=True, help="Play bursts through a loopback, and print the true latency."),

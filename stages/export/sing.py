@@ -100,6 +100,12 @@ class Voice:
         """The mel of one piece, ln magnitude (M, bins); `start` is the number of its first frame in the song."""
         hidden, units = self.run("content", wav=wav16[None])
         units = self.retrieved(hidden[0], units[0], speaker, retrieve)
+        return self.mel_of_units(units, f0, level, speaker, seed, start)
+
+    def mel_of_units(
+        self, units: Array, f0: Array, level: Array, speaker: str | None = None, seed: int = 0, start: int = 0
+    ) -> Array:
+        """The mel of units (U, D) at f0 (M,) in Hz and a loudness (M,) in dBFS: ln magnitude (M, bins)."""
         shares = np.zeros((1, len(f0), len(self.speakers)), np.float32)
         shares[:, :, self.number(speaker)] = 1
         condition, *guess = self.run(
