@@ -34,7 +34,7 @@ from .options import PATH, device_option
     cloup.option("--margin", default=0.08, show_default=True, metavar="S", help="Seconds that computing may take."),
     cloup.option("--measure", is_flag=True, help="Play bursts through a loopback, and print the true latency."),
     cloup.option("--simulate", is_flag=True, help="With --measure: through a simulated loopback, without a device."),
-    cloup.option("--bursts", default=20, show_default=True, metavar="N", help="That --measure plays."),
+    cloup.option("--bursts", default=20, show_default=True, metavar="N", help="That --measure plays, one in 2 s."),
 )
 @cloup.option_group(
     "Sound",

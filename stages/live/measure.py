@@ -15,7 +15,7 @@ from ...pipeline.streaming.joins import Samples
 from .devices import Duplex
 from .engine import LiveEngine
 
-BURST_SECONDS, APART_SECONDS = 0.12, (0.7, 1.1)  # how long a burst lasts, and how far the next one may be
+BURST_SECONDS, APART_SECONDS = 0.12, (1.7, 2.1)  # how long a burst lasts; more than the longest latency apart
 PITCH_HZ = 220.0
 LONGEST_SECONDS = 1.5  # latency that is looked for
 STEP = 44  # samples, 1 ms: how finely
