@@ -29,8 +29,8 @@ import torch
 import torch.nn.functional as F
 from conversion import score, singers_beside
 from numpy.typing import NDArray
-from svc.data.make_mini import FIRST_PROBE_SEED, Clip, hidden_spans, sing_clip
 from svc.data.probe_mini import ASKED, TAUGHT, phones, singers
+from svc.data.singer_clips import FIRST_PROBE_SEED, Clip, hidden_spans, sing_clip
 from svc.pipeline import audio
 from svc.pipeline.encoder.registry import load_encoder
 from svc.pipeline.encoder.waveform_transformer import WaveformEncoder

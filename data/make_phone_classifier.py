@@ -34,8 +34,8 @@ from ..pipeline.metrics.phone_agreement import (
     classifier_inputs,
     phone_groups_of,
 )
-from .make_mini import FIRST_PROBE_SEED, drawn
 from .probe_mini import aligned, normed
+from .singer_clips import FIRST_PROBE_SEED, drawn
 from .singers import NAMES
 
 FIRST_SEED = 700_000  # of the training singers: neither `mini`'s nor a demo's

@@ -22,7 +22,7 @@ from transformers import HubertModel
 from ..pipeline.encoder.content import ContentEncoder, EncoderSettings
 from ..pipeline.encoder.hubert import Hubert
 from ..pipeline.encoder.registry import load_encoder
-from .make_mini import FIRST_PROBE_SEED, Clip, mfcc, read, sing_clip
+from .singer_clips import FIRST_PROBE_SEED, Clip, mfcc, read, sing_clip
 from .singers import NAMES
 
 TAUGHT, ASKED = 60, 30  # singers that the probe learns from, and others that it is asked of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from .whisper import Whisper
 
 ENCODERS: list[type[ContentEncoder]] = [Hubert, Whisper, WavLM, Wav2Vec2, Data2VecAudio]
 
+FULL_PRECISION = "svc_full_precision"  # in a config.json: the model loses its content in 16 bits (data/mini does)
 SHIPPED = "svc.data/"  # begins what a short name means, where it is a folder of the package svc.data
 FILE_ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 IN_A_FOLDER = ("config.json", "model.safetensors", "pytorch_model.bin")  # as save_pretrained names them
@@ -120,6 +122,8 @@ def _existing(path: Path, name: str) -> Path:
 
 def _from_folder(path: Path, settings: EncoderSettings) -> ContentEncoder:
     folder = ModelFolder(path)
+    if folder.config.get(FULL_PRECISION) is True:
+        settings = replace(settings, precision="fp32")
     for encoder in ENCODERS:
         if encoder.model_type == folder.model_type:
             return encoder.from_folder(folder, settings)

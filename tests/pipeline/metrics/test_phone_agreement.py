@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from svc.data.make_mini import FIRST_PROBE_SEED
 from svc.data.make_phone_classifier import FIRST_SEED, accuracy, training_examples
+from svc.data.singer_clips import FIRST_PROBE_SEED
 from svc.data.singers import NAMES, PHONES, Score, draw_score, draw_voice, sing
 from svc.pipeline.metrics import phone_agreement
 from svc.pipeline.metrics.audio_features import AudioFeatures
