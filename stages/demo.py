@@ -58,6 +58,6 @@ def demo(out: Path, steps: int | None, progress: Progress | None = None) -> list
         f"{report.wav}: the song that {source.name} sang, sung by {target.name} "
         f"({time.monotonic() - begun:.0f} s for everything)",
         f"{report.wav.with_suffix('.png')}: both as pictures; {run / 'held_out.png'}: what training reached",
-        "The singers are synthetic, and so is what the embedded encoder knows. Your own voices want a real one: "
+        "The encoder was mini, the small one that comes with svc. For your own voices take a larger one: "
         "svc extract corpus/ --encoder en",
     ]

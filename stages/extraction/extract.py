@@ -155,9 +155,8 @@ def _announce(
         progress.warn(f"column {name} is of a kind that this svc does not know; it stays as it is, and is not extended")
     if is_shipped(encoder.origin) and not all(singers_of(corpus) for corpus in corpora):
         progress.warn(
-            f"{encoder.origin} is the small encoder of the demo and the tests: it separates the words of synthetic "
-            f"singers, and those of real voices poorly. For real voices take a real HuBERT: --encoder en, ko, ja, zh, "
-            f"contentvec, a folder"
+            f"{encoder.origin} is the small encoder that comes with svc: of real speech about one letter of three is "
+            f"heard wrong. For real voices take a larger one: --encoder en, ko, ja, zh, contentvec, whisper, a folder"
         )
 
 
