@@ -59,7 +59,7 @@ if TYPE_CHECKING:
         "--index-ratio",
         type=float,
         metavar="0..1",
-        help="Share of each unit that is taken from the target's own.  [default: 1 where the run's store is there]",
+        help="Share of each unit that is taken from the target's own.  [default: 0.5 where the run's store is there]",
     ),
     cloup.option("--f0", metavar="METHOD", help=f"{METHODS}.  [default: the store's]"),
     cloup.option("--slice-db", type=float, metavar="DB", help="Silence, in dB under the loudest.  [default: judged]"),

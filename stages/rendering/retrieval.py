@@ -22,6 +22,7 @@ from ...store import Clip, StoreError, open_store
 from ..features import SOFT
 
 NEIGHBOURS = 4
+DEFAULT_AMOUNT = 0.5  # of real voices 1 loses twice as many letters (docs/quality.md)
 MOST_FRAMES = 30_000  # of the target's, 10 minutes; of more, whole utterances are taken, spread evenly
 COMMON = 50  # frames, 1 s: how much the target's average counts in a clip's mean and deviation; short ones have no own
 ROWS = 256  # frames that are looked up at a time

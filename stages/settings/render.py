@@ -60,8 +60,8 @@ class ConversionSettings:
             own; 0 to 1 multiplies converted breaths with that number (stages.rendering.breaths).
         slice_db: what is softer than this, in dB under the song's loudest moment, is silence and not converted; None
             judges silence by the song's gated loudness and noise floor (pipeline.slicing); -90 converts everything.
-        retrieve: 0 to 1: how much of each unit is taken from its nearest neighbours among the target's units; None is 1
-            where the run's store, which has them, can be opened.
+        retrieve: 0 to 1: how much of each unit is taken from its nearest neighbours among the target's units; None is
+            0.5 where the run's store, which has them, can be opened.
     """
 
     speaker: str | None = None

@@ -48,7 +48,7 @@ def test_the_result_lasts_as_long_as_the_song_and_is_in_tune(
     assert metadata["settings"] == {
         **dataclasses.asdict(RenderSettings(speaker="bass", key=-12, steps=4)),
         "method": "euler",
-        "retrieve": 1.0,
+        "retrieve": 0.5,
     }
     for path, told in ((song, "song_sha256"), (tmp_path / "a.wav", "result_sha256")):
         assert metadata[told] == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -322,8 +322,8 @@ def test_the_songs_loudness_and_silence_are_kept_as_asked(run: Path, song: Path,
 
 
 def test_units_are_taken_from_the_targets_store(run: Path, song: Path, tmp_path: Path, store: Path) -> None:
-    """All of them unless another amount is asked; none, and a note, where the store is gone."""
-    for name, amount, told in (("a", 0.0, 0.0), ("b", None, 1.0)):
+    """Half of each unless another amount is asked for; none, and a note, where the store is gone."""
+    for name, amount, told in (("a", 0.0, 0.0), ("b", None, 0.5)):
         assert render_with(run, song, tmp_path / f"{name}.wav", retrieve=amount)["settings"]["retrieve"] == told
     assert (tmp_path / "a.wav").read_bytes() != (tmp_path / "b.wav").read_bytes()
     metadata = json.loads((run / "run.json").read_text())
