@@ -20,7 +20,7 @@ from ...common.errors import UserError
 from ...common.files import new_file_beside
 from ...pipeline import frames
 from ..settings import OutputSettings
-from . import provenance
+from . import content_credentials, provenance
 from .formats import choose_format
 from .limiter import LimiterGain
 from .output_paths import STANDARD
@@ -67,7 +67,7 @@ def write_output(
 
     It is written beside `out` under a name that nobody can know, and takes its place when it is whole. At the song's
     own rate it has the number of samples of the song; at another one what lasts as long, to the nearest sample.
-    `about`, what made it, goes into the tags (provenance.py).
+    `about`, what made it, goes into the tags (provenance.py), and into Content Credentials where these are wanted.
 
     Returns:
         What was done to its peaks; None for floating-point samples, which have room for any.
@@ -88,12 +88,14 @@ def write_output(
         if out == STANDARD:
             with tempfile.TemporaryFile() as file:
                 _encode(file, blocks, SoundFormat(rate, mix.channels, form, subtype), about)
+                _sign(file, out, suffix, about)
                 file.seek(0)
                 shutil.copyfileobj(file, sys.stdout.buffer)
                 sys.stdout.buffer.flush()
         else:
             with new_file_beside(out) as file:
                 _encode(file, blocks, SoundFormat(rate, mix.channels, form, subtype), about)
+                _sign(file, out, suffix, about)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror or error}") from error
     return limiter
@@ -112,6 +114,11 @@ def at_rate(mix: Blocks, rate: int, length: int) -> Iterator[NDArray[np.float32]
         yield resampled
     last = stream.resample_chunk(np.zeros((0, mix.channels), np.float32), last=True)[:left]
     yield np.pad(last, ((0, left - len(last)), (0, 0)))
+
+
+def _sign(file: IO[bytes], out: Path, suffix: str | None, about: Mapping[str, Any] | None) -> None:
+    if about is not None:
+        content_credentials.sign(file, (suffix or out.suffix).lower(), out.name, about)
 
 
 def _encode(

@@ -16,7 +16,7 @@ from ...common.errors import UserError
 from ...common.progress import Progress
 from ...pipeline import audio
 from ...pipeline.frames import MEL_RATE
-from ..rendering import provenance
+from ..rendering import content_credentials, provenance
 from ..rendering.formats import FORMATS
 from .comp import Pick, comp, mix
 from .schemas import Phrase
@@ -88,6 +88,8 @@ def write(path: Path, wav: NDArray[np.float32], title: str, about: dict[str, Any
         provenance.tag(file, about, title)
         for start in range(0, len(wide), BLOCK):
             file.write(wide[start : start + BLOCK])
+    with path.open("r+b") as written:
+        content_credentials.sign(written, path.suffix, title, about)
 
 
 def _stems(parts: list[Part], place: Path, suffix: str, title: str, about: dict[str, Any]) -> list[tuple[str, Path]]:
