@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
+WAIT = 300_000  # ms, for a busy machine
 expect = playwright.expect
-expect.set_options(timeout=120_000)
+expect.set_options(timeout=WAIT)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
 
@@ -47,7 +48,7 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(120_000)
+        page.set_default_timeout(WAIT)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda m: faults.append(m.text) if m.type == "error" and "resource" not in m.text else None)
         page.goto(url)
@@ -233,6 +234,7 @@ def test_from_recordings_to_a_voice(
     page.locator(".switch input").first.uncheck()
     page.wait_for_selector(".row.off")
     page.locator("#prepare").click()
+    page.wait_for_selector("#prepare[disabled]")
     page.wait_for_selector("#train:not([disabled])")
     page.locator("#steps").fill("2000")
     page.locator("#train").click()

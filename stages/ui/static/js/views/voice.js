@@ -4,7 +4,7 @@ import { call, get, post, upload, url } from "../api.js";
 import { lines, notes } from "../chart.js";
 import { clock, dropzone, field, h, icon, midiOf, noteName, replace, toast } from "../dom.js";
 import { bytes, left, number, percent, t } from "../i18n.js";
-import { state } from "../main.js";
+import { remember, state } from "../main.js";
 
 const range = (voice) => {
   const known = voice.speakers.filter((s) => s.f0_low);
@@ -38,6 +38,8 @@ export async function voices() {
 export async function voice(id) {
   let now = await get(`/voices/${id}`), recordings = [], report = null, job = null, sending = "";
   const live = []; // [step, loss] as training goes on
+  const asked = { preset: state.settings.preset ?? "tiny", steps: null }; // what was typed, over redraws
+  const note = h("textarea", { rows: 2, maxLength: 2000, id: "consent", onchange: () => act(() => call("PATCH", `/voices/${id}`, { consent: note.value })) });
   const head = h("header.voice-head", {}), body = h("div.stack", {});
   const progress = h("div.progress-box", { "aria-live": "off" });
 
@@ -52,12 +54,14 @@ export async function voice(id) {
   }
 
   function draw() {
-    const active = document.activeElement?.id;
+    const active = document.activeElement?.id, caret = document.activeElement?.selectionStart;
     replace(head, h("p.crumb", {}, h("a", { href: "#/voices" }, t("nav.voices"))), h("h1", {}, now.name), h(`span.badge.${now.state}`, {}, t(`voice.state.${now.state}`)),
       now.state === "ready" && h("a.button.primary", { href: "#/" }, t("voice.sing")));
     replace(body, now.made_here ? [recordingsCard(), reportCard(), trainingCard()] : foundCard(), listenCard());
     showProgress();
-    if (active) document.getElementById(active)?.focus();
+    const held = active ? document.getElementById(active) : null;
+    held?.focus();
+    if (held === note) note.setSelectionRange(caret, caret);
   }
 
   function foundCard() {
@@ -89,7 +93,7 @@ export async function voice(id) {
   }
 
   function consentField() {
-    const note = h("textarea", { rows: 2, maxLength: 2000, value: now.consent, id: "consent", onchange: () => act(() => call("PATCH", `/voices/${id}`, { consent: note.value })) });
+    if (document.activeElement !== note) note.value = now.consent;
     return field(t("voice.consent"), note, t("voice.consent.hint"));
   }
 
@@ -111,9 +115,9 @@ export async function voice(id) {
   function trainingCard() {
     if (!report) return h("section.card.later", {}, h("h2", {}, h("span.nr", {}, "3"), t("train.title")), h("p", {}, t("train.later")));
     const running = job?.kind === "train", presets = state.health?.presets ?? { tiny: 1200 };
-    const preset = h("select", { id: "preset", disabled: running }, Object.keys(presets).map((each) => h("option", { value: each, selected: each === (state.settings.preset ?? "tiny") }, t(`preset.${each}`))));
-    const steps = h("input", { id: "steps", type: "number", min: 10, max: 1000000, step: 10, value: Math.max(now.steps_wanted || presets.tiny, 10), disabled: running });
-    preset.onchange = () => { steps.value = presets[preset.value]; };
+    const preset = h("select", { id: "preset", disabled: running }, Object.keys(presets).map((each) => h("option", { value: each, selected: each === asked.preset }, t(`preset.${each}`))));
+    const steps = h("input", { id: "steps", type: "number", min: 10, max: 1000000, step: 10, value: asked.steps ?? Math.max(now.steps_wanted || presets[asked.preset], 10), disabled: running, oninput: () => { asked.steps = Number(steps.value); } });
+    preset.onchange = () => { asked.preset = preset.value; asked.steps = presets[preset.value]; steps.value = asked.steps; remember("preset", preset.value); };
     const go = () => act(() => post(`/voices/${id}/train`, { preset: preset.value, steps: Number(steps.value) }));
     const finished = now.steps > 0 && now.steps >= now.steps_wanted;
     return h("section.card", {}, h("h2", {}, h("span.nr", {}, "3"), t("train.title")),
