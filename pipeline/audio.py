@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..common.text import count
 from .decoding import MAX_HOURS, SUFFIXES, AudioError, AudioFile, open_audio, read_blocks
 from .frames import MEL_RATE, mel_frame_start, mel_frames_covering, resampled_length
-from .mixdown import PART_SECONDS, Mixdown, choose_mixdown, mend_parts
+from .mixdown import PART_SECONDS, Mixdown, choose_mixdown, repair_parts
 from .sample_buffer import SampleBuffer
 from .slicing import MIN_SECONDS
 
@@ -46,7 +46,7 @@ WINDOW_FRAMES = 4  # mel frames, 46 ms, over which spectral flatness is measured
 
 @dataclass(frozen=True)
 class Recording:
-    """What one pass over a file tells about it.
+    """A recording that can be used, as scanning it found it.
 
     Attributes:
         level_db: RMS of each mel frame, dBFS, float32 (frames,).
@@ -110,9 +110,9 @@ def scan(source: Path | SampleBuffer) -> Recording:
     mixdown, mix_notes = choose_mixdown(mean, power)
     levels = _measure(source, rate, samples, mixdown)
     if len(mean) > 1:
-        mended, more = mend_parts(mixdown, mean, levels.mono_energy, levels.channel_energy, rate)
+        repaired, more = repair_parts(mixdown, mean, levels.mono_energy, levels.channel_energy, rate)
         if more:
-            mixdown, mix_notes = mended, mix_notes + more
+            mixdown, mix_notes = repaired, mix_notes + more
             levels = _measure(source, rate, samples, mixdown)
     level, peak = levels.level_db, levels.peak
     if level.max() < SILENT_DB:

@@ -74,7 +74,7 @@ def choose_mixdown(mean: NDArray[np.float64], power: NDArray[np.float64]) -> tup
     return Mixdown(tuple(weights.tolist()), offset), notes
 
 
-def mend_parts(
+def repair_parts(
     mixdown: Mixdown,
     mean: NDArray[np.float64],
     mono_energy: NDArray[np.float64],

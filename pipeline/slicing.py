@@ -6,7 +6,7 @@ What is silence is decided by the recording's gated loudness and its noise floor
 - so is a frame within `FAR_DB` of the loudness that is tonal (a voice, not noise), whatever the floor is taken for;
 - so is a frame within `NEAR_DB` of the loudness, whatever it is.
 
-So a passage that is sung softly is never silence because another one is loud. For whoever cuts:
+So a passage that is sung softly is never silence because another one is loud. To cut a recording:
 
     spans = slice_at_silence(recording.level_db, settings, recording.flatness)
     note = describe_unused(recording.frames, spans)     # "" where everything is used

@@ -1,4 +1,4 @@
-"""The unit store: what the encoder and the signal analysis said of a corpus, kept so that it can be trusted.
+"""The unit store: features of a corpus, in columns, with checksums and receipts.
 
 Rows are packs of utterances, columns are features, and each cell is one zarr v3 shard that exists when its
 receipt does. Opening one needs no torch:

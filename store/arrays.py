@@ -79,7 +79,7 @@ def describe(columns: Iterable[Column], packs: list[Pack], size: PackSize) -> di
     files: dict[str, Any] = {}
     memory = MemoryStore(files)
     group = zarr.create_group(memory, zarr_format=3, attributes={"Conventions": "CF-1.12"})
-    group.create_group("ledger")  # so that zarr readers do not wonder what the folder is
+    group.create_group("ledger")  # so that zarr readers find a group there
     for column in sorted(columns, key=lambda column: column.name):
         group.create_array(
             column.name,

@@ -1,4 +1,4 @@
-"""Cells: a column's values in one pack. Anybody may write one, anywhere; it counts once the store's owner accepts it.
+"""Cells: a column's values in one pack. Any process may write one; it counts once the store's writer accepts it.
 
 A cell is rewritten in an order that leaves no receipt beside a shard it was not written for: the old receipt goes
 first, then comes the shard, then the new receipt.

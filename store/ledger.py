@@ -1,4 +1,4 @@
-"""What a store says of itself, and the corpus as it is now."""
+"""The description of a store, and the corpus as it is now."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JSON_ROWS = 20_000  # utterances of which the table is JSON; it opens in half a 
 
 
 def read_description(layout: Layout) -> dict[str, Any]:
-    """What a store says of itself. Raises StoreError when it is no store, or of another version."""
+    """The description of a store, `ledger/store.json`. Raises StoreError when it is no store, or of another version."""
     try:
         description = read_checksummed(layout.folder, layout.description)
     except MissingError as error:

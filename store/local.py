@@ -109,7 +109,7 @@ class LocalFolder(Folder):
             waiting()
             lock.acquire()
         try:
-            yield lambda: None  # the operating system takes it from nobody who lives
+            yield lambda: None  # the operating system keeps the lock as long as this process runs
         finally:
             lock.release()
 

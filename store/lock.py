@@ -3,7 +3,7 @@
 The owner writes a new beat into it every 15 seconds. Whoever waits takes it over once it has seen the same beat for a
 minute by its own clock, so that no two clocks need agree. What the service offers is used: creating only where there
 is none, and on S3 also replacing only what was read (If-None-Match and If-Match of PutObject). For those that ignore
-such conditions, everyone looks again a moment after taking the lock, and the last to write it has it.
+such conditions, every process reads the lock again a moment after taking it, and the last to write it has it.
 
 What this cannot do: a writer that stands still for over a minute between looking at its lock and writing, and then goes
 on, may write once where another already does. Cells bear that (a receipt says which bytes it is of); of two corpus
@@ -28,7 +28,14 @@ from .errors import MissingError, StoreError
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds: between beats; without one until the lock is anybody's; between looks at another's; to look again."""
+    """In seconds.
+
+    Attributes:
+        beat: between two writes of the owner.
+        stale: without a write, until another process may take the lock.
+        look: between two reads of another's lock.
+        settle: between taking the lock and reading it again.
+    """
 
     beat: float = 15.0
     stale: float = 60.0
@@ -49,7 +56,7 @@ class HeldObject:
         self._thread = threading.Thread(target=self._keep_beating, name=f"lock of {where}", daemon=True)
 
     def acquire(self, waiting: Callable[[], None]) -> None:
-        told = False
+        announced = False
         seen: bytes | None = None
         since = time.monotonic()
         while True:
@@ -59,9 +66,9 @@ class HeldObject:
                 if self._settled():
                     break
                 continue
-            if found is not None and not told:
+            if found is not None and not announced:
                 waiting()
-                told = True
+                announced = True
             if found != seen:
                 seen, since = found, time.monotonic()
             elif found is not None and time.monotonic() - since > self.pace.stale and self._replace(found):

@@ -1,7 +1,7 @@
 """Where a store's files lie: a folder on disk, or a prefix in an object store.
 
-Everything in a store is asked for by name, relative to its root, such as `ledger/store.json`. What the two kinds of
-place promise alike is written here; `local.py` and `remote.py` say how each keeps it, and `folder.py` picks one.
+A file is named by its path relative to the store's root, such as `ledger/store.json`. This is the interface that
+`local.py` and `remote.py` implement; `folder.py` chooses between them.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Folder(ABC):
 
     @abstractmethod
     def tidy(self) -> None:
-        """Remove what writers that were killed left half written. Only for whoever has the lock."""
+        """Remove what writers that were killed left half written. Only while holding the lock."""
 
     def read_all(self, names: Iterable[str]) -> dict[str, bytes]:
         """Those of the files that are there, by name."""
@@ -95,7 +95,7 @@ class Folder(ABC):
 
 
 def checked(name: str) -> str:
-    """A name, if it stays within its folder. Raises StoreError: only a store made to do harm has another."""
+    """A name, if it stays within its folder. Raises StoreError for others, which only a hostile store has."""
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts) or re.search(r"[\\:\0]", name):
         raise StoreError(f"{name!r} is no name of a file in a store")

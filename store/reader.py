@@ -1,4 +1,4 @@
-"""Opening a store and looking at it. No torch; a reader never hands out what is not there.
+"""Opening a store and reading it. It needs no torch, and raises for data that is missing or damaged.
 
 store = open_store("voices.zarr")
 store.utterances                  # a table
@@ -52,7 +52,7 @@ def open_store(location: str | Path | Folder) -> Store:
 
     Raises:
         StoreError: there is none, or it is of another version.
-        DamagedError: what it says of itself was changed.
+        DamagedError: its description or table was changed.
     """
     try:
         return Store(location)

@@ -1,7 +1,7 @@
 """A store's folder in an object store, or at any other URL that fsspec knows: s3://, gs://, memory://, ...
 
 On S3 an upload is whole or absent, durable once it is acknowledged, and seen by all who read later (AWS, "Amazon S3
-data consistency model"). What other services promise is theirs to say. Credentials, endpoints and the like are found
+data consistency model"). For other services see their documentation. Credentials, endpoints and the like are found
 where the service's own tools find them (for S3: AWS_PROFILE, AWS_ENDPOINT_URL, ...), or in fsspec's configuration.
 """
 
@@ -33,7 +33,7 @@ class RemoteFolder(Folder):
         self.pace = pace or Pace()
         self.options = options
         self._opened: tuple[int, Any, str] = (0, None, "")
-        self._connect()  # asks nobody yet, but notices what is not installed
+        self._connect()  # sends no request yet, but raises where a package is missing
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": (0, None, "")}

@@ -1,8 +1,8 @@
-"""What is damaged in a ledger, and mending it from what is whole.
+"""What is damaged in a ledger, and repairing it from what is whole.
 
-The records of a store know each other: the utterance table says where each row of a pack lies in its recording, and
-the pack's digest; packs say what the table was made for; a column's description follows from the settings. So one that
-is lost is made again from the others, or left to `svc extract`, and no cell has to be computed anew.
+The records of a store can be made from each other. The utterance table says where each row of a pack lies in its
+recording, and holds the pack's digest; packs say what the table was made for; a column's description follows from the
+settings. A lost record is made again from the others, or left to `svc extract`; no cell has to be computed again.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def find_damage(layout: Layout) -> list[Damage]:
 def repair(
     location: str | Path | Folder, unit_frames: Callable[[int], int], waiting: Callable[[], None] = lambda: None
 ) -> list[Damage]:
-    """Make a ledger whole again, so that the store can be opened, and tell what was harmed.
+    """Make a ledger whole again, so that the store can be opened, and return what was damaged.
 
     A pack comes from the utterance table, a lost table from the packs: then it names no utterances until the corpus is
     extracted again. A column's description is taken away, for `svc extract` to write it.

@@ -78,7 +78,7 @@ class Column:
     """One feature: its name (`hidden/12`, `f0`), axis, dtype, width (0 for one number a frame), and what made it.
 
     `settings` is everything that decides its values: another value makes another column. `unit` is the physical one.
-    `origin` is where what made it was found, for whoever needs it again: it decides nothing.
+    `origin` is where the encoder that made it was found; it decides nothing.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Column:
     origin: str = ""
 
     def __post_init__(self) -> None:
-        # A store may come from a stranger: what is not one of these would be read as something else, or anywhere.
+        # A store may come from a stranger: another name could be a path outside of it.
         check_fields(self)
         if not re.fullmatch(r"[a-z0-9_]{1,64}(/[0-9]{1,4})?", self.name):
             raise ValueError(f"{self.name!r} is no name of a column")

@@ -37,10 +37,10 @@ def verify_at(
     progress: Callable[[int, int], None] = lambda done, total: None,
     resume: Path | None = None,
 ) -> list[Finding]:
-    """`verify` of a store that may be too damaged to be opened: then what is wrong with its ledger is told.
+    """`verify` of a store that may be too damaged to be opened: then the findings are those of its ledger.
 
     Raises:
-        StoreError: there is no store, or it says of itself what no store does.
+        StoreError: there is no store, or its description is of something else.
     """
     try:
         store = open_store(location)

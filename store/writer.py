@@ -24,9 +24,9 @@ from .table import UtteranceTable
 
 
 class Writer:
-    """The one owner of a store, for as long as `open_writer` lasts.
+    """The one writer of a store, for as long as `open_writer` lasts.
 
-    Whatever it writes, it first makes sure that it still is: StoreError when the lock was lost.
+    Before each write it checks that it still holds the lock; StoreError when it was lost.
     """
 
     def __init__(self, layout: Layout, size: PackSize, held: Callable[[], None] = lambda: None):
@@ -68,7 +68,7 @@ class Writer:
         """Make room for columns, new or known, over all packs.
 
         Of those in `replace` the settings may differ: then all cells of the old ones are removed before the new
-        description is written, so that whoever reads in between, with svc or with zarr, never sees both.
+        description is written, so that no reader, svc or zarr, ever sees both.
 
         Raises:
             SettingsError: a known column was made with other settings, and is not to be replaced.
@@ -94,7 +94,7 @@ class Writer:
         return first is not None and arrays_are_current(self.layout, first, len(self.packs) * self.size.of(first.axis))
 
     def missing(self, column: Column, check: bool = False) -> list[int]:
-        """The packs whose cell in a column is to be computed, as `missing_cells` tells."""
+        """The packs whose cell in a column is to be computed, as `missing_cells` finds them."""
         return missing_cells(self.layout.folder, column, self.packs, self.utterances, check)
 
     def accept(self, receipt: Receipt) -> None:
@@ -129,7 +129,7 @@ class Writer:
             return
         self._held()
         if numbers[0] < len(self.packs):
-            # Whoever retired a pack may not have come to say so to other zarr readers.
+            # The run that retired a pack may have been stopped before it wrote the arrays.
             write_arrays(self.layout, self.columns.values(), self.packs, self.size)
         remove_cells(self.layout, self.columns.values(), numbers)
         folder.remove(self.layout.pack(number) for number in numbers)  # last, as they show that there is work left

@@ -1,12 +1,13 @@
 """Extraction by dask: a cluster of processes on this machine, or a scheduler whose workers may be anywhere.
 
-Workers must see the corpus and the store under the same paths or URLs. Those started with `--resources "GPU=1"` are
-given the encoder's jobs; if there are none, everyone is given everything.
+Workers must see the corpus and the store under the same paths or URLs. Those started with `--resources "GPU=1"` get
+the encoder's jobs; if there are none, every worker gets every job.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ from ...common.errors import UserError
 from ...store.folder import open_folder
 from ...store.layout import Layout
 from ..settings import ExtractSettings
-from .engines import Tell
+from .corpus_scan import cores
+from .engines import Progressed
 from .job import Job, JobConfig, Outcome
 from .running_job import compute
 from .worker import WorkerContext
@@ -28,6 +30,7 @@ from .worker import WorkerContext
 if TYPE_CHECKING:
     from distributed import Client
 
+JOBS_AT_ONCE = 2  # in a worker of our own
 AHEAD = 2  # jobs sent to a worker beyond the one that it computes, so that it never waits for the network
 
 
@@ -37,7 +40,7 @@ class Cluster:
     def __init__(self, client: Client):
         self.client = client
 
-    def run(self, jobs: Iterable[Job], tell: Tell) -> Iterator[Outcome]:
+    def run(self, jobs: Iterable[Job], on_progress: Progressed) -> Iterator[Outcome]:
         from distributed import KilledWorker, as_completed
 
         lanes: dict[bool, deque[Job]] = defaultdict(deque)
@@ -49,7 +52,7 @@ class Cluster:
         def begin(encodes: bool) -> None:
             if lanes[encodes]:
                 job = lanes[encodes].popleft()
-                future = self.client.submit(_compute, job, pure=False, **self._whom(encodes))
+                future = self.client.submit(_compute, job, pure=False, **self._placement(encodes))
                 under_way[future] = job
                 results.add(future)
 
@@ -65,7 +68,7 @@ class Cluster:
                     f"workers died on pack {job.pack.number} again and again, most often for want of memory; "
                     f"use fewer --workers and run again: what is done is kept"
                 ) from error
-            tell(job.seconds)
+            on_progress(job.seconds)
             begin(job.needs_encoder)
             yield outcome
 
@@ -73,7 +76,7 @@ class Cluster:
         found: dict[str, dict[str, Any]] = self.client.scheduler_info(n_workers=-1)["workers"]
         return found
 
-    def _whom(self, encodes: bool) -> dict[str, Any]:
+    def _placement(self, encodes: bool) -> dict[str, Any]:
         """Where dask may run a job."""
         workers = self._workers()
         with_gpu = [address for address, metadata in workers.items() if metadata["resources"].get("GPU")]
@@ -117,13 +120,15 @@ def cluster(settings: ExtractSettings, store: str, recording: str) -> Iterator[C
             own_environment(),
             LocalCluster(
                 n_workers=settings.workers,
-                threads_per_worker=1,
+                threads_per_worker=JOBS_AT_ONCE,
                 memory_limit=0,
                 dashboard_address=None,
                 silence_logs=50,
             ) as local,
             Client(local, set_as_default=False) as client,
         ):
+            client.run(_share_machine, settings.workers)
+            _deal_out_gpus(client)
             yield Cluster(client)
 
 
@@ -141,10 +146,11 @@ def own_environment() -> Iterator[None]:
 
 def _check_sight(client: Client, store: str, recording: str) -> None:
     for sees, what in ((_sees_store, store), (_sees_recording, recording)):
-        blind = [address for address, found in client.run(sees, what).items() if not found]
-        if blind:
+        not_seeing = [address for address, found in client.run(sees, what).items() if not found]
+        if not_seeing:
             raise UserError(
-                f"the worker {blind[0]} does not see {what}; workers need the corpus and the store under the same paths"
+                f"the worker {not_seeing[0]} does not see {what}; "
+                "workers need the corpus and the store under the same paths"
             )
 
 
@@ -156,23 +162,53 @@ def _sees_recording(path: str) -> bool:
     return Path(path).exists()
 
 
-_benches: dict[
-    JobConfig, WorkerContext
-] = {}  # of this worker process: the encoder is loaded once, by the first job that needs it
+def _deal_out_gpus(client: Client) -> None:
+    """One worker a GPU computes the encoder's jobs: more would each load the encoder onto the same card."""
+    workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
+    counts = client.run(_gpus, workers=workers[:1])
+    for address in workers[: next(iter(counts.values()), 0)]:
+        client.run(_offer_gpu, workers=[address])
+
+
+def _gpus() -> int:
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+async def _offer_gpu(dask_worker: Any) -> None:
+    await dask_worker.set_resources(GPU=JOBS_AT_ONCE)
+
+
+_contexts: dict[JobConfig, WorkerContext] = {}  # of this worker process; the encoder is loaded once, by the first job
+_context_lock = threading.Lock()
+_threads = 0  # of this worker process; 0 is a core each
+
+
+def _share_machine(workers: int) -> None:
+    """Give this worker its share of the machine's cores."""
+    global _threads
+    _threads = max(1, cores() // workers)
 
 
 def _compute(job: Job) -> Outcome:
-    """A job, in a worker process."""
-    if job.config not in _benches:
-        torch.set_num_threads(1)
-        for context in _benches.values():
-            context.close()
-        _benches.clear()
-        device = job.config.device
-        _benches[job.config] = WorkerContext(
-            replace(job.config, device=_own_device() if device == "auto" else device), 1
-        )
-    return compute(job, _benches[job.config])
+    """A job, in a worker process. Two are under way at once: one is decoded and analysed while one is encoded."""
+    with _context_lock:
+        if job.config not in _contexts:
+            torch.set_num_threads(1)
+            for context in _contexts.values():
+                context.close()
+            _contexts.clear()
+            device = job.config.device
+            config = replace(job.config, device=_own_device() if device == "auto" else device)
+            _contexts[job.config] = WorkerContext(config, _threads or _dask_threads())
+        context = _contexts[job.config]
+    return compute(job, context)
+
+
+def _dask_threads() -> int:
+    """The threads that `dask worker --nthreads` gave to this worker."""
+    from distributed import get_worker
+
+    return int(get_worker().state.nthreads)
 
 
 def _own_device() -> str:

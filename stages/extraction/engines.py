@@ -1,7 +1,7 @@
-"""Who computes the jobs: this process, or processes of dask, here or anywhere.
+"""What computes jobs: threads of this process, or (in `cluster.py`) processes of dask.
 
-An engine takes jobs as it has room, and gives their outcomes back as they end. It never touches the store's records:
-the one writer does, with the receipts that come back.
+An engine takes jobs and yields their outcomes as they end. It never writes the store's records: the one writer does,
+from the receipts that come back.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from .worker import WorkerContext
 
 AHEAD = 2  # jobs of a kind under way at once: one computes while the one before is being written
 
-Tell = Callable[[float], None]  # hears of seconds of audio that are done
+Progressed = Callable[[float], None]  # called with the seconds of audio that are done
 
 
 class Engine(Protocol):
     """Computes jobs, in any order."""
 
-    def run(self, jobs: Iterable[Job], tell: Tell) -> Iterator[Outcome]: ...
+    def run(self, jobs: Iterable[Job], on_progress: Progressed) -> Iterator[Outcome]: ...
 
 
 class InProcess:
@@ -36,13 +36,13 @@ class InProcess:
     def __init__(self, context: WorkerContext):
         self.context = context
 
-    def run(self, jobs: Iterable[Job], tell: Tell) -> Iterator[Outcome]:
-        heard: queue.SimpleQueue[float] = queue.SimpleQueue()
+    def run(self, jobs: Iterable[Job], on_progress: Progressed) -> Iterator[Outcome]:
+        done_seconds: queue.SimpleQueue[float] = queue.SimpleQueue()
         under_way: dict[Future[Outcome], deque[Job]] = {}
 
         def begin(lane: deque[Job]) -> None:
             if lane:
-                under_way[RunningJob(lane.popleft(), self.context, heard.put).outcome] = lane
+                under_way[RunningJob(lane.popleft(), self.context, done_seconds.put).outcome] = lane
 
         # The encoder's jobs and the signal's go in lanes of their own, so that neither holds up the other.
         jobs = list(jobs)
@@ -52,8 +52,8 @@ class InProcess:
                 begin(lane)
         while under_way:
             done, _ = wait(under_way, timeout=0.2, return_when=FIRST_COMPLETED)
-            while not heard.empty():
-                tell(heard.get())
+            while not done_seconds.empty():
+                on_progress(done_seconds.get())
             for future in done:
                 begin(under_way.pop(future))
                 yield future.result()

@@ -1,4 +1,7 @@
-"""A job: some columns of one pack, computed together. Every engine computes jobs, and doing one twice does no harm."""
+"""A job: some columns of one pack, computed together.
+
+Every engine computes jobs, and computing one twice gives the same bytes.
+"""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def _names(scan: CorpusScan, counts: dict[str, int]) -> dict[str, list[str]]:
 
 
 def _changes(before: Sequence[Utterance], scan: CorpusScan) -> Changes:
-    """Recordings are told apart by content: at the same path with another content one has changed."""
+    """Recordings are identified by content: at the same path with another content one has changed."""
     paths = {u.audio: (u.corpus, u.source) for u in before if u.corpus in scan.roots}
     contents = {place: audio for audio, place in paths.items()}
     now = {digest: (str(entry.found.root), entry.found.source) for digest, entry in scan.entries.items()}

@@ -11,6 +11,7 @@ import pytest
 from svc.common.errors import UserError
 from svc.stages.extraction import cluster as cluster_module
 from svc.stages.extraction.cluster import Cluster, cluster, own_environment
+from svc.stages.extraction.corpus_scan import cores
 from svc.stages.extraction.extract import extract
 from svc.stages.settings import ExtractSettings
 from svc.store import open_store
@@ -88,8 +89,8 @@ def test_somebody_else_s_scheduler(tmp_path: Path, corpus: Path, encoder: Path, 
         assert tree(tmp_path / "s.zarr") == tree(plain)
         recording = str(corpus / "alto" / "phrase_0.wav")
         with cluster(ExtractSettings(scheduler=address), str(plain), recording) as engine:
-            assert engine._whom(encodes=True) == {"resources": {"GPU": 1}}
-            others = engine._whom(encodes=False)["workers"]
+            assert engine._placement(encodes=True) == {"resources": {"GPU": 1}}
+            others = engine._placement(encodes=False)["workers"]
             assert len(others) == 1
             assert others != [a for a, w in engine._workers().items() if w["resources"].get("GPU")]
         for unseen in ((str(plain), "/no/such/corpus"), ("/no/such/store.zarr", recording)):
@@ -119,3 +120,21 @@ def test_a_window_of_jobs_is_out_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     engine = Cluster(Client())
     assert engine._room(encodes=True) == 1 + cluster_module.AHEAD
     assert engine._room(encodes=False) == 2 * (1 + cluster_module.AHEAD)
+
+
+def test_one_worker_a_gpu_has_the_encoder_s_lane_and_all_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """16 workers on one card each loaded the encoder onto it, and each had one thread for the rest."""
+
+    def worker_threads() -> int:
+        from svc.stages.extraction import cluster as module
+
+        return module._threads
+
+    monkeypatch.setattr(cluster_module, "_gpus", lambda: 1)
+    monkeypatch.setattr(cluster_module, "_check_sight", lambda *_: None)
+    with cluster(ExtractSettings(workers=2), "", "") as engine:
+        workers = engine._workers().values()
+        assert sorted(worker["resources"].get("GPU", 0) for worker in workers) == [0, 2]
+        assert {worker["nthreads"] for worker in workers} == {2}
+        threads = engine.client.run(worker_threads)
+        assert set(threads.values()) == {max(1, cores() // 2)}
