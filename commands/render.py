@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @cloup.option_group(
     "Everyday options",
     cloup.option("-m", "--model", type=PATH, metavar="RUN", help="The run.  [default: the newest in runs/]"),
+    cloup.option("--voice", type=PATH, multiple=True, metavar="CLIP", help="Sing with a recording's voice, untrained."),
     cloup.option("-o", "--out", "--output", "output", type=PATH, help="File or folder.  [default: SONG.SPEAKER.wav]"),
     cloup.option("-k", "--key", "--transpose", default="0", help="Semitones, auto or auto-semitone.  [default: 0]"),
     cloup.option("-s", "--speaker", help='A name, "a:0.7,b:0.3", or "0=a; 1:30=b".  [default: the run\'s first]'),
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
 def render(
     songs: tuple[Path, ...],
     model: Path | None,
+    voice: tuple[Path, ...],
     output: Path | None,
     key: str,
     breaths: str,
@@ -89,7 +91,7 @@ def render(
     f0_only: bool,
     **options: Any,
 ) -> None:
-    """Convert each SONG (or each in a folder) to a trained voice. A picture and the settings lie beside each result.
+    """Convert each SONG (or each in a folder) to a trained voice, or with --voice to that of a recording.
 
     A song that cannot be used is named, and the rest is done. SONG or -o may be -: standard input, standard output.
     """
@@ -111,7 +113,7 @@ def render(
         for path in track_songs(songs, settings, model, output, Terminal()):
             say(f"{path}: edit it, and sing it with --f0-file {path}")
         return
-    batch = SongBatch.open(songs, settings, model, output, suffix, report, f0_file)
+    batch = SongBatch.open(songs, settings, model, output, suffix, report, f0_file, voice, Terminal())
     aside = batch.to_standard_output  # what is said must not get into the sound
     say(batch.header(), err=aside)
     for outcome in batch.render(Terminal()):

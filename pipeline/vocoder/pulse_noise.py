@@ -79,6 +79,13 @@ class PulseNoise(SourceVocoder):
         return sound(torch.from_numpy(gain) * source, self.window)[0].numpy()
 
 
+class LevelsPulseNoise(PulseNoise):
+    """PulseNoise for levels (M, n_fft // 2 + 1), as `levels` gives them at any f0, in place of a mel."""
+
+    def shape(self, mel: Frames, f0: Frames, pulses: Frames, hiss: Frames) -> Frames:
+        return self._sung(mel.astype(np.float64), f0, (pulses, hiss))
+
+
 @cache
 def _levels() -> Levels:
     """Measured once a process."""

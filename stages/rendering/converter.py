@@ -138,6 +138,14 @@ class Converter(ABC):
         """The target voice's name, for titles and file names."""
         return self.name
 
+    def headline(self) -> str:
+        """One line that says what it converts with."""
+        return f"voice {self.name}"
+
+    def about(self) -> dict[str, str]:
+        """What it converts with, by name, for a page: voice, encoder, vocoder and so on."""
+        return {"voice": self.name}
+
     def voice_range(self, settings: ConversionSettings) -> Range | None:
         """The target voice's range, where it is known."""
         return None

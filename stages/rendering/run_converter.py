@@ -68,8 +68,12 @@ class RunConverter(Converter):
         """As it was asked for: a name, or a mixture."""
         return self._speaker_mix(settings or self.settings).name
 
+    def headline(self) -> str:
+        return (
+            f"{self.run.path} (step {self.step}): voice {self.speaker()}, vocoder {self.vocoder.name}, on {self.device}"
+        )
+
     def about(self) -> dict[str, str]:
-        """What it converts with, for a page: run, step, voice, encoder, vocoder."""
         return {
             "run": self.run.name,
             "step": f"{self.step:,}",

@@ -1,4 +1,4 @@
-"""`svc render`: several songs with one run, each refused or reported on its own, and a page of all of them."""
+"""`svc render`: several songs with one voice, each refused or reported on its own, and a page of all of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from ...common.progress import Progress
 from ...pipeline.audio import AudioError
 from ..run import Run, newest_run
 from ..settings import RenderSettings
+from .clip_converter import ClipConverter, check_clips
+from .converter import Converter
 from .formats import choose_format, parse_format
 from .input_song import check_song
 from .inputs import find_songs
@@ -44,9 +46,9 @@ class SongJob:
 
 @dataclass
 class SongBatch:
-    """Songs to convert with one run. What was done and refused so far is in `done` and `refused`."""
+    """Songs to convert with one voice. What was done and refused so far is in `done` and `refused`."""
 
-    converter: RunConverter
+    converter: Converter
     jobs: list[SongJob]
     suffix: str = ".wav"
     page: Path | None = None
@@ -64,8 +66,10 @@ class SongBatch:
         suffix: str = "wav",
         page: Path | None = None,
         f0_file: Path | None = None,
+        voice: Sequence[Path] = (),
+        progress: Progress | None = None,
     ) -> SongBatch:
-        """Check what can be checked before anything is loaded or computed, and then load the run.
+        """Check what can be checked before anything is loaded or computed, and then load the run or the voice.
 
         Args:
             songs: recordings, and folders of them; `-` is standard input.
@@ -75,6 +79,8 @@ class SongBatch:
             suffix: the format, unless `output` ends in one: `wav`, `flac`, `mp3` or `ogg`.
             page: an HTML file to write with players and pictures of all songs.
             f0_file: the f0 of the one song, in place of the one that is tracked (stages.rendering.f0_file).
+            voice: recordings of the voice to convert to without a run (stages.rendering.clip_converter).
+            progress: is given a bar where recordings of a voice are read.
 
         Raises:
             UserError: a format is not known, there is an f0 file and not one song, a folder holds no song, the page or
@@ -86,8 +92,11 @@ class SongBatch:
             check_page_writable(page)
         if settings.separate and find_spec("demucs") is None:
             raise UserError(*MISSING)
-        run = Run.open(model or newest_run())
-        speaker = SpeakerMix.parse(settings.speaker or run.speakers[0], run.speakers).name
+        if voice:
+            run, speaker = None, check_clips(voice, model, settings)[0].stem
+        else:
+            run = Run.open(model or newest_run())
+            speaker = SpeakerMix.parse(settings.speaker or run.speakers[0], run.speakers).name
         found = find_songs(songs)
         check_f0_file(f0_file, len(found))
         outputs = plan_outputs(found, speaker, output, suffix)
@@ -99,7 +108,8 @@ class SongBatch:
                 if len(jobs) == 1 and job.problem:
                     raise job.problem
             raise UserError("\n".join(["no song can be converted:", *(f"{job.song}: {job.problem}" for job in jobs)]))
-        return cls(RunConverter(run, settings), jobs, suffix, page, f0_file)
+        converter = RunConverter(run, settings) if run else ClipConverter(voice, settings, progress)
+        return cls(converter, jobs, suffix, page, f0_file)
 
     @property
     def to_standard_output(self) -> bool:
@@ -108,10 +118,7 @@ class SongBatch:
 
     def header(self) -> str:
         """Which run, voice, vocoder and device are used."""
-        used = self.converter
-        return (
-            f"{used.run.path} (step {used.step}): voice {used.speaker()}, vocoder {used.vocoder.name}, on {used.device}"
-        )
+        return self.converter.headline()
 
     def render(self, progress: Progress | None = None) -> Iterator[RenderReport | RefusedSong]:
         """Convert the songs one after the other, yielding what came of each; then write the page.
