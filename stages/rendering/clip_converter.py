@@ -17,7 +17,7 @@ from ...common.text import count
 from ...pipeline import audio, frames
 from ...pipeline.audio import AudioError
 from ...pipeline.encoder.content import ContentEncoder
-from ...pipeline.encoder.registry import load_encoder
+from ...pipeline.encoder.registry import is_shipped, load_encoder
 from ...pipeline.mel import N_FFT
 from ...pipeline.pitch.melody import Range
 from ...pipeline.unit_selection import UnitFrames, UnitSelection, loudness_percentiles
@@ -60,7 +60,8 @@ class ClipConverter(Converter):
         self.device = pick_device(settings.device)
         self.vocoder = LevelsPulseNoise()
         self.content = _load_encoder(settings, self.device)
-        self.layer = default_layers(self.content.layers)[0]
+        # The last layer of `mini` imitates a middle layer of Whisper; the middle ones of others tell phones best.
+        self.layer = self.content.layers if is_shipped(self.content.name) else default_layers(self.content.layers)[0]
         self.hashes = [audio.file_hash(clip) for clip in self.clips]
         self._read(progress or Progress())
 
