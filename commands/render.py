@@ -91,7 +91,7 @@ def render(
     f0_only: bool,
     **options: Any,
 ) -> None:
-    """Convert each SONG (or each in a folder) to a trained voice, or to a recording's.
+    """Convert each SONG (or each in a folder) to another voice.
 
     A song that cannot be used is named, and the rest is done. SONG or -o may be -: standard input, standard output.
     """
