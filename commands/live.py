@@ -34,6 +34,7 @@ from .options import PATH, device_option
     cloup.option("--margin", default=0.08, show_default=True, metavar="S", help="Seconds that computing may take."),
     cloup.option("--measure", is_flag=True, help="Play bursts through a loopback, and print the true latency."),
     cloup.option("--simulate", is_flag=True, help="With --measure: through a simulated loopback, without a device."),
+    cloup.option("--cpu-time", is_flag=True, help="With --simulate: as on a core that does nothing else."),
     cloup.option("--bursts", default=20, show_default=True, metavar="N", help="That --measure plays, one in 2 s."),
 )
 @cloup.option_group(
@@ -62,6 +63,7 @@ def live(
     margin: float,
     measure: bool,
     simulate: bool,
+    cpu_time: bool,
     bursts: int,
     vocoder: str | None,
     formants: float,
@@ -74,8 +76,8 @@ def live(
 
     Voice, key, gate and bypass can be changed meanwhile by typing.
     """
-    if simulate and not measure:
-        raise click.UsageError("--simulate belongs to --measure")
+    if (simulate and not measure) or (cpu_time and not simulate):
+        raise click.UsageError("--simulate belongs to --measure, and --cpu-time to --simulate")
     from ..stages.live import devices
 
     if list_devices:
@@ -102,7 +104,11 @@ def live(
     from ..stages.live.session import LiveSession, summary
 
     # A device that is missing is named before a run is loaded.
-    used = None if song else devices.SimulatedLoopback(441) if simulate else devices.SoundDevice(recording, playing)
+    used: devices.Duplex | None = None
+    if simulate:
+        used = devices.SimulatedLoopback(cpu_time=cpu_time)
+    elif song is None:
+        used = devices.SoundDevice(recording, playing)
     session = LiveSession.open(settings, timing, margin, say, model)
     if song is not None:
         out = output or song.with_name(f"{song.stem}.live.wav")

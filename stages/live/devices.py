@@ -45,14 +45,18 @@ class Duplex(ABC):
 class SimulatedLoopback(Duplex):
     """What is played is recorded again, `delay` samples later, as through a cable; in real time.
 
-    `heard` collects the samples that were played.
+    Args:
+        delay: a block at least.
+        block: samples of a call.
+        cpu_time: whether latency is to be measured with the CPU time of computing instead of the time that passed.
     """
 
     name = "a simulated loopback"
 
-    def __init__(self, delay: int = 0, block: int = BLOCK, speed: float = 1.0):
-        self.delay, self.block, self.speed = delay, block, speed
-        self.late_calls = 0
+    def __init__(self, delay: int = BLOCK, block: int = BLOCK, cpu_time: bool = False):
+        if delay < block:
+            raise ValueError(f"a loopback's delay must be a block ({block} samples) at least, not {delay}")
+        self.delay, self.block, self.cpu_time = delay, block, cpu_time
         self._cable = np.zeros(delay, np.float32)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -68,22 +72,16 @@ class SimulatedLoopback(Duplex):
 
     def cycle(self, callback: Callback) -> None:
         """One block: record it, call, play."""
-        cable = np.concatenate([self._cable, np.zeros(max(0, self.block - len(self._cable)), np.float32)])
-        played = callback(cable[: self.block])
-        if self.delay >= self.block:
-            self._cable = np.concatenate([self._cable[self.block :], played])
-        else:
-            raise ValueError(f"a loopback's delay must be a block ({self.block} samples) at least, not {self.delay}")
+        played = callback(self._cable[: self.block])
+        self._cable = np.concatenate([self._cable[self.block :], played])
 
     def _run(self, callback: Callback) -> None:
-        period = self.block / MEL_RATE / self.speed
+        period = self.block / MEL_RATE
         due = time.monotonic() + period
         while not self._stop.is_set():
             wait = due - time.monotonic()
             if wait > 0:
                 time.sleep(wait)
-            elif wait < -period:
-                self.late_calls += 1
             self.cycle(callback)
             due += period
 

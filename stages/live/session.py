@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +20,10 @@ from ..rendering.inputs import find_songs
 from ..rendering.provenance import about, tag
 from ..rendering.run_converter import RunConverter
 from ..run import Run, newest_run
-from .devices import Duplex
+from .devices import Duplex, SimulatedLoopback
 from .engine import LiveEngine
 from .live_converter import LiveConverter, LiveSettings
-from .measure import Latency, measure
+from .measure import Latency, measure, measure_by_cpu_time
 
 HELP = "k N: key; s NAME: voice; g DB: gate, or g off; b: bypass on or off; ?: how it goes; q: end"
 
@@ -121,6 +122,9 @@ class LiveSession:
     def measure(self, device: Duplex, count: int) -> tuple[Latency, LiveEngine]:
         """The latency through a loopback, and the engine that it was measured with."""
         engine = self.engine()
+        if isinstance(device, SimulatedLoopback) and device.cpu_time:
+            engine.clock = time.process_time
+            return measure_by_cpu_time(engine, device, count), engine
         with working(engine):
             latency = measure(engine, device, count)
         return latency, engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -15,7 +16,7 @@ from svc.pipeline.streaming.timing import FADE, StreamTiming
 from svc.stages.live import devices
 from svc.stages.live.devices import SimulatedLoopback
 from svc.stages.live.engine import LiveEngine, OutputTimeline
-from svc.stages.live.measure import BurstTest, bursts, find
+from svc.stages.live.measure import BurstTest, bursts, find, measure_by_cpu_time
 
 TIMING = StreamTiming(hop=9, context=20, lookahead=8)
 MARGIN = 3_528  # samples, 80 ms
@@ -155,6 +156,31 @@ def test_a_loopback_measures_the_latency_of_definition_and_cable() -> None:
     assert latency.lost == 0
     assert latency.seconds == pytest.approx([(engine.delay + 1_323) / MEL_RATE] * 6, abs=0.0015)
     assert "p99" in latency.line()
+
+
+def test_by_cpu_time_a_conversion_that_costs_nothing_has_the_latency_of_definition() -> None:
+    engine = LiveEngine(BlockStream(Identity(), TIMING), MARGIN)
+    latency = measure_by_cpu_time(engine, SimulatedLoopback(), 4)
+    assert latency.seconds == pytest.approx([(engine.delay + 441) / MEL_RATE] * 4, abs=0.0015)
+    assert engine.report.missing == 0
+
+
+def test_a_simulated_loopback_runs_in_real_time() -> None:
+    heard: list[int] = []
+    device = SimulatedLoopback()
+
+    def callback(block: Samples) -> Samples:
+        heard.append(len(block))
+        return block
+
+    begun = time.monotonic()
+    device.start(callback)
+    time.sleep(0.3)
+    device.stop()
+    assert sum(heard) / MEL_RATE <= time.monotonic() - begun + 0.02
+    assert heard
+    with pytest.raises(ValueError, match="delay must be a block"):
+        SimulatedLoopback(delay=10)
 
 
 def test_bursts_are_found_in_noise_and_missed_where_there_are_none() -> None:
