@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from ...pipeline.frames import MEL_RATE
 from ...pipeline.streaming.block_stream import BlockStream
 from ...pipeline.streaming.joins import Samples
 
+RECENT = 10  # hops of which the longest is named in a message
 KEPT_SECONDS = 600  # of which the time that each hop took is remembered
 
 
@@ -166,8 +168,9 @@ class LiveEngine:
         now = self.clock()
         if self._untold and now - self._told >= 1.0:
             seconds = self._untold * self._hop / MEL_RATE
+            longest = max(islice(reversed(self.report.seconds), RECENT), default=0.0)
             self.on_late(
-                f"late: {seconds:.1f} s were dropped (a hop of {1000 * self._hop / MEL_RATE:.0f} ms takes "
-                f"{1000 * self.report.quantile(0.5):.0f} ms here)"
+                f"late: {seconds:.1f} s were dropped (of the last hops of {1000 * self._hop / MEL_RATE:.0f} ms one took "
+                f"{1000 * longest:.0f} ms)"
             )
             self._told, self._untold = now, 0
