@@ -168,9 +168,9 @@ class LiveEngine:
         now = self.clock()
         if self._untold and now - self._told >= 1.0:
             seconds = self._untold * self._hop / MEL_RATE
-            longest = max(islice(reversed(self.report.seconds), RECENT), default=0.0)
+            hop, longest = self._hop / MEL_RATE, max(islice(reversed(self.report.seconds), RECENT), default=0.0)
             self.on_late(
-                f"late: {seconds:.1f} s were dropped (of the last hops of {1000 * self._hop / MEL_RATE:.0f} ms one took "
-                f"{1000 * longest:.0f} ms)"
+                f"late: {seconds:.1f} s were dropped "
+                f"(of the last hops of {1000 * hop:.0f} ms one took {1000 * longest:.0f} ms)"
             )
             self._told, self._untold = now, 0
