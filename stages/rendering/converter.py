@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -21,9 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...common.progress import Bar, Progress
-from ...pipeline import frames
+from ...pipeline import audio, frames
+from ...pipeline.audio import Recording
 from ...pipeline.pitch.melody import Range
 from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.sample_buffer import SampleBuffer
 from ...pipeline.slicing import SliceSettings
 from ..settings import ConversionSettings
 from . import source_features
@@ -32,7 +34,7 @@ from .dynamics import volume
 from .measurement import Measurement, measure
 from .mixer import Mixer
 from .output_buffer import OutputBuffer
-from .source_audio import SourceAudio
+from .source_audio import SourceAudio, song_slices
 from .source_features import SourceFeatures
 from .stopwatch import Stopwatch
 from .target_f0 import F0, TargetF0, melody_of, range_warnings, target_f0
@@ -158,15 +160,16 @@ class Converter(ABC):
         """Sentences for the user about how these settings were understood."""
         return []
 
-    def slicing(self, settings: ConversionSettings | None = None) -> SliceSettings:
-        """How a song is cut: with the longest segment of the voice's recordings, at silences judged anew."""
-        return replace(self.slices, silence_db=(settings or self.settings).slice_db)
+    def cut(self, recording: Recording, settings: ConversionSettings | None = None) -> SourceAudio:
+        """A recording, cut into phrases as the voice's recordings were cut (source_audio.song_slices)."""
+        slices = song_slices(recording, self.slices, (settings or self.settings).slice_db)
+        return SourceAudio.cut(recording, slices)
 
     def open(
         self, wav: NDArray[np.floating], sample_rate: int, settings: ConversionSettings | None = None
     ) -> SourceAudio:
         """Samples (T,) or (T, channels), cut into phrases. Raises AudioError where they cannot be used."""
-        return SourceAudio.of(wav, sample_rate, self.slicing(settings))
+        return self.cut(audio.scan(SampleBuffer.of(wav, sample_rate)), settings)
 
     def analyse(
         self,

@@ -23,7 +23,8 @@ from ..picture import PooledMel
 from .output_buffer import OutputBuffer
 from .source_audio import SourceAudio
 
-SILENT_DB = -60.0  # dBFS: softer is taken for silence
+SILENT_DB = -60.0  # dBFS: softer is taken for silence,
+SOFTER_DB = 20.0  # where the song is so much louder
 CLIPPED = 0.999  # of full scale: a vocoder that saturates stays there
 LOW_ENERGY = 0.01  # the share of a frame's energy below f0 / 2 that is more than a little, -20 dB
 MEASURABLE_HZ = 48.0, 2050.0  # target f0 that the tracker can find again, vibrato included
@@ -59,6 +60,7 @@ class Measurement:
         target: the f0 asked for, Hz, 0 = unvoiced, float32 (frames,).
         f0: the result's, Hz, 0 = unvoiced, float32 (frames,).
         loudness: dBFS, float32 (frames,).
+        source_db: the level of the song, dBFS, float32 (frames,).
         low_energy: the share of energy below half the target f0, float64 (frames,).
         clipped: whether samples are at full scale, bool (frames,).
         mel: pooled for a picture.
@@ -67,6 +69,7 @@ class Measurement:
     target: NDArray[np.float32] = field(repr=False)
     f0: NDArray[np.float32] = field(repr=False)
     loudness: NDArray[np.float32] = field(repr=False)
+    source_db: NDArray[np.float32] = field(repr=False)
     low_energy: NDArray[np.float64] = field(repr=False)
     clipped: NDArray[np.bool_] = field(repr=False)
     mel: PooledMel = field(repr=False)
@@ -95,7 +98,7 @@ class Measurement:
 
     def faults(self) -> list[Fault]:
         """What is wrong with frames that were to be voiced; kinds that do not occur are left out."""
-        silent = self.loudness < SILENT_DB
+        silent = (self.loudness < SILENT_DB) & (self.loudness < self.source_db - SOFTER_DB)
         found = {
             "unvoiced": (self.f0 == 0) & ~silent,
             "silent": silent,
@@ -162,7 +165,7 @@ def measure(result: OutputBuffer, source: SourceAudio, target: NDArray[np.float3
         low[span] = rumble.low_energy(around, target[span], CONTEXT)
         inside = np.abs(around[CONTEXT:-CONTEXT]).reshape(-1, frames.MEL_HOP)
         clipped[span] = inside.max(1) >= CLIPPED
-    return Measurement(target, f0, loudness, low, clipped, pooled)
+    return Measurement(target, f0, loudness, source.recording.level_db, low, clipped, pooled)
 
 
 def _spots(where: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:

@@ -142,7 +142,7 @@ def _read(
                 opened.callback(stems.close)
         with watch("decoding and slicing"):
             voice = audio.scan(stems.voice) if stems else recording
-            source = SourceAudio.cut(voice, converter.slicing(settings))
+            source = converter.cut(voice, settings)
         yield _Song(file, sha256, recording, source, stems)
 
 

@@ -171,7 +171,7 @@ class _PartConversion:
         if self.converter is None:
             blocks, report = self._whole(decoded), PartReport(f"{part.song.name} as it is{self._times()}", (), about)
         else:
-            source = SourceAudio.cut(recording, self.converter.slicing(part.settings))
+            source = self.converter.cut(recording, part.settings)
             blocks, report = self._converted(self.converter, source, about, progress, watch)
         return PartTrack(blocks, part.gain_db, part.start, part.end), recording, report
 

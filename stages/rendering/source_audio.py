@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...pipeline import audio, frames
 from ...pipeline.audio import Recording
-from ...pipeline.sample_buffer import SampleBuffer
-from ...pipeline.slicing import SliceSettings, Span, describe_unused, slice_at_silence
+from ...pipeline.slicing import SliceSettings, Span, describe_unused, is_sound, slice_at_silence
 from ..features import Waveform
 
 SHARED_FRAMES = 22  # mel frames, 0.25 s, that segments cut in mid-sound share with their neighbours
+
+MOST_LOST_SECONDS = 1.0  # of sound that a fixed threshold of a voice's recordings may leave out of a song
+
+
+def song_slices(recording: Recording, stored: SliceSettings, silence_db: float | None = None) -> SliceSettings:
+    """How a song is cut for a voice whose recordings were cut as `stored` says: in the same way, as far as possible.
+
+    Stores of version 0.1 have a fixed threshold under the loudest moment, which takes a soft passage of a song for
+    silence. Where it would leave out MOST_LOST_SECONDS of sound, silence is judged as pipeline.slicing does today.
+
+    Args:
+        recording: the song.
+        stored: of the voice's recordings.
+        silence_db: the user's own threshold, which replaces both.
+    """
+    if silence_db is not None or stored.silence_db is None:
+        return replace(stored, silence_db=silence_db)
+    judged = replace(stored, silence_db=None)
+    lost = is_sound(recording.level_db, judged, recording.flatness)
+    for span in slice_at_silence(recording.level_db, stored, recording.flatness):
+        lost[span.start : span.end] = False
+    return stored if frames.mel_seconds(int(lost.sum())) < MOST_LOST_SECONDS else judged
 
 
 @dataclass(frozen=True)
@@ -63,11 +83,6 @@ class SourceAudio:
 
     recording: Recording
     phrases: tuple[Phrase, ...]
-
-    @classmethod
-    def of(cls, wav: NDArray[np.floating], sample_rate: int, slices: SliceSettings) -> SourceAudio:
-        """Samples float (T,) or (T, channels). Raises AudioError where they cannot be used."""
-        return cls.cut(audio.scan(SampleBuffer.of(wav, sample_rate)), slices)
 
     @classmethod
     def cut(cls, recording: Recording, slices: SliceSettings) -> SourceAudio:

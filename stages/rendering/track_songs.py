@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from ...common.progress import Progress
@@ -14,7 +13,7 @@ from . import f0_file
 from .input_song import check_song
 from .inputs import find_songs
 from .output_paths import place_outputs
-from .source_audio import SourceAudio
+from .source_audio import SourceAudio, song_slices
 from .source_features import analyse
 from .stopwatch import Stopwatch
 from .target_f0 import melody_of
@@ -51,9 +50,9 @@ def track_songs(
     for song, out in zip(found, outputs, strict=True):
         check_song(song)
         f0_file.check_ours(out)
-    slices = replace(config.slices, silence_db=settings.slice_db)
     for song, out in zip(found, outputs, strict=True):
-        source = SourceAudio.cut(audio.scan(audio.decode(song)), slices)
+        recording = audio.scan(audio.decode(song))
+        source = SourceAudio.cut(recording, song_slices(recording, config.slices, settings.slice_db))
         with (progress or Progress()).bar(song.name, round(source.seconds_converted, 1), "s") as bar:
             pitch = settings.pitch(config.pitch_settings)
             features = analyse(source, pitch, bar, Stopwatch(), settings.highest_note)

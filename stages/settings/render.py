@@ -59,7 +59,7 @@ class ConversionSettings:
         breaths: `sing` converts the song's breaths and sibilants like everything else; `keep` leaves them the song's
             own; 0 to 1 multiplies converted breaths with that number (stages.rendering.breaths).
         slice_db: what is softer than this, in dB under the song's loudest moment, is silence and not converted; None
-            judges silence by the song's gated loudness and noise floor (pipeline.slicing); -90 converts everything.
+            cuts a song as the voice's recordings were cut (source_audio.song_slices); -90 converts everything.
         retrieve: 0 to 1: how much of each unit is taken from its nearest neighbours among the target's units; None is
             0.5 where the run's store, which has them, can be opened.
     """

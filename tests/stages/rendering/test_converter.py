@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from svc.pipeline import frames, mel
+from svc.pipeline import audio, frames, mel
 from svc.pipeline.audio import AudioError
 from svc.pipeline.pitch import pitch
+from svc.pipeline.sample_buffer import SampleBuffer
+from svc.pipeline.slicing import SliceSettings
 from svc.pipeline.vocoder.pulse_noise import PulseNoise
 from svc.pipeline.vocoder.vocoder import Vocoder
 from svc.pipeline.vocoder.world import World
@@ -21,6 +23,7 @@ from svc.stages.rendering.converter import AudioChunk, ConversionPlan, Converter
 from svc.stages.rendering.render_file import render_file
 from svc.stages.rendering.result_files import write_conversion
 from svc.stages.rendering.run_converter import RunConverter
+from svc.stages.rendering.source_audio import song_slices
 from svc.stages.rendering.stopwatch import Stopwatch
 from svc.stages.run import Run
 from svc.stages.settings import ConversionSettings, OutputSettings, RenderSettings
@@ -183,3 +186,20 @@ def test_notes_above_the_stores_range_are_tracked_and_lower_ones_stay_as_they_we
     assert np.abs(1200 * np.log2(found[high] / 1568)).max() < 20
     assert (as_stored[high] < 1100).all()
     np.testing.assert_array_equal(found[:80], as_stored[:80])
+
+
+def test_a_fixed_threshold_of_older_stores_cuts_a_song_unless_it_leaves_out_sound() -> None:
+    """Five seconds loud and seven 42 dB softer: the soft ones came out as silence. A soft breath changes nothing."""
+    t = np.arange(5 * RATE) / RATE
+    tone = (0.3 * np.sin(2 * np.pi * 220 * t) * (1 + np.sin(2 * np.pi * 1.3 * t)) / 2).astype(np.float32)
+    pause = np.zeros(2 * RATE, np.float32)
+    stored = SliceSettings(silence_db=-40.0)
+    for soft, slices in (
+        (tone * 10 ** (-44 / 20), dataclasses.replace(stored, silence_db=None)),
+        (tone[: RATE // 2] * 10 ** (-44 / 20), stored),
+        (pause, stored),
+    ):
+        recording = audio.scan(SampleBuffer.of(np.concatenate([tone, pause, soft, pause]).astype(np.float32), RATE))
+        assert song_slices(recording, stored) == slices
+        assert song_slices(recording, stored, -60.0).silence_db == -60.0
+        assert song_slices(recording, SliceSettings()) == SliceSettings()

@@ -182,3 +182,35 @@ def test_of_two_renders_to_one_output_one_wins(run: Path, song: Path, tmp_path: 
     assert description["result_sha256"] == hashlib.sha256((out / "a.wav").read_bytes()).hexdigest()
     assert description["settings"]["seed"] == codes.index(0)
     assert sorted(path.name for path in out.iterdir()) == ["a.json", "a.png", "a.wav"]
+
+
+STOPPED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from svc.commands.group import stopped_by_sigterm
+from svc.stages.rendering.writing import SourceLength, write_output
+from svc.stages.settings import OutputSettings
+
+
+class Endless:
+    channels = 1
+
+    def __iter__(self):
+        out = Path(sys.argv[1])
+        yield np.zeros((100_000, 1), np.float32)
+        if list(out.parent.iterdir()):  # the second time, when it is being written
+            os.kill(os.getpid(), signal.SIGTERM)
+        yield np.zeros((100_000, 1), np.float32)
+
+
+with stopped_by_sigterm():
+    write_output(Endless(), Path(sys.argv[1]), OutputSettings(), SourceLength(200_000, 44_100))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no SIGTERM")
+def test_sigterm_while_writing_leaves_no_file(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", STOPPED, str(tmp_path / "a.wav")], capture_output=True, text=True)
+    assert "Terminated" in done.stderr
+    assert list(tmp_path.iterdir()) == []
