@@ -203,3 +203,30 @@ def test_a_fixed_threshold_of_older_stores_cuts_a_song_unless_it_leaves_out_soun
         assert song_slices(recording, stored) == slices
         assert song_slices(recording, stored, -60.0).silence_db == -60.0
         assert song_slices(recording, SliceSettings()) == SliceSettings()
+
+
+class Hole(Copy):
+    """Gives the song back, but for one second."""
+
+    def stream(
+        self, plan: ConversionPlan, phrases: Sequence[int] | None = None, watch: Stopwatch | None = None
+    ) -> Iterator[AudioChunk]:
+        for chunk in super().stream(plan, phrases, watch):
+            at = chunk.seconds + np.arange(len(chunk.samples)) / RATE
+            yield dataclasses.replace(chunk, samples=chunk.samples * ((at < 1) | (at >= 2)))
+
+
+def test_faults_are_counted_over_the_frames_that_were_to_be_voiced() -> None:
+    """A second of three is silent: a third of the frames, named with its times; what the song sings softly is not."""
+    tone = (0.3 * np.sin(2 * np.pi * 220 * np.arange(3 * RATE) / RATE)).astype(np.float32)
+    found = Hole().convert(tone, RATE).measured
+    assert found is not None
+    faults = {each.name: each for each in found.notable()}
+    fault = faults.pop("silent")
+    assert all(each.share < 0.05 for each in faults.values())  # where the hole begins and ends
+    assert fault.share == pytest.approx(1 / 3, abs=0.02)
+    np.testing.assert_allclose(fault.spots, [(1, 2)], atol=0.06)
+    assert found.within(20) == pytest.approx(2 / 3, abs=0.04)
+    soft = Copy().convert(np.concatenate([tone, tone * 10 ** (-46 / 20)]), RATE).measured
+    assert soft is not None
+    assert [each.name for each in soft.notable() if each.name == "silent"] == []
