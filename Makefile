@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo ui test check torture clean
+.PHONY: demo ui test check docs torture clean
 
 demo: $(VENV)/ready  ## a song sung by another voice, made offline from nothing
 	$(BIN)/svc demo
@@ -20,6 +20,9 @@ check: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p svc.common -p svc.pipeline -p svc.store -p svc.stages -p svc.data -p svc.commands -m svc.cli
+
+docs: $(VENV)/ready  ## the API reference, from the docstrings: build/api/index.html
+	$(BIN)/pdoc --docformat google -o build/api svc.common svc.pipeline svc.store svc.stages svc.commands svc.data
 
 $(VENV)/ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)

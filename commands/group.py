@@ -32,6 +32,7 @@ class CommandGroup(cloup.Group):
     """Prints an SvcError or OSError as one message with exit code 2, and makes Ctrl-C exit code 130."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; turn SIGTERM, Ctrl-C and errors into messages and exit codes."""
         try:
             with stopped_by_sigterm():
                 return super().invoke(ctx)

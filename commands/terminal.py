@@ -47,7 +47,7 @@ class Terminal(Progress):
             yield TqdmBar(bar)
 
 
-class TqdmBar:
+class TqdmBar(Bar):
     """A tqdm bar behind the names that stages use."""
 
     def __init__(self, bar: Any):
@@ -60,7 +60,7 @@ class TqdmBar:
         self._bar.set_postfix_str(text, refresh=False)
 
 
-class LineBar:
+class LineBar(Bar):
     """A line every 30 s, for a log: how far the work is, what was noted, how long it still takes."""
 
     EVERY = 30.0  # seconds

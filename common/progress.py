@@ -10,7 +10,8 @@ from typing import Protocol
 class Bar(Protocol):
     """One stretch of long work."""
 
-    def advance(self, amount: float = 1) -> None: ...
+    def advance(self, amount: float = 1) -> None:
+        """Count `amount` more units of work as done."""
 
     def note(self, text: str) -> None:
         """Something short to show beside the bar, such as a loss."""

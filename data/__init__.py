@@ -1,0 +1,1 @@
+"""What ships with the program: the encoder `mini`, the phone classifier, and synthetic singers."""

@@ -34,6 +34,7 @@ Features = Callable[[Frames], dict[str, Frames]]
 
 
 def features_of(content: ContentEncoder) -> Features:
+    """A function from a 16 kHz waveform (T,) to every layer's hidden states (N, D), by the layer's name."""
     layers = list(range(content.layers + 1))
 
     def features(wav: Frames) -> dict[str, Frames]:
@@ -125,6 +126,7 @@ def retrieval(
 
 
 def random_like(content: ContentEncoder) -> Hubert:
+    """An encoder of the same architecture with random weights."""
     torch.manual_seed(0)
     assert isinstance(content, Hubert)
     return Hubert(HubertModel(content.model.config), content.normalize, EncoderSettings("random", "random"))
@@ -152,6 +154,7 @@ def rows(content: ContentEncoder, same: Sequence[Path]) -> Iterator[tuple[str, f
 
 
 def main() -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", default="mini")
     parser.add_argument("--same", type=Path, nargs="*", default=[], help="recordings of one sentence, a speaker each")

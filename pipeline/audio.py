@@ -69,6 +69,7 @@ class Recording:
 
     @property
     def seconds(self) -> float:
+        """Its length in seconds."""
         return self.samples / self.sample_rate
 
 
@@ -173,6 +174,7 @@ class Reader:
         self._blocks = read_blocks(self._file)
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def __enter__(self) -> Reader:
@@ -184,7 +186,7 @@ class Reader:
     def read(self, start: int, end: int) -> NDArray[np.float32]:
         """Mono samples of mel frames [start, end) at the recording's own rate; zeros where it has none.
 
-        Returns float32 (mel_frame_start(end) - mel_frame_start(start),). Raises AudioError where it cannot be decoded.
+        Returns float32 (T,), T = mel_frame_start(end) - mel_frame_start(start). Raises AudioError.
         """
         first, last = (mel_frame_start(frame, self.recording.sample_rate) for frame in (start, end))
         self._go_to(first)
@@ -216,7 +218,7 @@ class Reader:
 
 
 def read(recording: Recording, start: int, end: int) -> NDArray[np.float32]:
-    """Mono samples of mel frames [start, end), as `Reader.read` gives them."""
+    """Mono samples of mel frames [start, end), float32 (T,), as `Reader.read` gives them."""
     with Reader(recording) as reader:
         return reader.read(start, end)
 

@@ -51,17 +51,32 @@ class AudioFile(Protocol):
     """An opened recording, as `soundfile.SoundFile` is one."""
 
     @property
-    def samplerate(self) -> int: ...
+    def samplerate(self) -> int:
+        """Samples a second, Hz."""
+
     @property
-    def channels(self) -> int: ...
+    def channels(self) -> int:
+        """How many channels each frame has."""
+
     @property
-    def frames(self) -> int: ...
+    def frames(self) -> int:
+        """How many frames (samples of every channel) the file has."""
+
     @property
-    def format(self) -> str: ...
-    def read(self, frames: int, dtype: str, always_2d: bool) -> NDArray[np.float32]: ...
-    def seek(self, frames: int, /) -> int: ...
-    def seekable(self) -> bool: ...
-    def close(self) -> None: ...
+    def format(self) -> str:
+        """The container's name, such as WAV."""
+
+    def read(self, frames: int, dtype: str, always_2d: bool) -> NDArray[np.float32]:
+        """The next `frames` frames, (frames, channels) with `always_2d`; fewer at the end."""
+
+    def seek(self, frames: int, /) -> int:
+        """Go to a frame, and return its number."""
+
+    def seekable(self) -> bool:
+        """Whether `seek` works."""
+
+    def close(self) -> None:
+        """Close the file."""
 
 
 class FFmpegFile:
@@ -106,12 +121,15 @@ class FFmpegFile:
         return samples[:frames]
 
     def seek(self, frames: int) -> int:
+        """Not possible: a compressed stream is read from start to end."""
         raise NotImplementedError
 
     def seekable(self) -> bool:
+        """Never."""
         return False
 
     def close(self) -> None:
+        """Close the decoder and the file."""
         self._container.close()
         self._file.close()
 

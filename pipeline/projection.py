@@ -79,10 +79,12 @@ class SoftHead(nn.Module):
 
     @property
     def unit_dim(self) -> int:
+        """Width of the soft units."""
         return self.projection.proj.out_features
 
     @property
     def codes(self) -> int:
+        """How many k-means codes it predicts."""
         return self.projection.label_embedding.num_embeddings
 
     def units(self, hidden: Tensor) -> Tensor:

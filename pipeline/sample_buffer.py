@@ -92,6 +92,7 @@ class BufferReader:
         return sample
 
     def seekable(self) -> bool:
+        """Always."""
         return True
 
     def close(self) -> None:

@@ -82,6 +82,7 @@ class CorpusReport:
     unusable: dict[str, str]
 
     def to_json(self) -> dict[str, Any]:
+        """As a record for JSON."""
         return asdict(self)
 
     def lines(self) -> list[str]:

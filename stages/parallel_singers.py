@@ -48,6 +48,7 @@ class ParallelSingers:
 
     @property
     def voices(self) -> tuple[Voice, Voice]:
+        """The source's voice (alto) and the target's (bass), drawn from their seeds."""
         return draw_voice(self.source, True, "alto"), draw_voice(self.target, False, "bass")
 
     def phrase(self, voice: Voice, number: int) -> Score:
@@ -64,7 +65,7 @@ class ParallelSingers:
         return draw_score(self.language, DRAWN_SECONDS, seed, KEY + 5, 7.0, 0.4)
 
     def corpus(self, voice: Voice) -> list[tuple[Samples, Score]]:
-        """A voice's phrases, sung."""
+        """A voice's phrases: float32 (T,) at 44.1 kHz, and the score of each."""
         scores = [self.phrase(voice, number) for number in range(self.phrases)]
         return [(sing(score, voice, number), score) for number, score in enumerate(scores)]
 

@@ -45,7 +45,7 @@ def save_comparison(path: Path | IO[bytes], *panels: Panel, seconds: float | Non
 def save_song(
     path: Path | IO[bytes], source: Track, result: Track, target: NDArray[np.float32], seconds: float
 ) -> None:
-    """A song and its conversion, as a PNG: both mels with their f0, the target f0 and both f0s, both loudnesses."""
+    """A song and its conversion, as a PNG: both mels with their f0, the target f0 (M,), both loudnesses."""
     from matplotlib.figure import Figure
 
     with _fonts():

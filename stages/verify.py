@@ -20,6 +20,7 @@ class VerifyReport:
     findings: list[Finding]
 
     def to_json(self) -> list[dict[str, Any]]:
+        """As records for JSON, one for each finding."""
         return [asdict(finding) for finding in self.findings]
 
     def lines(self) -> list[str]:

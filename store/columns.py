@@ -13,6 +13,7 @@ from .schema import Column
 
 
 def write_column(layout: Layout, column: Column) -> None:
+    """Write a column's description, with a checksum."""
     write_checksummed(layout.folder, layout.column(column.name), asdict(column))
 
 

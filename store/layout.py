@@ -46,16 +46,21 @@ class Layout:
         return self.folder.root if isinstance(self.folder, LocalFolder) else self.folder.location
 
     def table(self, sha256: str) -> str:
+        """Of the utterance table with this SHA-256."""
         return f"{self.tables}/{sha256[:16]}.bin"
 
     def pack(self, number: int) -> str:
+        """Of the description of a pack."""
         return f"{self.packs}/{number:06d}.json"
 
     def column(self, name: str) -> str:
+        """Of the description of a column."""
         return f"{self.columns}/{name}.json"
 
     def receipt(self, column: str, pack: int) -> str:
+        """Of the receipt of a column in a pack."""
         return f"ledger/receipts/{column}/{pack:06d}.json"
 
     def shard(self, column: Column, pack: int) -> str:
+        """Of the array data of a column in a pack, as Zarr names it."""
         return f"{column.name}/c/{pack:d}" + ("/0" if column.width else "")

@@ -59,6 +59,7 @@ def fill(spans: Iterable[NewRow], size: PackSize, first_number: int) -> list[Pac
 
 
 def write_packs(layout: Layout, packs: Iterable[Pack]) -> None:
+    """Write the description of each pack, with a checksum."""
     for pack in packs:
         write_checksummed(layout.folder, layout.pack(pack.number), pack.to_json())
 
@@ -115,6 +116,7 @@ class StoredPack(Pack):
 
     @property
     def retired(self) -> bool:
+        """False: a pack that compaction retired is a `Pack` without rows, not one of these."""
         return False
 
     def __reduce__(self) -> tuple[type[Pack], tuple[int, tuple[Row, ...]]]:

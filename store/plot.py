@@ -21,9 +21,9 @@ def plot_features(
     hidden: tuple[str, NDArray[Any]] | None,
     path: str | Path | None = None,
 ) -> Any:
-    """The mel with f0 over it, loudness, and a hidden layer by name, on one time axis.
+    """The mel (M, bins) with f0 (M,), loudness (M,), and a hidden layer (U, width) by name, on one time axis.
 
-    A matplotlib Figure, which a notebook shows as it is.
+    A matplotlib Figure, which a notebook displays.
     """
     from matplotlib.figure import Figure
 

@@ -124,6 +124,7 @@ class Store:
 
     @property
     def speakers(self) -> list[str]:
+        """Names of all speakers, sorted."""
         if isinstance(self.table, UtteranceTable):
             return list(self.table.speakers)
         return sorted({u.speaker for u in self.table})
@@ -166,7 +167,7 @@ class Store:
         return pandas.DataFrame(rows, columns=names).set_index("id", drop=False)
 
     def array(self, name: str) -> dask.array.Array:
-        """One lazy array of a column over the whole corpus, utterance after utterance as `utterances` lists them.
+        """A column over the whole corpus as a lazy array (frames, width) or (frames,), in the order of `utterances`.
 
         Raises:
             MissingError: there is no such column; when computed, also for a cell that is not there.
@@ -192,6 +193,7 @@ class Store:
         return dask.array.Array(graph, whole, chunks, dtype=column.numpy_dtype)
 
     def column(self, name: str) -> Column:
+        """A column's description. Raises MissingError if there is no such column."""
         if name not in self.columns:
             raise MissingError(f"no column {name!r} in {self.layout.root}: it has {', '.join(sorted(self.columns))}")
         return self.columns[name]
@@ -203,7 +205,7 @@ class Store:
     def read(
         self, name: str, row: int, pack: int, start: int = 0, stop: int | None = None, place: Row | None = None
     ) -> NDArray[Any]:
-        """Frames [start, stop) of one row of a pack in a column, copied from its shard.
+        """Frames [start, stop) of one row of a pack in a column, copied from its shard: (frames, width) or (frames,).
 
         `place` is the row itself, where the caller has it: then the pack is not read.
         """
@@ -298,18 +300,21 @@ class Clip:
 
     @property
     def id(self) -> str:
+        """The utterance's name."""
         return self.utterance.id
 
     @property
     def speaker(self) -> str:
+        """Who speaks or sings."""
         return self.utterance.speaker
 
     @property
     def seconds(self) -> float:
+        """Its length in seconds, a whole number of mel frames."""
         return (self.utterance.end - self.utterance.start) / float(self.store.description["identity"]["mel_frame_rate"])
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
-        """Frames [start, stop) of a column, on the column's own axis."""
+        """Frames [start, stop) of a column, on the column's own axis: (frames, width) or (frames,)."""
         return self.store.read(name, self.utterance.row, self.utterance.pack, start, stop, self.row)
 
     def hidden(self, layer: int) -> NDArray[np.float16]:

@@ -29,6 +29,7 @@ class Receipt:
 
 
 def write_receipt(layout: Layout, receipt: Receipt) -> None:
+    """Write the receipt of a column in a pack, with a checksum."""
     write_checksummed(layout.folder, layout.receipt(receipt.column, receipt.pack), asdict(receipt))
 
 

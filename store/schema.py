@@ -70,6 +70,7 @@ class PackSize:
         return cls(unit=units, mel=-(-units * 441 * 2 // 512 // INNER_FRAMES) * INNER_FRAMES)
 
     def of(self, axis: str) -> int:
+        """Frames of this axis, unit or mel, that a pack holds."""
         return self.unit if axis == UNIT else self.mel
 
 
@@ -111,10 +112,12 @@ class Column:
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
+        """Shape of one frame: (width,), or () for one number a frame."""
         return (self.width,) if self.width else ()
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
+        """Its dtype, little-endian as it is stored."""
         return np.dtype(self.dtype).newbyteorder("<")
 
 
@@ -148,6 +151,7 @@ class Pack:
     rows: tuple[Row, ...]
 
     def to_json(self) -> dict[str, Any]:
+        """As a record for JSON."""
         return {"number": self.number, "rows": [asdict(row) for row in self.rows]}
 
     @classmethod
@@ -162,6 +166,7 @@ class Pack:
         return pack
 
     def fits(self, size: PackSize) -> bool:
+        """Whether its rows are within `size` on both axes."""
         return not self.rows or all(sum(self.rows[-1].place(axis)) <= size.of(axis) for axis in (UNIT, MEL))
 
     @property

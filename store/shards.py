@@ -73,7 +73,7 @@ class Shard:
         self._verified = bytearray(present)
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
-        """A copy of frames [start, stop). Raises DamagedError for a chunk that does not match its checksum."""
+        """A copy of frames [start, stop): (frames, width) or (frames,). Raises DamagedError by checksum."""
         if not 0 <= start <= stop <= self.frames:
             raise DamagedError(f"{self.where} is damaged: frames {start} to {stop} asked for, {self.frames} held")
         first, last = start // INNER_FRAMES, -(-stop // INNER_FRAMES)

@@ -133,7 +133,7 @@ class UtteranceTable(Sequence[Utterance]):
                 raise ValueError(name)
 
     def column(self, name: str) -> NDArray[Any]:
-        """A column of numbers: start, end, pack, row, unit_frames, speaker (a place in `speakers`), ..."""
+        """A column of numbers, (utterances,): start, end, pack, row, unit_frames, speaker (index in `speakers`), ..."""
         return self._columns[name]
 
     def __len__(self) -> int:

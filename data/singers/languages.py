@@ -25,6 +25,7 @@ class Syllable:
 
     @property
     def phones(self) -> tuple[str, ...]:
+        """Its phones in order."""
         return (*self.onset, self.vowel, *self.coda)
 
 

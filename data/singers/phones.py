@@ -45,6 +45,7 @@ class Phone:
 
     @property
     def is_vowel(self) -> bool:
+        """Whether it is fully voiced, as vowels are."""
         return self.voice == 1.0
 
 

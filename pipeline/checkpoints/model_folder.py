@@ -101,7 +101,7 @@ class ModelFolder:
         return self._shapes
 
     def tensor(self, name: str) -> Tensor:
-        """A tensor by its name in the file, as it was saved, on the CPU."""
+        """A tensor by its name in the file, in the shape and dtype that it was saved in, on the CPU."""
         return self._readers[name]()
 
 

@@ -45,6 +45,7 @@ class Cursor:
         self.data, self.at = data, at
 
     def read(self, count: int) -> bytes:
+        """The next `count` bytes. Raises PickleError where fewer are left."""
         end = self.at + count
         if count < 0 or end > len(self.data):
             raise PickleError(f"it ends after {len(self.data)} bytes, where {end} are expected")
@@ -53,6 +54,7 @@ class Cursor:
         return bytes(found)
 
     def line(self) -> str:
+        """The next line of UTF-8, without its end, of at most 4,096 bytes. Raises PickleError without one."""
         end = self.data.find(b"\n", self.at, self.at + 4096)
         if end < 0:
             raise PickleError("a name in it has no end")
@@ -61,6 +63,7 @@ class Cursor:
         return found.decode("utf-8")
 
     def number(self, form: str) -> Any:
+        """The next number, in a format of `struct`. Raises PickleError at the end."""
         return struct.unpack(form, self.read(struct.calcsize(form)))[0]
 
 

@@ -83,6 +83,7 @@ class StorageType:
 
     @property
     def itemsize(self) -> int:
+        """Bytes of one number; of an untyped storage, 1."""
         return 1 if self.dtype is None else self.dtype.itemsize
 
 

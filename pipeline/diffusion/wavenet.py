@@ -67,6 +67,7 @@ class Block(nn.Module):
             nn.init.kaiming_normal_(convolution.weight)
 
     def forward(self, x: Tensor, step: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, channels, M), step (B, channels), condition (B, 2 channels, M) -> the next x and the skip, as x."""
         y = self.dilated(x + self.step(step)[..., None]) + condition
         gate, filtered = y.chunk(2, dim=1)
         residual, skip = self.output(torch.sigmoid(gate) * torch.tanh(filtered)).chunk(2, dim=1)

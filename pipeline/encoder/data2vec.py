@@ -38,6 +38,7 @@ class Data2VecNetwork(WaveformTransformer):
     """`WaveformTransformer` with positions from a stack of convolutions."""
 
     def build_position(self, embedding: Any) -> Callable[[Tensor, Tensor], Tensor]:
+        """Data2vec's stack of convolutions, as a function of the same shapes."""
         return StackedPositions(self.placed(embedding))
 
 

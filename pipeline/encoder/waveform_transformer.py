@@ -188,7 +188,7 @@ def attention_mask(beyond: Tensor, dtype: torch.dtype) -> Tensor | None:
 
 
 def first(output: Tensor | tuple[Tensor, ...]) -> Tensor:
-    """The tensor that a module returns, or the first of several."""
+    """The tensor that a module returns, or the first of several; of the same shape."""
     return output if isinstance(output, Tensor) else output[0]
 
 

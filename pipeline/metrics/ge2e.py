@@ -45,6 +45,7 @@ class LstmEncoder(nn.Module):
         self.linear = nn.Linear(WIDTH, WIDTH)
 
     def forward(self, mels: Tensor) -> Tensor:
+        """Mel power (B, 160, 40) -> embeddings (B, 256) of length 1."""
         hidden: Tensor = self.lstm(mels)[1][0][-1]
         return nn.functional.normalize(self.linear(hidden).relu(), dim=1)
 

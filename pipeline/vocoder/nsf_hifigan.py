@@ -79,6 +79,7 @@ class Source(nn.Module):
         self.l_linear = nn.Linear(OVERTONES + 1, 1)
 
     def forward(self, sines: Tensor) -> Tensor:
+        """(B, 9, N) -> (B, 1, N)."""
         return torch.tanh(self.l_linear(sines.transpose(1, 2))).transpose(1, 2)
 
 

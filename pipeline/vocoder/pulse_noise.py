@@ -52,7 +52,7 @@ class PulseNoise(SourceVocoder):
         return self._sung(level, f0, Excitation(f0)(0, len(f0)))
 
     def levels(self, mel: Frames, f0: Frames) -> Gains:
-        """The gains that pulses and noise of power 1 want (pipeline.vocoder.levels)."""
+        """ln mel (M, 128) and f0 (M,) -> levels (M, n_fft // 2 + 1) for pulses and noise of power 1 (`levels`)."""
         return _levels()(mel, f0)
 
     def _sung(self, wanted: Gains, f0: Frames, excitation: tuple[Frames, Frames]) -> Frames:

@@ -35,7 +35,9 @@ class Vocoder(ABC):
 
     @abstractmethod
     def generate(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
-        """Sound of a phrase whose mel comes piece by piece and whose f0 is known: pieces, in order, without gaps.
+        """Sound of a phrase whose mel comes in pieces and whose f0 is known: pieces (T,) in order, without gaps.
+
+        Each mel piece is (M, 128), natural log; f0 is (M,) of the whole phrase, Hz, 0 where unvoiced.
 
         Memory is bounded however long the phrase lasts. How the mel is divided changes nothing that can be heard.
         """

@@ -54,6 +54,7 @@ class Job:
 
     @property
     def needs_encoder(self) -> bool:
+        """Whether its features are computed from hidden states of the encoder."""
         return self.features[0].needs_encoder
 
     @property
@@ -68,6 +69,7 @@ class Job:
 
     @property
     def seconds(self) -> float:
+        """Seconds of sound in its pack."""
         return frames.mel_seconds(sum(row.mel_frames for row in self.pack.rows))
 
 

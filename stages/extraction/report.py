@@ -43,9 +43,11 @@ class ExtractReport:
 
     @property
     def cells_computed(self) -> int:
+        """How many cells (an utterance in a column) were computed, over all columns."""
         return sum(self.cells.values())
 
     def to_json(self) -> dict[str, Any]:
+        """As a record for JSON."""
         return {**asdict(self), "cells_computed": self.cells_computed}
 
     def lines(self) -> list[str]:

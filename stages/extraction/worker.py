@@ -40,11 +40,13 @@ class WorkerContext:
             self.content = content
 
     def close(self) -> None:
+        """Stop its threads; what they had begun is finished first."""
         for pool in (self.decode, self.signal, self.encode, self.writing):
             pool.shutdown(wait=True, cancel_futures=True)
 
     @cached_property
     def content(self) -> ContentEncoder:
+        """The encoder, loaded at the first use."""
         return load_encoder(self.config.encoder, self.config.device, self.config.precision)
 
     def recording(self, source: Source) -> Recording:

@@ -96,7 +96,9 @@ class Waveform:
 
 
 def as_float16(name: str, values: Tensor) -> NDArray[np.float16]:
-    """A tensor as it is stored: float16, on the CPU. Raises ArithmeticError when a value is not finite, or too large.
+    """A tensor as it is stored: float16 of the same shape, on the CPU.
+
+    Raises ArithmeticError when a value is not finite, or too large.
 
     `name` is the column's, for the message.
     """

@@ -54,6 +54,7 @@ class ConversionPlan:
 
     @property
     def source(self) -> SourceAudio:
+        """The song."""
         return self.features.source
 
     def mixing(self, result: OutputBuffer, source_gain: float = 1.0) -> BreathTreatment:
@@ -274,13 +275,14 @@ class Converter(ABC):
             bar.advance(len(chunk.samples) / frames.MEL_RATE)
 
 
-class Tenth:
+class Tenth(Bar):
     """A bar on which quick work counts a tenth."""
 
     def __init__(self, bar: Bar):
         self._bar = bar
 
     def advance(self, amount: float = 1) -> None:
+        """Count a tenth of `amount`."""
         self._bar.advance(amount / 10)
 
     def note(self, text: str) -> None:

@@ -22,6 +22,7 @@ def dumps(f0: NDArray[np.float32]) -> str:
 
 
 def write(path: Path, f0: NDArray[np.float32]) -> None:
+    """Write f0 in Hz at mel centres, float32 (M,), as `dumps` gives it."""
     write_whole(path, dumps(f0).encode())
 
 
@@ -60,7 +61,7 @@ def loads(text: str, count: int) -> NDArray[np.float32]:
 
 
 def read(path: Path, count: int) -> NDArray[np.float32]:
-    """Raises UserError when the file is missing or damaged."""
+    """f0 in Hz at mel centres, float32 (count,). Raises UserError when the file is missing or damaged."""
     try:
         return loads(path.read_text("utf-8"), count)
     except (OSError, UnicodeDecodeError) as error:

@@ -205,7 +205,7 @@ def frame_noise(seed: int, start: int, end: int, bins: int) -> Tensor:
 
 
 def joined(predicted: Iterable[PredictedMel]) -> Iterator[NDArray[np.float32]]:
-    """The mels of a phrase's segments as one, piece by piece: where segments overlap one is faded into the next."""
+    """The mels of a phrase's segments as one, in pieces (M, bins): where segments overlap, they are cross-faded."""
     fade = np.linspace(0, 1, 2 * SHARED_FRAMES + 2, dtype=np.float32)[1:-1, None]
     tail: NDArray[np.float32] | None = None
     for one in predicted:

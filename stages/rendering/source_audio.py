@@ -109,6 +109,7 @@ class SourceAudio:
 
     @property
     def segments(self) -> list[Segment]:
+        """The segments of all phrases, in order."""
         return [segment for phrase in self.phrases for segment in phrase.segments]
 
     @property

@@ -54,6 +54,7 @@ class SpeakerMix:
 
     @property
     def changes(self) -> bool:
+        """Whether the shares change over the song."""
         return len(set(self.shares)) > 1
 
     def at(self, seconds: NDArray[np.float64]) -> NDArray[np.float32]:

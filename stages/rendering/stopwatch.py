@@ -34,6 +34,7 @@ class Stopwatch:
 
     @property
     def total(self) -> float:
+        """Seconds since it was made."""
         return time.monotonic() - self.begun
 
     def table(self) -> dict[str, float]:

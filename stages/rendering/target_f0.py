@@ -53,7 +53,7 @@ def target_f0(song: F0, settings: ConversionSettings, voice: Range | None, speak
 
 
 def range_warnings(target: F0, voice: Range | None, speaker: str) -> list[str]:
-    """A warning where notes of a target f0 lie beyond the voice's range, with times and a better key."""
+    """A warning where notes of a target f0 (M,), Hz, lie beyond the voice's range, with times and a better key."""
     if voice is None or (found := melody.range_violation(target, voice)) is None:
         return []
     sides = [f"{count(found.highest, 'semitone')} above"] if found.highest > 0 else []

@@ -59,7 +59,7 @@ class DistributedContext:
             gradient.copy_(part.view_as(gradient))
 
     def mean(self, value: torch.Tensor) -> float:
-        """The mean of a number over the processes."""
+        """The mean of a scalar over the processes."""
         if self._accelerator is not None:
             value = self._accelerator.reduce(value.detach().clone(), "mean")
         return float(value)

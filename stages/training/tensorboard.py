@@ -35,9 +35,11 @@ class TensorBoard:
 
     @property
     def open(self) -> bool:
+        """Whether anything is written: only by the main process, and if it was asked for."""
         return self._writer is not None
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Write figures of a step by name."""
         if self._writer is not None:
             for name, value in values.items():
                 self._writer.add_scalar(name, value, step)

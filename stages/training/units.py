@@ -39,6 +39,7 @@ class Layers:
 
     @property
     def same(self) -> bool:
+        """Whether units are made of the layer that the codes are of."""
         return self.units == f"hidden/{self.codes}"
 
 

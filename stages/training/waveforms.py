@@ -51,7 +51,7 @@ class Recordings:
         self.samples: NDArray[np.float32] = np.load(cache, mmap_mode="r")
 
     def read(self, number: int, start: int, stop: int) -> NDArray[np.float32]:
-        """Mel frames [start, stop) of clip `number`: float32 (512 (stop - start),)."""
+        """Mel frames [start, stop) of clip `number`: float32 (T,), T = 512 (stop - start)."""
         first = int(self.starts[number])
         return np.array(self.samples[first + start * frames.MEL_HOP : first + stop * frames.MEL_HOP])
 

@@ -87,6 +87,7 @@ def source_at_mel_rate(recording: Recording) -> Samples:
 
 
 def phrases_of(spans: list[Span]) -> list[dict[str, Any]]:
+    """The phrases of a song as the page's records: number, start and end in seconds."""
     return [
         {
             "index": index,
@@ -105,7 +106,7 @@ def peaks(mono: Samples) -> NDArray[np.int8]:
 
 
 def rms_db(wav: Samples) -> float:
-    """Level in dBFS of the blocks of 0.1 s that are less than 30 dB under the loudest; -120 for silence."""
+    """Level of samples (T,) in dBFS, of the blocks of 0.1 s within 30 dB of the loudest; -120 for silence."""
     block = frames.MEL_RATE // 10
     power = np.square(np.pad(wav, (0, -len(wav) % block)).reshape(-1, block).astype(np.float64)).mean(1)
     if len(power) == 0 or power.max() <= 1e-12:
@@ -114,7 +115,7 @@ def rms_db(wav: Samples) -> float:
 
 
 def write_spectrogram(mono: Samples, count: int, folder: Path, progress: Progress) -> int:
-    """Grey pictures of the spectrogram, TILE_FRAMES columns each; returns how many.
+    """Grey pictures of the spectrogram of mono (T,), TILE_FRAMES columns each; returns how many.
 
     Columns are mel frames, rows are pitches: ROWS_PER_SEMITONE each from HIGHEST_NOTE (top) to LOWEST_NOTE, so that f0
     drawn over it lies on the first harmonic.

@@ -26,6 +26,7 @@ class Channel:
         self._lock = threading.Lock()
 
     def send(self, **message: Any) -> None:
+        """Write one message, a JSON record a line."""
         with self._lock:
             self._out.write(json.dumps({"job": self.job, **message}) + "\n")
             self._out.flush()
@@ -47,10 +48,12 @@ class ChannelProgress(Progress):
         self.channel = channel
 
     def say(self, text: str) -> None:
+        """Send a line of the log. Raises Cancelled if the job was cancelled."""
         self.channel.check()
         self.channel.send(event="say", text=text)
 
     def warn(self, text: str) -> None:
+        """Send a warning."""
         self.say(f"warning: {text}")
 
     @contextmanager

@@ -50,7 +50,7 @@ def place(wav: Samples, start: float, phrase: Phrase, followed: bool) -> Samples
 
 
 def comp(picks: Sequence[Pick], phrases: Sequence[Phrase], samples: int) -> Samples:
-    """One track of so many samples at 44.1 kHz, silent where nothing was picked."""
+    """One track of takes, float32 (samples,) at 44.1 kHz, silent where nothing was picked."""
     joined = {phrase.index - 1 for phrase in phrases if phrase.joined}
     out = np.zeros(samples, np.float32)
     for pick in picks:

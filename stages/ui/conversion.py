@@ -64,6 +64,7 @@ class Songs:
         self._kept: OrderedDict[tuple[Path, int], SourceFeatures] = OrderedDict()
 
     def keep(self, file: Path, features: SourceFeatures) -> None:
+        """Keep a song's features; the oldest beyond KEPT are dropped."""
         self._kept[file, file.stat().st_mtime_ns] = features
         while len(self._kept) > self.KEPT:
             self._kept.popitem(last=False)
@@ -96,7 +97,7 @@ def one_by_one(recording: audio.Recording, spans: Sequence[Span]) -> SourceAudio
 def plan_of(
     converter: RunConverter, features: SourceFeatures, settings: ConversionSettings, f0: Samples, edited: bool
 ) -> ConversionPlan:
-    """What is to be sung: the f0 that the page shows, which is neither corrected nor smoothed where it was drawn."""
+    """A plan with the f0 (M,), Hz, that the page shows; one that the user drew is not corrected or smoothed."""
     return converter.plan(replace(features, f0=f0), settings, f0 if edited else None)
 
 
@@ -111,7 +112,7 @@ def convert_phrase(converter: RunConverter, plan: ConversionPlan, number: int) -
 
 
 def source_of(plan: ConversionPlan, number: int) -> Samples:
-    """The song's own sound of a phrase, as long as a take of it."""
+    """The song's own sound of a phrase, float32 (T,) at 44.1 kHz, as long as a take of it."""
     phrase, recording = plan.source.phrases[number], plan.source.recording
     mono = audio.read(recording, phrase.start, phrase.end)
     length = (phrase.end - phrase.start) * frames.MEL_HOP
@@ -119,7 +120,7 @@ def source_of(plan: ConversionPlan, number: int) -> Samples:
 
 
 def score(classifier: PhoneGroupClassifier, source: Samples, wav: Samples, asked: Samples) -> dict[str, float | None]:
-    """`schemas.TakeScores` of a phrase, from the source's and its own sound at 44.1 kHz and the f0 that was asked."""
+    """`schemas.TakeScores` of a phrase, from the source's and its own sound (T,) at 44.1 kHz and the f0 asked, (M,)."""
     before, after = AudioFeatures(source), AudioFeatures(wav)
     share = measures.pitch(after.f0, asked).in_tune
     in_tune = share if np.isfinite(share) else None
@@ -138,7 +139,7 @@ def score(classifier: PhoneGroupClassifier, source: Samples, wav: Samples, asked
 
 
 def f0_hash(asked: Samples) -> str:
-    """What f0 a take was made with."""
+    """A hash of the f0 (M,) that a take was made with."""
     return hashlib.sha256(np.ascontiguousarray(asked).tobytes()).hexdigest()[:16]
 
 

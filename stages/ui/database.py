@@ -41,6 +41,7 @@ class Database:
         self._connection.executescript(SCHEMA)
 
     def close(self) -> None:
+        """Close the connection."""
         with self._lock:
             self._connection.close()
 
@@ -66,6 +67,7 @@ class Database:
             )
 
     def get(self, kind: str, id: str, model: type[Model]) -> Model | None:
+        """A record by its kind and id; None where there is none."""
         with self._lock:
             row = self._connection.execute("SELECT body FROM records WHERE kind = ? AND id = ?", (kind, id)).fetchone()
         return model.model_validate_json(row[0]) if row else None
@@ -80,24 +82,29 @@ class Database:
         return [model.model_validate_json(row[0]) for row in rows]
 
     def count(self, kind: str, parent: str | None = None) -> int:
+        """How many records of a kind there are, of one parent where it is given."""
         wanted, values = ("kind = ? AND parent = ?", (kind, parent)) if parent else ("kind = ?", (kind,))
         with self._lock:
             return int(self._connection.execute(f"SELECT count(*) FROM records WHERE {wanted}", values).fetchone()[0])
 
     def delete(self, kind: str, id: str) -> None:
+        """Delete a record, if it is there."""
         with self._lock:
             self._connection.execute("DELETE FROM records WHERE kind = ? AND id = ?", (kind, id))
 
     def delete_of(self, kind: str, parent: str) -> None:
+        """Delete all records of a kind that have this parent."""
         with self._lock:
             self._connection.execute("DELETE FROM records WHERE kind = ? AND parent = ?", (kind, parent))
 
     def settings(self) -> dict[str, Any]:
+        """The user's settings by name."""
         with self._lock:
             rows = self._connection.execute("SELECT name, value FROM settings").fetchall()
         return {name: json.loads(value) for name, value in rows}
 
     def set(self, values: dict[str, Any]) -> None:
+        """Store settings; others stay."""
         with self._lock:
             self._connection.executemany(
                 "INSERT INTO settings VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",

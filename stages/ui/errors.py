@@ -26,10 +26,12 @@ class ApiError(Exception):
 
 
 def not_found(kind: str) -> ApiError:
+    """The 404 error of a thing of this kind."""
     return ApiError(404, "not_found", f"there is no such {kind}")
 
 
 def body(code: str, message: str, detail: Any = None) -> dict[str, Any]:
+    """The JSON body of every error."""
     return {"code": code, "message": message, "detail": detail}
 
 

@@ -21,6 +21,7 @@ class Broadcaster:
         self._subscribers: dict[asyncio.Queue[Event | None], asyncio.AbstractEventLoop] = {}
 
     def publish(self, event: Event) -> None:
+        """Give an event to every subscriber; called from any thread."""
         with self._lock:
             for queue, loop in list(self._subscribers.items()):
                 if loop.is_closed():

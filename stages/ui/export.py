@@ -38,6 +38,7 @@ class Part:
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> Part:
+        """From the record that the export job was given."""
         phrases = [Phrase(**phrase) for phrase in given["phrases"]]
         picks = [Pick(phrases[p["phrase"]], Path(p["file"]), p["start"]) for p in given["picks"]]
         return cls(

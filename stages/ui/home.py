@@ -29,6 +29,7 @@ MAX_SCANNED = 2_000  # entries of a folder that are looked at
 
 
 def new_id() -> str:
+    """A random id of 12 hex digits."""
     return secrets.token_hex(6)
 
 
@@ -72,38 +73,49 @@ class Home:
 
     @property
     def state(self) -> Path:
+        """Folder of what the page alone uses."""
         return self.path / ".svc-ui"
 
     @property
     def database(self) -> Path:
+        """Path of the database."""
         return self.state / "state.sqlite"
 
     @property
     def results(self) -> Path:
+        """Folder of exported files."""
         return self.path / "results"
 
     def voice(self, id: str) -> Path:
+        """Folder of a voice that was made in the page."""
         return self.path / "voices" / id
 
     def corpus(self, id: str, slug: str) -> Path:
+        """Folder of a voice's recordings, named after the voice, as `svc extract` wants it."""
         return self.voice(id) / "corpus" / slug
 
     def left_out(self, id: str) -> Path:
+        """Folder of recordings that the user left out."""
         return self.voice(id) / "left-out"
 
     def store(self, id: str, slug: str) -> Path:
+        """Path of a voice's store."""
         return self.path / "stores" / f"{slug}-{id}.zarr"
 
     def run(self, id: str, slug: str) -> Path:
+        """Path of a voice's run."""
         return self.path / "runs" / f"{slug}-{id}"
 
     def song(self, id: str) -> Path:
+        """Folder of a song."""
         return self.path / "songs" / id
 
     def takes(self, song: str) -> Path:
+        """Folder of a song's takes."""
         return self.song(song) / "takes"
 
     def free_bytes(self) -> int:
+        """Free bytes of the disk."""
         return shutil.disk_usage(self.path).free
 
     def token(self) -> str:
@@ -119,6 +131,7 @@ class Home:
         return {id_of(path): path for path in self._folders() if (path / "run.json").is_file()}
 
     def found_stores(self) -> dict[str, Path]:
+        """Stores that lie in the home folder, by id."""
         return {id_of(path): path for path in self._folders() if (path / "ledger").is_dir()}
 
     def _folders(self) -> list[Path]:

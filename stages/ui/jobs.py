@@ -59,6 +59,7 @@ class JobQueue:
         self.lanes = [_Lane(name, self) for name in LANES]
 
     def start(self) -> None:
+        """Start the lanes' threads."""
         for lane in self.lanes:
             lane.start()
 
@@ -87,6 +88,7 @@ class JobQueue:
         return job
 
     def get(self, id: str) -> Job:
+        """A copy of a job. Raises ApiError 404 if there is none."""
         with self._wake:
             if id not in self._jobs:
                 raise not_found("job")
@@ -162,6 +164,7 @@ class JobQueue:
 
     @property
     def stopping(self) -> bool:
+        """Whether the server is being stopped."""
         return self._stopping
 
     def cancel_asked(self, job: Job) -> float | None:
@@ -170,6 +173,7 @@ class JobQueue:
         return None if asked is None else time.monotonic() - asked
 
     def progressed(self, job: Job, message: dict[str, Any]) -> None:
+        """Take a message of a running job: progress, or a line of its log."""
         with self._wake:
             if message["event"] == "progress":
                 job.progress = JobProgress(**message["progress"])
@@ -193,6 +197,7 @@ class JobQueue:
                 self._finish(job, JobState.failed, error=ErrorBody(**body(code, why)))
 
     def finished(self, job: Job, message: dict[str, Any]) -> None:
+        """Take the last message of a job: done, cancelled or failed."""
         with self._wake:
             if message["event"] == "done":
                 self._finish(job, JobState.done, result=message["result"])

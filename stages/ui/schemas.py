@@ -26,6 +26,8 @@ class ErrorBody(BaseModel):
 
 
 class JobState(StrEnum):
+    """How far a job is."""
+
     queued = "queued"
     running = "running"
     done = "done"
@@ -34,6 +36,8 @@ class JobState(StrEnum):
 
 
 class JobKind(StrEnum):
+    """What a job does."""
+
     analyse = "analyse"
     convert = "convert"
     export = "export"
@@ -89,6 +93,8 @@ class Validation(BaseModel):
 
 
 class VoiceState(StrEnum):
+    """How far a voice is."""
+
     empty = "empty"
     recorded = "recorded"
     prepared = "prepared"
@@ -130,12 +136,16 @@ class Voice(BaseModel):
 
 
 class NewVoice(Strict):
+    """A voice to make."""
+
     name: Name
     consent: Text = ""
     encoder: Name = "mini"
 
 
 class VoiceChange(Strict):
+    """Changes of a voice; null leaves a value as it is."""
+
     name: Name | None = None
     consent: Text | None = None
     encoder: Name | None = None
@@ -154,6 +164,8 @@ class Recording(BaseModel):
 
 
 class RecordingChange(Strict):
+    """Whether a recording is left out of training."""
+
     left_out: bool
 
 
@@ -175,6 +187,8 @@ class Phrase(BaseModel):
 
 
 class SongState(StrEnum):
+    """How far a song is."""
+
     analysing = "analysing"
     ready = "ready"
     failed = "failed"
@@ -208,6 +222,8 @@ class Song(BaseModel):
 
 
 class SongChange(Strict):
+    """Changes of a song; null leaves a value as it is."""
+
     name: Name | None = None
     role: Annotated[str, StringConstraints(pattern="^(sing|keep)$")] | None = None
     gain_db: Annotated[float, Field(ge=-60, le=24)] | None = None
@@ -273,6 +289,8 @@ class Picks(Strict):
 
 
 class ExportRequest(Strict):
+    """What to export, and in which format."""
+
     what: Annotated[str, StringConstraints(pattern="^(whole|stems|takes)$")] = "whole"
     format: Annotated[str, StringConstraints(pattern="^(wav|flac|mp3|ogg)$")] = "wav"
 
@@ -308,10 +326,14 @@ class SettingsBody(Strict):
 
 
 class Session(Strict):
+    """The token that a browser signs in with."""
+
     token: Annotated[str, StringConstraints(max_length=500)]
 
 
 class Health(BaseModel):
+    """The server's version, limits, and what it offers."""
+
     version: str
     token_needed: bool
     host: str
@@ -321,6 +343,8 @@ class Health(BaseModel):
 
 
 class EventKind(StrEnum):
+    """What an event is about."""
+
     job = "job"
     take = "take"
     song = "song"

@@ -113,10 +113,12 @@ class Guard:
 
 
 def same_token(given: str, token: str) -> bool:
+    """Whether two tokens are equal, compared in constant time."""
     return hmac.compare_digest(given.encode(), token.encode())
 
 
 def is_api(path: str) -> bool:
+    """Whether a path is the API's, which needs a token."""
     return path.startswith(API)
 
 

@@ -28,10 +28,12 @@ class ImpatientProtocol(H11Protocol):
     _patience: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Close the connection unless its headers come within HEADER_SECONDS."""
         super().connection_made(transport)
         self._patience = self.loop.call_later(HEADER_SECONDS, self._lose)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the timer."""
         if self._patience:
             self._patience.cancel()
         super().connection_lost(exc)
@@ -49,6 +51,7 @@ class PageServer(uvicorn.Server):
         self.service = service
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams of events first, which would otherwise never end."""
         self.service.broadcaster.close()
         await super().shutdown(sockets)
 

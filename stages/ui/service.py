@@ -75,14 +75,17 @@ class Service:
         self.jobs = JobQueue(self.database, self.broadcaster, settings, self._params, self._item, self._follow)
 
     def start(self) -> None:
+        """Start the job queue."""
         self.jobs.start()
 
     def stop(self) -> None:
+        """Stop the job queue, and close the database."""
         self.broadcaster.close()
         self.jobs.stop()
         self.database.close()
 
     def publish(self, kind: EventKind, subject: str, **data: Any) -> None:
+        """Tell every open page of a change."""
         self.broadcaster.publish(Event(kind=kind, subject=subject, data=data))
 
     def encoders(self) -> list[str]:
@@ -101,6 +104,7 @@ class Service:
         return [*made, *(voice for voice in found if voice)]
 
     def voice(self, id: str) -> Voice:
+        """A voice, made in the page or found in the home folder. Raises ApiError 404."""
         record = self.database.get("voice", id, VoiceRecord)
         if record:
             return self._voice(record)
@@ -128,6 +132,7 @@ class Service:
         return path
 
     def new_voice(self, name: str, consent: str, encoder: str) -> Voice:
+        """Make a voice without recordings."""
         record = VoiceRecord(
             id=new_id(), name=name, slug=slug_of(name), created=time.time(), consent=consent, encoder=encoder
         )
@@ -152,6 +157,7 @@ class Service:
         self.publish(EventKind.voice, id)
 
     def recording_path(self, recording: Recording) -> Path:
+        """Path of a recording, which depends on whether it is left out."""
         record = self.voice_record(recording.voice)
         left_out = self.home.left_out(record.id) / recording.file
         return left_out if recording.left_out else self.home.corpus(record.id, record.slug) / recording.file
@@ -174,9 +180,11 @@ class Service:
         return json.loads(path.read_text("utf-8")) if path.is_file() else None
 
     def examples(self, id: str) -> Path:
+        """Folder of a voice's examples."""
         return self.home.voice(id) / "examples"
 
     def prepare(self, id: str) -> Job:
+        """Queue the extraction of a voice's recordings."""
         record = self.voice_record(id)
         if not any(not r.left_out for r in self.database.all("recording", Recording, id)):
             raise ApiError(409, "no_recordings", "add recordings first")
@@ -184,6 +192,7 @@ class Service:
         return self.jobs.add(JobKind.prepare, record.id, {})
 
     def train(self, id: str, preset: str, steps: int, seed: int) -> Job:
+        """Queue a voice's training."""
         record = self.voice_record(id)
         if not self.home.store(id, record.slug).is_dir():
             raise ApiError(409, "not_prepared", "prepare the recordings first")
@@ -229,6 +238,7 @@ class Service:
         return voice if voice.state == VoiceState.ready else None
 
     def stores(self) -> list[StoreInfo]:
+        """The stores in the home folder."""
         found = []
         for id, path in self.home.found_stores().items():
             try:
@@ -251,18 +261,21 @@ class Service:
     # Songs.
 
     def song(self, id: str) -> Song:
+        """A song. Raises ApiError 404."""
         song = self.database.get("song", id, Song)
         if song is None:
             raise not_found("song")
         return song
 
     def ready_song(self, id: str) -> Song:
+        """A song that was analysed. Raises ApiError 409 before."""
         song = self.song(id)
         if song.state != SongState.ready:
             raise ApiError(409, "song_not_ready", "the song is still being looked into")
         return song
 
     def source_path(self, song: Song) -> Path:
+        """Path of a song's uploaded file."""
         return self.home.song(song.id) / song.file
 
     def add_song(self, song: Song) -> Song:
@@ -273,6 +286,7 @@ class Service:
         return song
 
     def change_song(self, song: Song) -> None:
+        """Store a changed song, and tell the pages."""
         self.database.put("song", song.id, song, song.parent)
         self.publish(EventKind.song, song.id, id=song.id, parent=song.parent)
 
@@ -281,6 +295,7 @@ class Service:
         return [self.song(id), *self.database.all("song", Song, id)]
 
     def delete_song(self, id: str) -> None:
+        """Delete a song with its parts, takes and jobs."""
         for song in self.parts(id):
             self.jobs.cancel_of(song.id)
             with self.database.transaction():
@@ -310,9 +325,11 @@ class Service:
         return changed
 
     def takes(self, song: str) -> list[Take]:
+        """All takes of a song."""
         return self.database.all("take", Take, song)
 
     def take_path(self, take: Take) -> Path:
+        """Path of a take's sound."""
         return self.home.takes(take.song) / f"{take.id}.flac"
 
     def picks(self, song: str) -> dict[int, str | None]:
@@ -326,6 +343,7 @@ class Service:
         return {**out, **{n: pick for n, pick in by_hand.items() if pick is None or pick in known}}
 
     def pick(self, song: str, picks: dict[int, str | None]) -> dict[int, str | None]:
+        """Choose takes by phrase number; None chooses none. Returns all that are chosen."""
         known = {take.id: take for take in self.takes(song)}
         for number, take in picks.items():
             if take is not None and (take not in known or known[take].phrase != number):
@@ -337,6 +355,7 @@ class Service:
         return self.picks(song)
 
     def convert(self, id: str, settings: TakeSettings, phrases: list[int] | None, takes: int) -> Job:
+        """Queue takes of phrases (None: all of them)."""
         song = self.ready_song(id)
         self.run_of(settings.voice)
         if any(not 0 <= number < len(song.phrases) for number in phrases or []):
@@ -350,22 +369,26 @@ class Service:
         )
 
     def export(self, id: str, asked: ExportRequest) -> Job:
+        """Queue an export."""
         self.ready_song(id)
         return self.jobs.add(JobKind.export, id, {**asked.model_dump(), "result": new_id()})
 
     # Results.
 
     def results(self, song: str | None = None) -> list[Result]:
+        """Exported files that are there, the newest first."""
         found = self.database.all("result", Result, song)
         return [result for result in reversed(found) if (self.home.results / result.file).is_file()]
 
     def result(self, id: str) -> Result:
+        """An exported file. Raises ApiError 404."""
         result = self.database.get("result", id, Result)
         if result is None or not (self.home.results / result.file).is_file():
             raise not_found("result")
         return result
 
     def delete_result(self, id: str) -> None:
+        """Delete an exported file."""
         result = self.result(id)
         self.database.delete("result", id)
         (self.home.results / result.file).unlink(missing_ok=True)

@@ -60,6 +60,7 @@ class ServerSettings:
 
     @property
     def loopback(self) -> bool:
+        """Whether only this machine can connect."""
         return self.host in LOOPBACK_NAMES
 
     def host_is_allowed(self, name: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...common.errors import SvcError, UserError
-from ...common.progress import Progress
+from ...common.progress import Bar, Progress
 from ...pipeline import audio, frames
 from ...pipeline.metrics.phone_agreement import PhoneGroupClassifier
 from ...pipeline.slicing import Span
@@ -167,7 +167,7 @@ def _frame(seconds: float) -> int:
     return round(seconds * frames.MEL_FRAME_RATE)
 
 
-class SilentBar:
+class SilentBar(Bar):
     """A bar that shows nothing."""
 
     def advance(self, amount: float = 1) -> None:

@@ -51,6 +51,9 @@ async def receive(request: Request, folder: Path, suffix: str, home: Home, setti
 async def write_stream(
     stream: AsyncIterator[bytes], folder: Path, suffix: str, home: Home, settings: ServerSettings
 ) -> Path:
+    """Write an upload to a new file in `folder`, and return its path. Raises ApiError when it is
+    empty or the disk is nearly full; then nothing is left of it.
+    """
     name = new_id()
     aside, path = folder / f".{name}.partial", folder / f"{name}{suffix}"
     folder.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ from .tasks import TASKS
 
 
 def main() -> None:
+    """Take orders from standard input, one at a time, and answer on standard output."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     if len(sys.argv) > 1 and hasattr(os, "nice"):

@@ -21,6 +21,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 def service_of(request: Request) -> Service:
+    """The service that answers a request."""
     service: Service = request.app.state.service
     return service
 

@@ -24,6 +24,7 @@ LARGEST_SETTING = 64 * 1024
 
 @router.get("/health", tags=["server"])
 def health(service: TheService) -> Health:
+    """The server's version, limits, and what it offers."""
     limits = service.settings
     return Health(
         version=__version__,
@@ -71,6 +72,7 @@ def list_jobs(service: TheService, subject: str | None = None) -> list[Job]:
 
 @router.get("/jobs/{job}", tags=["jobs"])
 def get_job(job: str, service: TheService) -> Job:
+    """A job and how far it is."""
     return service.jobs.get(job)
 
 
@@ -114,6 +116,7 @@ def list_results(service: TheService, song: str | None = None) -> list[Result]:
 
 @router.get("/results/{result}", tags=["results"])
 def get_result(result: str, service: TheService) -> Result:
+    """An exported file's record."""
     return service.result(result)
 
 
@@ -126,4 +129,5 @@ def result_file(result: str, service: TheService, save: bool = False) -> FileRes
 
 @router.delete("/results/{result}", status_code=204, tags=["results"])
 def delete_result(result: str, service: TheService) -> None:
+    """Delete an exported file."""
     service.delete_result(result)

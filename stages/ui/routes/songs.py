@@ -50,11 +50,13 @@ async def add_song(name: str, request: Request, service: TheService) -> Song:
 
 @router.get("/songs/{song}")
 def get_song(song: str, service: TheService) -> Song:
+    """A song, with its phrases."""
     return service.song(song)
 
 
 @router.patch("/songs/{song}")
 def change_song(song: str, asked: SongChange, service: TheService) -> Song:
+    """Change a song's name, role or gain."""
     changed = service.song(song).model_copy(update=asked.model_dump(exclude_none=True))
     service.change_song(changed)
     return changed
@@ -152,12 +154,14 @@ def _take(song: str, take: str, service: TheService) -> Take:
 
 @router.get("/songs/{song}/takes/{take}/audio", response_class=FileResponse, responses=AUDIO)
 def take_audio(song: str, take: str, service: TheService) -> FileResponse:
+    """A take's sound, as FLAC."""
     found = _take(song, take, service)
     return send(service.take_path(found), MEDIA[".flac"], cached=True)
 
 
 @router.delete("/songs/{song}/takes/{take}", status_code=204)
 def delete_take(song: str, take: str, service: TheService) -> None:
+    """Delete a take."""
     found = _take(song, take, service)
     service.database.delete("take", take)
     service.take_path(found).unlink(missing_ok=True)
@@ -172,6 +176,7 @@ def get_picks(song: str, service: TheService) -> dict[int, str | None]:
 
 @router.put("/songs/{song}/picks")
 def put_picks(song: str, asked: Picks, service: TheService) -> dict[int, str | None]:
+    """Choose the take of each phrase; null chooses none."""
     service.song(song)
     return service.pick(song, asked.picks)
 

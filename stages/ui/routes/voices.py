@@ -37,6 +37,7 @@ def create_voice(asked: NewVoice, service: TheService) -> Voice:
 
 @router.get("/voices/{voice}")
 def get_voice(voice: str, service: TheService) -> Voice:
+    """A voice, and how far it is."""
     return service.voice(voice)
 
 
@@ -62,6 +63,7 @@ def delete_voice(voice: str, service: TheService) -> None:
 
 @router.get("/voices/{voice}/recordings")
 def list_recordings(voice: str, service: TheService) -> list[Recording]:
+    """A voice's recordings."""
     service.voice_record(voice)
     return service.database.all("recording", Recording, voice)
 
@@ -103,6 +105,7 @@ def change_recording(voice: str, recording: str, asked: RecordingChange, service
 
 @router.delete("/voices/{voice}/recordings/{recording}", status_code=204)
 def delete_recording(voice: str, recording: str, service: TheService) -> None:
+    """Delete a recording."""
     found = _recording(voice, recording, service)
     service.recording_path(found).unlink(missing_ok=True)
     service.database.delete("recording", recording)
@@ -110,6 +113,7 @@ def delete_recording(voice: str, recording: str, service: TheService) -> None:
 
 @router.get("/voices/{voice}/recordings/{recording}/audio", response_class=FileResponse, responses=AUDIO)
 def recording_audio(voice: str, recording: str, service: TheService) -> FileResponse:
+    """A recording's file, as it was uploaded."""
     found = _recording(voice, recording, service)
     path = service.recording_path(found)
     return send(path, MEDIA.get(path.suffix, BINARY))
