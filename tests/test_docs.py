@@ -11,7 +11,7 @@ import pytest
 from svc.cli import main
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "data").glob("**/*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "data").glob("**/*.md"))]
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -40,7 +40,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 @each_page
 def test_named_files_exist(page: Path) -> None:
     named = re.findall(
-        r"`((?:pipeline|stages|store|tests|benchmarks|data|notebooks|docs)/[\w./-]+\.\w+)", page.read_text("utf-8")
+        r"`((?:common|commands|pipeline|stages|store|tests|benchmarks|data|notebooks|docs)/[\w./-]+\.\w+)",
+        page.read_text("utf-8"),
     )
     assert [name for name in named if not (ROOT / name).exists()] == []
 

@@ -1,8 +1,9 @@
-"""Which vocoder sings: `own`, `plain`, `world`, or a path; and the run's own where nothing is asked."""
+"""Vocoders by name or path: the run's own, those without weights, and checkpoints of OpenVPI or of other runs."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from ...common.differences import differences
@@ -16,13 +17,15 @@ from .. import checkpoint
 from ..checkpoint_records import VocoderRecord
 from ..run import VOCODER, Run
 
+WITHOUT_WEIGHTS: dict[str, Callable[[], Vocoder]] = {"plain": PulseNoise, "world": World}
+
 
 def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) -> Vocoder:
     """The vocoder called `name` for a run.
 
     Args:
-        name: `own` (the run's), `plain`, `world`, the path of one from OpenVPI or of another run's own, or None for the
-            run's own if it has one, else plain.
+        name: `own` (the run's), one of WITHOUT_WEIGHTS, the path of one from OpenVPI or of another run's own, or None
+            for the run's own if it has one, else plain.
         run: whose own it may be.
         device: where a network computes.
         bf16: whether a network may compute in bf16.
@@ -31,10 +34,10 @@ def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) ->
         VocoderError: it is not there or does not fit.
     """
     own = run.vocoder
-    if name == "plain" or (name is None and not own.exists()):
-        return PulseNoise()
-    if name == "world":
-        return World()
+    if name is None and not own.exists():
+        name = "plain"
+    if name in WITHOUT_WEIGHTS:
+        return WITHOUT_WEIGHTS[name]()
     if name in (None, "own"):
         if not own.exists():
             stores = " ".join(f"--store {store}" for store in run.config.stores)
@@ -46,7 +49,8 @@ def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) ->
     path = Path(name).expanduser()
     if not path.exists():
         raise VocoderError(
-            f"there is no vocoder {name!r}: it is own (the run's), plain or world, or the path of another run, of its "
+            f"there is no vocoder {name!r}: it is own (the run's), {' or '.join(WITHOUT_WEIGHTS)}, or the path of "
+            f"another run, of its "
             f"vocoder.safetensors, or of a folder as OpenVPI's NSF-HiFiGAN releases have it"
         )
     if path.is_dir() and (path / VOCODER).exists():
