@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from ...common.errors import UserError
@@ -72,14 +73,16 @@ def extract(
         check: read every byte of what is there, and compute damaged cells again.
 
     Raises:
-        UserError: there is nothing to extract, or the workers cannot be used.
+        UserError: there is nothing to extract, or the workers cannot be used, or what they need is not installed.
         EncoderError: the encoder is not there, or has no such layer.
         StoreError: the store is something else, or holds columns made with other settings.
     """
     progress = progress or Progress()
     corpora = list(corpora)
-    found = find_recordings(corpora)
     remote = settings.workers > 0 or settings.scheduler is not None
+    if remote and find_spec("distributed") is None:
+        raise UserError("dask workers need dask.distributed, which is not installed", "pip install 'svc[cluster]'")
+    found = find_recordings(corpora)
     device = settings.device if remote else pick_device(settings.device)
     check_ours(Layout(location))  # so that a place that cannot be used is refused before an encoder is fetched
     if check and not dry_run:
