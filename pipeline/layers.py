@@ -30,6 +30,7 @@ class ConvNeXt(nn.Module):
         self.scale = None if scale is None else nn.Parameter(torch.full((channels,), scale))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, M) -> the same shape."""
         y = self.pointwise(self.norm(self.depthwise(x).transpose(1, 2)))
         return x + (y if self.scale is None else self.scale * y).transpose(1, 2)
 

@@ -36,6 +36,7 @@ def describe(location: str | Path) -> dict[str, Any]:
 
 
 def describe_store(store: Store) -> dict[str, Any]:
+    """What `svc inspect STORE --json` prints: columns, speakers, and what was refused."""
     speakers: dict[str, dict[str, float]] = {}
     rate = float(store.description["identity"]["mel_frame_rate"])
     for utterance in store.table:
@@ -78,6 +79,7 @@ def describe_utterance(clip: Clip) -> dict[str, Any]:
 
 
 def describe_run(run: Run) -> dict[str, Any]:
+    """What `svc inspect RUN --json` prints: its settings, speakers, and the scores of its checkpoints."""
     validations = TrainingLog(run.log).read()
     best = checkpoint.describe(run.best).get("step") if run.best.exists() else None
     config = run.config

@@ -61,22 +61,27 @@ class Run:
 
     @property
     def name(self) -> str:
+        """Of its folder."""
         return self.path.name
 
     @property
     def speakers(self) -> list[str]:
+        """Names of the voices that it can convert to."""
         return [speaker.name for speaker in self.config.speakers]
 
     @property
     def units(self) -> Path:
+        """Path of the k-means codes and the projection to units."""
         return self.path / "units.safetensors"
 
     @property
     def last(self) -> Path:
+        """Path of the last acoustic checkpoint, which training continues from."""
         return self.path / "last.safetensors"
 
     @property
     def best(self) -> Path:
+        """Path of the acoustic checkpoint that converts best, which rendering uses."""
         return self.path / "best.safetensors"
 
     @property
@@ -87,18 +92,22 @@ class Run:
 
     @property
     def vocoder(self) -> Path:
+        """Path of the run's own vocoder, which rendering uses."""
         return self.path / VOCODER
 
     @property
     def last_vocoder(self) -> Path:
+        """Path of the vocoder's last checkpoint, which training continues from."""
         return self.path / LAST_VOCODER
 
     @property
     def log(self) -> Path:
+        """Path of the training log, a JSON record a line."""
         return self.path / "log.jsonl"
 
     @property
     def vocoder_log(self) -> Path:
+        """Path of the log of the vocoder's training, a JSON record a line."""
         return self.path / "vocoder.jsonl"
 
     def new_model(self) -> Diffusion:

@@ -1,6 +1,7 @@
 """What CONTRIBUTING.md promises of vocoders and commands: each is added in this file alone, and named in one place.
 
-Encoders are added in pipeline/encoder/test_conformance.py, features in stages/extraction/test_feature_socket.py.
+Encoders are added in pipeline/encoder/test_conformance.py, features in stages/extraction/test_feature_socket.py,
+objectives in pipeline/diffusion/test_objective.py.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def test_contributing_names_what_is_there() -> None:
     """Of each row: the folder or file to write in, the name in the registry's file, the example in the test's file."""
     rows = [line for line in (ROOT / "CONTRIBUTING.md").read_text("utf-8").splitlines() if line.startswith("| a")]
     assert [re.findall(r"\*\*([\w ]+)\*\*", row)[0] for row in rows] == [
-        "content encoder", "feature", "vocoder", "command",
+        "content encoder", "feature", "objective", "vocoder", "command",
     ]  # fmt: skip
     for row in rows:
         for name, file in re.findall(r"`([\w.]+)` in `([\w/.]+\.py)`", row):

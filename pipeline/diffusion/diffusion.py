@@ -36,6 +36,7 @@ class Condition(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         # Before the gather, whose zero row must stay zero, and at 50 frames a second instead of 86.
+        """A batch of M mel frames -> (B, condition, M)."""
         units = self.projected((batch.units - self.unit_mean) / self.unit_scale)
         units = gather(self.units(units), batch.mel2ph)
         pitch = torch.cat([*pitch_embedding(batch.f0, PITCH_FEATURES, 3), batch.voiced[..., None]], dim=-1)
@@ -63,6 +64,7 @@ class AuxiliaryDecoder(nn.Module):
         self.output = nn.Conv1d(sizes.decoder_channels, shape.bins, 1)
 
     def forward(self, condition: Tensor) -> Tensor:
+        """(B, condition, M) -> a mel (B, bins, M), on the diffusion's scale."""
         x = self.input(condition)
         for block in self.blocks:
             x = block(x)

@@ -64,8 +64,8 @@ class Block(nn.Module):
         self.last = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        # As a 2-d convolution over channels-last memory: no copy to turn the axes round and back.
         """(B, M, channels) -> the same shape."""
+        # As a 2-d convolution over channels-last memory: no copy to turn the axes round and back.
         y = self.norm(x).transpose(1, 2)[:, :, None]
         weight = self.depthwise.weight[:, :, None]
         y = F.conv2d(y, weight, self.depthwise.bias, padding=(0, weight.shape[-1] // 2), groups=self.depthwise.groups)

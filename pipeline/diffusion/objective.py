@@ -85,7 +85,7 @@ class Objective(nn.Module, ABC):
         """How many sampling steps suffice for a model that is trained on `shallow_depth` of the noise steps."""
 
     def model_output(self, predicted: Tensor, x: Tensor, step: Tensor) -> Tensor:
-        """What the schedulers' steps take: the prediction, for schedulers made for it."""
+        """What the scheduler's step takes, of the same shape as `predicted`: by default the prediction itself."""
         return predicted
 
     def solver(self, method: str) -> Solver:
@@ -96,4 +96,5 @@ class Objective(nn.Module, ABC):
 
     @property
     def default_method(self) -> str:
+        """The solver that is used if none is named: the first."""
         return next(iter(self.solvers))

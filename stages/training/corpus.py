@@ -25,6 +25,7 @@ class Corpus:
 
     @property
     def clips(self) -> list[Clip]:
+        """All utterances, the held-out ones last."""
         return [*self.train, *self.held_out]
 
     @property

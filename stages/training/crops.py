@@ -193,5 +193,5 @@ def to_noise(tensors: Tensors, device: str) -> NoiseSample:
 
 
 def to_device(tensor: Tensor, device: str) -> Tensor:
-    # From pinned memory a GPU fetches while the host goes on.
+    """A tensor on `device`, of the same shape. From pinned memory a GPU copies it while the host continues."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.startswith("cuda") else tensor.to(device)

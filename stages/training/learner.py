@@ -52,7 +52,7 @@ class Learner(Generic[M]):
         )
 
     def update(self, loss: Tensor, learning_rate: float, step: int) -> None:
-        """One step down the gradient of a loss. `step` counts those that were taken before."""
+        """One optimizer step on a scalar loss. `step` counts the steps that were taken before."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.zero_grad(set_to_none=True)
