@@ -17,7 +17,7 @@ from .terminal import Terminal
 @cloup.argument("path", metavar="STORE|RUN")
 @cloup.option("--utterance", metavar="ID", help="Describe one utterance of a store.")
 @cloup.option("--plot", type=PATH, metavar="PNG", help="Draw the utterance (or the first) into this file.")
-@cloup.option("--report", is_flag=True, help="Describe a store's corpus: minutes, notes, noise, copies, what to mend.")
+@cloup.option("--report", is_flag=True, help="Describe a store's corpus: minutes, notes, noise, copies, problems.")
 @json_option
 def inspect(path: str, utterance: str | None, plot: Path | None, report: bool, as_json: bool) -> None:
     """Say what is in a store or a run."""

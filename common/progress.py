@@ -1,4 +1,4 @@
-"""How a stage tells what it does: it never prints, it calls a `Progress`."""
+"""How a stage reports what it does: it never prints, it calls a `Progress`."""
 
 from __future__ import annotations
 

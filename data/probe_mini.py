@@ -25,8 +25,8 @@ from ..pipeline.encoder.registry import load_encoder
 from .singer_clips import FIRST_PROBE_SEED, Clip, mfcc, read, sing_clip
 from .singers import NAMES
 
-TAUGHT, ASKED = 60, 30  # singers that the probe learns from, and others that it is asked of
-PIECE = 25  # frames from which a singer is to be told, 0.5 s
+TAUGHT, ASKED = 60, 30  # singers that the probe is trained on, and others that it is tested on
+PIECE = 25  # frames that a singer is predicted from, 0.5 s
 TOLERANCE = 5  # frames, 100 ms
 
 Frames = NDArray[np.float32]
@@ -48,7 +48,7 @@ def features_of(content: ContentEncoder) -> Features:
 def linear(
     inputs: Frames, labels: NDArray[np.int64], classes: int, seed: int = 0
 ) -> Callable[[Frames], NDArray[np.int64]]:
-    """A softmax regression on standardised inputs (N, D); returns what tells the class of others."""
+    """A softmax regression on standardised inputs (N, D); returns a function that predicts the classes of others."""
     torch.manual_seed(seed)
     mean, scale = inputs.mean(0), inputs.std(0) + 1e-5
     x, y = torch.from_numpy((inputs - mean) / scale), torch.from_numpy(labels)
@@ -69,7 +69,7 @@ def linear(
 
 
 def phones(taught: Sequence[Frames], asked: Sequence[Frames], clips: Sequence[Clip]) -> float:
-    """Share of the asked singers' frames, silence aside, whose phone a linear probe tells."""
+    """Share of the test singers' frames, silence aside, whose phone a linear probe predicts."""
 
     def both(states: Sequence[Frames], own: Sequence[Clip]) -> tuple[Frames, NDArray[np.int64]]:
         pairs = [(s[: len(c.labels)], c.labels[: len(s)]) for s, c in zip(states, own, strict=True)]
@@ -82,7 +82,7 @@ def phones(taught: Sequence[Frames], asked: Sequence[Frames], clips: Sequence[Cl
 
 
 def singers(states: Sequence[Frames]) -> float:
-    """Share of half-second means whose singer a linear probe tells, after other phrases of the same clip."""
+    """Share of half-second means whose singer a linear probe predicts; it is trained on the beginnings of the clips."""
     means, who, late = [], [], []
     for number, frames in enumerate(states):
         pieces = [frames[start : start + PIECE].mean(0) for start in range(0, len(frames) - PIECE, PIECE // 2)]
@@ -94,7 +94,7 @@ def singers(states: Sequence[Frames]) -> float:
 
 
 def normed(frames: Frames) -> Frames:
-    """Each clip's own mean and deviation taken out, then unit length."""
+    """Frames with zero mean and unit variance over the clip, then of unit length."""
     frames = (frames - frames.mean(0)) / (frames.std(0) + 1e-5)
     return frames / np.linalg.norm(frames, axis=1, keepdims=True)
 

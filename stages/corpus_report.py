@@ -128,7 +128,7 @@ def corpus_report(store: Store, progress: Progress | None = None, read_recording
 
 
 def _describe(clips: list[Clip], prints: list[tuple[str, int, NDArray[np.float32]]], advance: Any) -> SpeakerReport:
-    """What the columns tell of one speaker. Adds the fingerprints of the utterances to `prints`."""
+    """A speaker's figures from the store's columns. Adds the fingerprints of the utterances to `prints`."""
     out = SpeakerReport(utterances=len(clips), recordings=len({clip.utterance.audio for clip in clips}))
     f0s, levels, decays = [], [], []
     for clip in clips:
@@ -158,7 +158,7 @@ def _describe(clips: list[Clip], prints: list[tuple[str, int, NDArray[np.float32
 
 
 def _read_recordings(clips: list[Clip], out: SpeakerReport) -> None:
-    """What recordings tell, of some of them evenly chosen."""
+    """Figures from the recordings themselves, of some of them, evenly chosen."""
     by_recording: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         by_recording[clip.utterance.audio].append(clip)

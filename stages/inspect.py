@@ -138,8 +138,8 @@ def _run_lines(metadata: dict[str, Any]) -> list[str]:
     ]
     for speaker in metadata["speakers"]:
         low, middle, high = (speaker[name] for name in ("f0_low", "f0_median", "f0_high"))
-        heard = f"heard from {low:.0f} to {high:.0f} Hz, mostly around {middle:.0f}" if middle else "never voiced"
-        said.append(f"  {speaker['name']}: {heard}")
+        pitch = f"f0 from {low:.0f} to {high:.0f} Hz, median {middle:.0f}" if middle else "never voiced"
+        said.append(f"  {speaker['name']}: {pitch}")
     said += [
         f"  units: {settings['units']}, {width} wide, of {metadata['unit_column']['name']}; "
         f"codes of hidden/{metadata['code_layer']}",

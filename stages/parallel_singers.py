@@ -104,7 +104,7 @@ class ParallelSingers:
             metadata.pop("made")
             return cls(**{**metadata, "songs": tuple(metadata["songs"])})
         except FileNotFoundError as error:
-            raise UserError(f"there is no {path}: `svc demo` makes singers whose truth is known") from error
+            raise UserError(f"there is no {path}: `svc demo` makes parallel singers") from error
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is no description of singers as svc writes it: {error}") from error
 

@@ -302,7 +302,7 @@ def test_inspect(tmp_path: Path, store: Path, run: Path) -> None:
     told = svc("inspect", run).output
     assert f"step 60 of 60, best at {metadata['best_validation']['step']}" in told
     assert "units: soft, 256 wide, of hidden/4; codes of hidden/2" in told
-    assert "alto: heard from" in told
+    assert "alto: f0 from" in told
     one_message(svc("inspect", store, "--utterance", "nobody"), "no utterance 'nobody'")
     one_message(svc("inspect", run, "--utterance", "a"), "this is a run")
 
@@ -362,7 +362,7 @@ def test_ctrl_c_says_that_the_same_command_continues(tmp_path: Path, corpus: Pat
 
 def test_evaluate_wants_truth_or_songs(run: Path, song: Path, tmp_path: Path) -> None:
     one_message(svc("evaluate", run), f"give songs to convert: svc evaluate {run} song.wav")
-    one_message(svc("evaluate", run, "--singers", tmp_path), "`svc demo` makes singers whose truth is known")
+    one_message(svc("evaluate", run, "--singers", tmp_path), "`svc demo` makes parallel singers")
     done = svc("evaluate", run, song, "-s", "bass", "-k", -12, "--out", tmp_path / "out", "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["songs"][song.name]["vuv_f1"] > 0.5

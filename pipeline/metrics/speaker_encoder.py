@@ -1,4 +1,4 @@
-"""Speaker embeddings, and how alike two voices are by them.
+"""Speaker embeddings, and the similarity of two voices by them.
 
 SECS, the speaker embedding cosine similarity, is the cosine of a result's embedding with the mean embedding of the
 target's own recordings. Values of different encoders cannot be compared with each other.

@@ -1,1 +1,1 @@
-"""How well a run converts: beside the truth where it is known, and beside what trivial methods reach."""
+"""How well a run converts: against the true result where it is known, and beside trivial methods."""

@@ -39,7 +39,7 @@ class WordScore:
         cer: character error rate against what it makes of the song, or against the song's words where they are known.
         source_cer: the song's own, against its words; NaN where they are not known.
         text, source_text: what it transcribes of the result and of the song.
-        language: that it was told or detected.
+        language: the one that was given, or detected.
     """
 
     model: str

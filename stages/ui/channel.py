@@ -15,7 +15,7 @@ EVERY_SECONDS = 0.2  # between two messages on progress
 
 
 class Cancelled(BaseException):
-    """The user stopped the job. Not an Exception, so that nothing that mends errors catches it."""
+    """The user stopped the job. Not an Exception, so that no handler of errors catches it."""
 
 
 class Channel:

@@ -72,7 +72,7 @@ class Broadcaster:
 
 
 def _put(queue: asyncio.Queue[Event | None], event: Event | None) -> None:
-    if queue.full():  # a client that does not read: it is told to come again, and is then shown the state as it is
+    if queue.full():  # a client that does not read: it is asked to reconnect, and then gets the present state
         queue.get_nowait()
         event = None
     queue.put_nowait(event)

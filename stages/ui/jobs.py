@@ -35,7 +35,7 @@ class JobQueue:
     Args:
         params: a job's ids -> what the worker is given, paths among it.
         item: called with what a worker made on the way (a take, a song's analysis).
-        follow: called when a job got further or ended, before that is told.
+        follow: called when a job got further or ended, before that is published.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class JobQueue:
         self._jobs = {job.id: job for job in database.all("job", Job)}
         self._cancelled: dict[str, float] = {}
         for job in self._jobs.values():
-            if job.state == JobState.running:  # the server ended in the midst of it: it goes on
+            if job.state == JobState.running:  # the server ended while it ran: it is resumed
                 job.state = JobState.queued
                 self._save(job)
         self.lanes = [_Lane(name, self) for name in LANES]
@@ -188,7 +188,7 @@ class JobQueue:
             if job.id in self._cancelled:
                 self._finish(job, JobState.cancelled)
             elif self._stopping:
-                pass  # it stays `running` in the database and goes on with the next start
+                pass  # it stays `running` in the database, and is resumed at the next start
             elif job.attempts < ATTEMPTS and code == "worker_died":
                 job.state = JobState.queued
                 self._save(job)

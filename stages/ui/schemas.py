@@ -77,7 +77,7 @@ class Job(BaseModel):
 
 
 class SpeakerInfo(BaseModel):
-    """A speaker of a voice, and the range heard in training, Hz (5th, 50th, 95th percentile)."""
+    """A speaker of a voice, and its f0 range in training, Hz (5th, 50th, 95th percentile)."""
 
     name: str
     f0_low: float | None = None
@@ -320,7 +320,7 @@ class StoreInfo(BaseModel):
 
 
 class SettingsBody(Strict):
-    """What the page remembers."""
+    """Settings that the page keeps."""
 
     values: Annotated[dict[str, Any], Field(max_length=100)]
 

@@ -65,7 +65,7 @@ class Served:
     url: str
 
     def run(self) -> None:
-        """Serve until it is interrupted, or told to end by `server.should_exit`."""
+        """Serve until it is interrupted, or `server.should_exit` is set."""
         self.server.run([self.socket])
 
 

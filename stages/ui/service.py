@@ -85,7 +85,7 @@ class Service:
         self.database.close()
 
     def publish(self, kind: EventKind, subject: str, **data: Any) -> None:
-        """Tell every open page of a change."""
+        """Send a change to every open page."""
         self.broadcaster.publish(Event(kind=kind, subject=subject, data=data))
 
     def encoders(self) -> list[str]:
@@ -286,7 +286,7 @@ class Service:
         return song
 
     def change_song(self, song: Song) -> None:
-        """Store a changed song, and tell the pages."""
+        """Store a changed song, and send the change to the pages."""
         self.database.put("song", song.id, song, song.parent)
         self.publish(EventKind.song, song.id, id=song.id, parent=song.parent)
 
@@ -306,7 +306,7 @@ class Service:
             self.publish(EventKind.song, song.id, id=song.id, parent=song.parent, deleted=True)
 
     def f0_path(self, song: Song) -> Path:
-        """The f0 that is sung: as it was drawn, else as it was found."""
+        """The target f0: as it was drawn, else as it was tracked."""
         return self.home.song(song.id) / ("f0.edited.csv" if song.f0_edited else "f0.csv")
 
     def change_f0(self, song: Song, f0: NDArray[np.float32] | None) -> Song:

@@ -48,7 +48,7 @@ def analyse(params: Params, channel: Channel, progress: Progress) -> dict[str, A
 
 
 def convert(params: Params, channel: Channel, progress: Progress) -> dict[str, Any]:
-    """Convert phrases one after another; each take is told of as soon as it is there."""
+    """Convert phrases one after another; each take is reported as soon as it is there."""
     progress.say("loading the voice")
     converter = CONVERTERS.get(Path(params["run"]))
     phrases = [Phrase(**phrase) for phrase in params["phrases"]]

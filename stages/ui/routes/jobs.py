@@ -49,7 +49,7 @@ def open_session(asked: Session, request: Request, response: Response, service: 
 
 @router.get("/settings", tags=["server"])
 def get_settings(service: TheService) -> SettingsBody:
-    """What the page remembers, over reloads and restarts."""
+    """The settings that the page keeps over reloads and restarts."""
     return SettingsBody(values=service.database.settings())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +30,7 @@ async def _convert(upload: UploadFile, voice: str, settings: dict[str, Any], ser
     folder = service.home.state / "single"
     suffix = checked_suffix(display_name(upload.filename or "sound.wav"))
 
-    async def blocks():  # type: ignore[no-untyped-def]  # an async generator of bytes
+    async def blocks() -> AsyncIterator[bytes]:
         while block := await upload.read(BLOCK):
             yield block
 

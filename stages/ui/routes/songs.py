@@ -107,7 +107,7 @@ def song_spectrogram(song: str, tile: int, service: TheService) -> FileResponse:
 
 @router.get("/songs/{song}/f0", response_class=PlainTextResponse)
 def get_f0(song: str, service: TheService, original: bool = False) -> PlainTextResponse:
-    """The f0 curve that is sung, as `svc render --f0-file` takes it; `original`: as it was found."""
+    """The target f0, as `svc render --f0-file` takes it; `original`: as it was found."""
     found = service.ready_song(song)
     path = service.home.song(found.id) / "f0.csv" if original else service.f0_path(found)
     headers = {"content-disposition": f"attachment; filename={found.id}.f0.csv"}
