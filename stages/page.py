@@ -31,7 +31,7 @@ th { font-weight: 500; color: var(--soft); } tr.marked td { font-weight: 600; }
 abbr { text-decoration: underline dotted; text-underline-offset: .2em; }
 dl.glossary { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1rem; }
 dl.glossary dt { font-weight: 600; } dl.glossary dd { margin: 0; }
-@media (max-width: 48rem) {
+@media (max-width: 68rem) {
   dl.glossary { display: block; } dl.glossary dd { margin-bottom: .4rem; }
   table, caption, tbody, tr { display: block; } thead { display: none; }
   tr { padding: .4rem 0; border-bottom: 1px solid var(--line); }
