@@ -1,12 +1,14 @@
 """Progress in a log."""
 
+import time
+
 import pytest
 from svc.commands import terminal
 
 
 def test_a_log_gets_a_line_every_30_s_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, lines = [0.0], []
-    monkeypatch.setattr(terminal.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(terminal.Terminal, "say", lambda self, text: lines.append(text))
     with terminal.Terminal().bar("training", 1_000, "step", done=100) as bar:
         bar.note("loss 0.5, 1.00 steps/s")

@@ -1,6 +1,7 @@
 """A preset's settings, but for what is asked for."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from svc.stages.settings import PRESETS, VOCODER_PRESETS, chosen_training, chosen_vocoder
@@ -31,7 +32,7 @@ def test_what_is_asked_for_is_changed_and_nothing_else() -> None:
         ("diff-svc", {"k_step": 100}, "preset diff-svc has no decoder"),
     ],
 )
-def test_what_cannot_be_is_said(preset: str, asked: dict, why: str) -> None:
+def test_what_cannot_be_is_said(preset: str, asked: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         chosen_training(preset, asked)
 
@@ -44,6 +45,6 @@ def test_what_cannot_be_is_said(preset: str, asked: dict, why: str) -> None:
         ("tiny", {"learning_rate": 0.0}, "learning_rate must be above 0"),
     ],
 )
-def test_a_vocoder_has_settings_of_its_own(preset: str, asked: dict, why: str) -> None:
+def test_a_vocoder_has_settings_of_its_own(preset: str, asked: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         chosen_vocoder(preset, asked)

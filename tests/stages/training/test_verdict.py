@@ -1,8 +1,16 @@
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from svc.stages.training.verdict import verdict
 
 
-def scores(curve, count=30, noise=0.0, more=lambda t: {"content": 0.5 + 0.1 * t, "held_out": 1.5 - t}):
+def scores(
+    curve: Callable[[float], float],
+    count: int = 30,
+    noise: float = 0.0,
+    more: Callable[[float], dict[str, float]] = lambda t: {"content": 0.5 + 0.1 * t, "held_out": 1.5 - t},
+) -> list[dict[str, Any]]:
     generator = np.random.default_rng(0)
     return [
         {"step": 100 * (i + 1), "score": float(curve(i / count) + noise * generator.normal()), **more(i / count)}

@@ -217,7 +217,7 @@ def test_events_tell_of_takes_as_they_come(voice_site: Any, song: Path) -> None:
 
 
 def test_errors_are_of_one_form(voice_site: Any) -> None:
-    asked = [
+    asked: list[tuple[str, str, dict[str, Any], int, str]] = [
         ("GET", "/api/v1/songs/0123456789ab", {}, 404, "not_found"),
         ("GET", "/api/v1/nothing", {}, 404, "not_found"),
         ("POST", "/api/v1/health", {}, 405, "method_not_allowed"),
