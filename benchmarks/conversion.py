@@ -1,15 +1,15 @@
-"""Settings by what they do to a conversion: A -> B numbers of parallel singers, a row a setting.
+"""How settings change a conversion: measures on parallel singers (A -> B), a row for each setting.
 
     python benchmarks/conversion.py demo/run --render steps=2,5,20 --render retrieve=0,0.5,1
     python benchmarks/conversion.py demo/run --train units=soft,hidden --train objective=flow,ddpm --steps 600
     python benchmarks/conversion.py demo/run --render retrieve=0,0.5,1 --language en
     python benchmarks/conversion.py demo/run --render retrieve=0,1 --own
 
-RUN is one that `svc demo` left, with its singers.json and store. Settings of RenderSettings are tried on it; for those
-of TrainSettings a run each is trained anew beside it, from its store and its other settings. One is varied at a
-time. The table is that of docs/quality.md; a model's own loss would choose otherwise. With --language the songs made up
-are sung, and judged, in another language than the corpus. With --own the target's singing of the songs
-is sung again: what encoder, model and vocoder keep where nothing is to be converted.
+RUN is one that `svc demo` made, with its singers.json and store. Settings of RenderSettings are tried on it; for those
+of TrainSettings a run is trained beside it, from its store and its other settings. One setting is varied at a time. The
+table is that of docs/quality.md. With --language the generated songs are in another language than the corpus. With --own
+the target's own singing of the songs is converted to the target: what encoder, model and vocoder keep when the voice
+does not change.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""In which layer does a sound find its like in another voice? Without any model, on parallel singers.
+"""In which layer are the nearest frames of another voice those of the same phone? No model, on parallel singers.
 
     python benchmarks/neighbours.py demo/run
 
-RUN is one that `svc demo` left, with its singers.json. Every frame of the source's songs is replaced by those of the
-target's corpus that are most alike by cosine, in each layer of the run's encoder, as it is and with each clip's own
-mean and deviation taken out, in the run's soft units and in the probabilities of its codes. The judge of `svc evaluate`
-says how many phones are right then, in the mel, without a vocoder; and how many where the target's own singing of the
-songs is replaced so, and no voice changes.
+RUN is one that `svc demo` made, with its singers.json. Every frame of the source's songs is replaced by the mean of the
+nearest frames of the target's corpus (cosine similarity): in each layer of the run's encoder, as it is and normalised
+for each clip, in the run's soft units, and in the probabilities of its codes. The table has the phone accuracy of the
+resulting mel, without a vocoder, by the classifier of `svc evaluate`; and the same where the target's own singing of
+the songs is replaced, so that no voice changes.
 """
 
 from __future__ import annotations

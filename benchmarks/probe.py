@@ -1,11 +1,11 @@
-"""Does what `svc train` chooses the best checkpoint by agree with the truth? On parallel singers, where it is known.
+"""Does the score that `svc train` chooses checkpoints by agree with true conversion quality? On parallel singers.
 
     python benchmarks/probe.py demo --steps 1200 --every 50 [--warps] [--seed 0]
 
-FOLDER is as benchmarks/units.py leaves it. One model is trained; at each validation the truth is asked too: songs that
-both sing, each sung as the other, and which share of the way to the other's own singing was gone. The table has the
-rank correlation (Spearman) of each measure with that share, over all checkpoints, over those of the second half, and
-what share of the way the checkpoint has that the measure would have chosen. With --warps training hears warped voices
+FOLDER is as benchmarks/units.py makes it. One model is trained; at each validation songs that both sing are converted to
+the other voice, and compared with the other's own singing (conversion ratio). The table has the rank correlation
+(Spearman) of each measure with that ratio, over all checkpoints and over those of the second half, and the ratio of the
+checkpoint that the measure would have chosen. With --warps training hears warped voices
 too (svc extract --warps); without, only the measure `unwarped` does.
 """
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from svc.data.singers import sing
 from svc.pipeline.metrics import phone_agreement
 from svc.pipeline.metrics.audio_features import AudioFeatures
@@ -13,6 +15,9 @@ from svc.pipeline.metrics.phone_agreement import PhoneGroupClassifier
 from svc.pipeline.vocoder.pulse_noise import PulseNoise
 from svc.stages.evaluation.scores import ORACLE, ParallelSong, References, Scores, misses, table
 from svc.stages.parallel_singers import ParallelSingers
+
+
+System = Callable[[ParallelSong], NDArray[np.float32]]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +30,7 @@ def songs(truth: References) -> list[ParallelSong]:
     return [truth.song(name) for name in truth.singers.songs]
 
 
-def scored(truth: References, songs: list[ParallelSong], system) -> Scores:
+def scored(truth: References, songs: list[ParallelSong], system: System) -> Scores:
     return Scores.mean([truth.score(system(song), song) for song in songs])
 
 
@@ -58,7 +63,7 @@ def test_a_constant_mean_spectrum_does_not_pass_for_want_of_words(truth: Referen
 
     def wordless(song: ParallelSong) -> np.ndarray:
         loud = song.source_features.mel.max(axis=1)
-        return PulseNoise()(np.float32(mean[None] + (loud - mean.max())[:, None]), song.f0)
+        return PulseNoise()((mean[None] + (loud - mean.max())[:, None]).astype(np.float32), song.f0)
 
     row = scored(truth, songs, wordless)
     assert row.phones < 0.3
