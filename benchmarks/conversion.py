@@ -7,9 +7,9 @@
 
 RUN is one that `svc demo` made, with its singers.json and store. Settings of RenderSettings are tried on it; for those
 of TrainSettings a run is trained beside it, from its store and its other settings. One setting is varied at a time. The
-table is that of docs/quality.md. With --language the generated songs are in another language than the corpus. With --own
-the target's own singing of the songs is converted to the target: what encoder, model and vocoder keep when the voice
-does not change.
+table is that of docs/quality.md. With --language the generated songs are in another language than the corpus. With
+--own the target's own singing of the songs is converted to the target: what encoder, model and vocoder keep when the
+voice does not change.
 """
 
 from __future__ import annotations

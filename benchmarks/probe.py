@@ -2,10 +2,10 @@
 
     python benchmarks/probe.py demo --steps 1200 --every 50 [--warps] [--seed 0]
 
-FOLDER is as benchmarks/units.py makes it. One model is trained; at each validation songs that both sing are converted to
-the other voice, and compared with the other's own singing (conversion ratio). The table has the rank correlation
-(Spearman) of each measure with that ratio, over all checkpoints and over those of the second half, and the ratio of the
-checkpoint that the measure would have chosen. With --warps training hears warped voices
+FOLDER is as benchmarks/units.py makes it. One model is trained; at each validation songs that both sing are converted
+to the other voice, and compared with the other's own singing (conversion ratio). The table has the rank correlation
+(Spearman) of each measure with that ratio, over all checkpoints and over those of the second half, and the ratio of
+the checkpoint that the measure would have chosen. With --warps training hears warped voices
 too (svc extract --warps); without, only the measure `unwarped` does.
 """
 

@@ -16,7 +16,6 @@ from svc.pipeline.vocoder.pulse_noise import PulseNoise
 from svc.stages.evaluation.scores import ORACLE, ParallelSong, References, Scores, misses, table
 from svc.stages.parallel_singers import ParallelSingers
 
-
 System = Callable[[ParallelSong], NDArray[np.float32]]
 
 
