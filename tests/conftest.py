@@ -10,8 +10,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from svc.stages.settings import TrainSettings
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach for a hub
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="svc-cache-")  # hashes of test files
@@ -110,7 +114,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, corpus: Path, encoder: Path)
 
 
 @pytest.fixture(scope="session")
-def train_settings():
+def train_settings() -> TrainSettings:
     """The tiny preset, cut down to seconds."""
     from svc.pipeline.diffusion.shape import Architecture
     from svc.stages.settings import PRESETS
@@ -128,7 +132,7 @@ def train_settings():
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory, store: Path, train_settings) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory, store: Path, train_settings: TrainSettings) -> Path:
     """A voice trained on the store for seconds. Only for reading."""
     from svc.stages.training.train import train
 

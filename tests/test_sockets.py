@@ -52,7 +52,8 @@ def test_a_new_vocoder_is_one_class_and_one_line(tmp_path: Path, monkeypatch: py
     vocoder = vocoders.load_vocoder("hum", run, "cpu")
     mel, f0 = np.zeros((20, 128), np.float32), np.full(20, 441, np.float32)
     whole = vocoder(mel, f0)
-    assert (whole.shape, whole.dtype) == ((20 * MEL_HOP,), np.float32)
+    assert whole.shape == (20 * MEL_HOP,)
+    assert whole.dtype == np.float32
     pieces = np.concatenate(list(vocoder.stream([mel[:7], mel[7:]], f0)))
     np.testing.assert_array_equal(pieces, whole)
     crossings = np.flatnonzero((whole[:-1] < 0) & (whole[1:] >= 0))

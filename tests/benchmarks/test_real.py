@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -20,9 +21,7 @@ NAN = float("nan")
 def real() -> ModuleType:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
-        import real
-
-        return real
+        return importlib.import_module("real")
 
 
 class Recogniser:

@@ -10,11 +10,12 @@ from svc.common.errors import UserError
 from svc.stages import demo as stage
 from svc.stages.demo import demo
 from svc.stages.parallel_singers import ParallelSingers
+from svc.stages.settings import PRESETS
 
 
 def test_the_demo_runs_whole_and_uses_again_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "SINGERS", ParallelSingers(phrases=3, seconds=3.0, songs=("sakura",)))
-    monkeypatch.setitem(stage.PRESETS, "tiny", dataclasses.replace(stage.PRESETS["tiny"], unit_steps=20, codes=20))
+    monkeypatch.setitem(PRESETS, "tiny", dataclasses.replace(PRESETS["tiny"], unit_steps=20, codes=20))
     out = tmp_path / "demo"
     said = demo(out, 5)
     assert soundfile.info(out / "song.bass.wav").frames == soundfile.info(out / "songs" / "sakura.wav").frames

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -17,12 +19,12 @@ def sung(score: Score, voice: Voice) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def lessons() -> dict[str, list]:
+def lessons() -> dict[str, list[Any]]:
     scores = [draw_score("ja", 10.0, seed, midi=57) for seed in range(4)]
     return {name: [(sung(score, voice), score.mel_labels()) for score in scores] for name, voice in VOICES.items()}
 
 
-def test_phones_are_predicted_and_their_absence_is_seen(lessons: dict[str, list]) -> None:
+def test_phones_are_predicted_and_their_absence_is_seen(lessons: dict[str, list[Any]]) -> None:
     pairs = [pair for name in lessons for pair in lessons[name]]
     classifier = PhoneClassifier([mel for mel, _ in pairs], [labels for _, labels in pairs])
     score = draw_score("ja", 6.0, 99, midi=57)
@@ -34,7 +36,7 @@ def test_phones_are_predicted_and_their_absence_is_seen(lessons: dict[str, list]
     assert classifier.accuracy(mel, np.roll(labels, len(labels) // 2)) < 0.3
 
 
-def test_speakers_are_told_apart(lessons: dict[str, list]) -> None:
+def test_speakers_are_told_apart(lessons: dict[str, list[Any]]) -> None:
     classifier = SpeakerClassifier({name: [mel for mel, _ in pairs] for name, pairs in lessons.items()})
     score = draw_score("ja", 6.0, 99, midi=57)
     for name, voice in VOICES.items():

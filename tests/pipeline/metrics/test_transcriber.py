@@ -12,8 +12,10 @@ from svc.pipeline.checkpoints import hub
 from svc.pipeline.checkpoints.hub import ModelError
 from svc.pipeline.metrics.transcriber import Transcriber, character_error_rate, letters
 
-SPECIAL = ("<|endoftext|>", "<|startoftranscript|>", "<|ko|>", "<|en|>", "<|transcribe|>", "<|translate|>")
-SPECIAL += ("<|startofprev|>", "<|notimestamps|>")
+SPECIAL = (
+    *("<|endoftext|>", "<|startoftranscript|>", "<|ko|>", "<|en|>", "<|transcribe|>", "<|translate|>"),
+    *("<|startofprev|>", "<|notimestamps|>"),
+)
 
 
 def save_whisper(folder: Path) -> Path:

@@ -78,7 +78,7 @@ def test_over_smoothing_is_under_one(own: dict[str, list[np.ndarray]]) -> None:
     whole, smooth = (
         score_against_source(
             AudioFeatures(song),
-            AudioFeatures(PulseNoise()(np.float32(part * mel + (1 - part) * mel.mean(0)), score.mel_f0())),
+            AudioFeatures(PulseNoise()((part * mel + (1 - part) * mel.mean(0)).astype(np.float32), score.mel_f0())),
             0.0,
             "b",
             own,
