@@ -35,7 +35,7 @@ def save_whisper(folder: Path) -> Path:
     (folder / "merges.txt").write_text("#version: 0.2\n")
     tokenizer = WhisperTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), unk_token="a")
     tokenizer.add_special_tokens({"additional_special_tokens": list(SPECIAL)})
-    number = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL}
+    number = {name: int(tokenizer.convert_tokens_to_ids(name)) for name in SPECIAL}  # type: ignore[arg-type]  # of one name it is one number
     torch.manual_seed(0)
     config = WhisperConfig(
         vocab_size=len(tokenizer),
