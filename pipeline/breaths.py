@@ -37,6 +37,7 @@ class NoisePassage:
 
     @property
     def seconds(self) -> float:
+        """Its length in seconds."""
         return mel_seconds(self.end - self.start)
 
 

@@ -22,11 +22,12 @@ SPOTS = 8  # places that a warning names at most
 
 
 def semitones(hertz: NDArray[np.floating] | float) -> NDArray[np.float64]:
+    """Hz -> MIDI note numbers of the same shape: 69 is A4, 440 Hz. 0 Hz gives -inf."""
     return 69 + 12 * np.log2(np.asarray(hertz, np.float64) / 440.0)
 
 
 def transposed(f0: F0, key: float) -> F0:
-    """f0 by `key` semitones higher; unvoiced frames stay so."""
+    """f0 (M,) in Hz, `key` semitones higher; unvoiced frames stay 0."""
     return (f0 * np.float32(2 ** (key / 12))).astype(np.float32)
 
 
@@ -99,7 +100,7 @@ class RangeViolation:
 
 
 def range_violation(f0: F0, voice: Range) -> RangeViolation | None:
-    """What of f0 lies beyond the voice, or None: moments shorter than 0.1 s are not worth a word."""
+    """What of f0 (M,), Hz, lies beyond the voice's range; None if that is less than 0.1 s at a time."""
     voiced = np.flatnonzero(f0 > 0)
     if len(voiced) == 0:
         return None
@@ -146,9 +147,9 @@ def fix_octaves(f0: F0) -> F0:
 
 
 def smoothed(f0: F0, milliseconds: float) -> F0:
-    """f0 without what is faster than `milliseconds`: a median, then a mean, in semitones, within each voiced run.
+    """f0 (M,) smoothed over `milliseconds`: a median, then a mean, in semitones, within each voiced run.
 
-    150 ms flattens a vibrato's tremble by half and leaves notes and glides; 0 changes nothing.
+    150 ms halves the extent of a vibrato and keeps notes and glides; 0 changes nothing.
     """
     width = seconds_to_mel_frames(milliseconds / 1000) | 1
     if width < 3:
