@@ -8,7 +8,7 @@ import cloup
 
 from ..common.text import json_text
 from .group import PARTS_EPILOG, checked_settings, finish, say
-from .options import PATH, device_option, json_option, number_or, strict_option
+from .options import PATH, device_option, json_option, strict_option
 from .terminal import Terminal
 
 
@@ -19,7 +19,9 @@ from .terminal import Terminal
     "Everyday options",
     cloup.option("-o", "--out", type=PATH, metavar="FOLDER", help="For results and page.  [default: RUN/evaluation]"),
     cloup.option("-s", "--speaker", help="The voice that SONGs are converted to.  [default: the run's first]"),
-    cloup.option("-k", "--key", "--transpose", default="0", show_default=True, help="Semitones up, of SONGs, or auto."),
+    cloup.option(
+        "-k", "--key", "--transpose", default="0", show_default=True, help="Of SONGs: semitones, auto or auto-semitone."
+    ),
     cloup.option("--whisper", multiple=True, metavar="FOLDER|ID", help="Count words by this Whisper; may be repeated."),
     cloup.option("--language", help="Of the words, such as ko.  [default: what Whisper detects]"),
     strict_option,
@@ -57,9 +59,10 @@ def evaluate(
     `pip install 'svc[ears]'` also words, similarity of voice and naturalness.
     """
     from ..stages.evaluation.evaluate import evaluate as run_evaluate
+    from ..stages.settings.render import parse_key
 
     with checked_settings():
-        semitones = number_or(key, "auto")
+        semitones = parse_key(key)
     report = run_evaluate(
         run, songs, singers, out, speaker, semitones, device, Terminal(), whisper, speaker_encoder, language
     )

@@ -172,6 +172,7 @@ def test_help_is_quick() -> None:
         (["train", "--store", "nowhere.zarr", "--compare", ""], "is no width and no kind of units"),
         (["evaluate", "choir/alto/phrase_0.wav"], "svc evaluate RUN choir/alto/phrase_0.wav"),
         (["evaluate", "empty", "-k", "3"], "are for SONGs"),
+        (["evaluate", "empty", "song.wav", "-k", "up"], "expected a number of semitones, auto or auto-semitone"),
         (["evaluate", "empty", "song.wav", "--singers", "empty"], "give one of them"),
         (["inspect", "nowhere"], "does not exist"),
         (["inspect", "empty"], "neither a store"),

@@ -120,7 +120,7 @@ def evaluate_songs(
 
     Args:
         speaker: the target voice; None is the run's first.
-        key: semitones up, or `auto`.
+        key: semitones up, `auto` or `auto-semitone`.
         whisper, speaker_encoder, language: SpeechModels.load.
 
     Raises:
