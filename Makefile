@@ -10,6 +10,9 @@ STRICT_TESTS = $(addprefix tests/,benchmarks commands common stages/evaluation s
 	pipeline/pitch docs/test_docstrings.py docs/test_api_reference.py test_docs.py test_layers.py test_package.py \
 	test_sockets.py stages/test_page.py)
 
+# Modules of packages that have __all__, which pdoc would leave out.
+HIDDEN = $(patsubst %.py,svc.%,$(subst /,.,$(wildcard $(addsuffix /[a-z]*.py,store stages/features stages/settings data/singers))))
+
 .PHONY: demo ui test check docs torture clean
 
 demo: $(VENV)/ready  ## a song sung by another voice, made offline from nothing
@@ -31,7 +34,7 @@ check: $(VENV)/ready
 	$(BIN)/mypy $(STRICT) --explicit-package-bases $(STRICT_TESTS)
 
 docs: $(VENV)/ready  ## the API reference, from the docstrings: build/api/index.html
-	$(BIN)/pdoc --docformat google -o build/api svc.common svc.pipeline svc.store svc.stages svc.commands svc.data
+	$(BIN)/pdoc --docformat google -o build/api svc.common svc.pipeline svc.store svc.stages svc.commands svc.data $(HIDDEN)
 
 $(VENV)/ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
