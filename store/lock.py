@@ -56,6 +56,7 @@ class HeldObject:
         self._thread = threading.Thread(target=self._keep_beating, name=f"lock of {where}", daemon=True)
 
     def acquire(self, waiting: Callable[[], None]) -> None:
+        """Wait until no live process holds the lock, then hold it. `waiting` is called once, before the first wait."""
         announced = False
         seen: bytes | None = None
         since = time.monotonic()

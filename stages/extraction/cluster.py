@@ -41,6 +41,7 @@ class Cluster:
         self.client = client
 
     def run(self, jobs: Iterable[Job], on_progress: Progressed) -> Iterator[Outcome]:
+        """Compute jobs on the dask scheduler's workers, as `Engine.run`."""
         from distributed import KilledWorker, as_completed
 
         lanes: dict[bool, deque[Job]] = defaultdict(deque)

@@ -27,7 +27,8 @@ Progressed = Callable[[float], None]  # called with the seconds of audio that ar
 class Engine(Protocol):
     """Computes jobs, in any order."""
 
-    def run(self, jobs: Iterable[Job], on_progress: Progressed) -> Iterator[Outcome]: ...
+    def run(self, jobs: Iterable[Job], on_progress: Progressed) -> Iterator[Outcome]:
+        """Compute jobs; outcomes come as they are done, in any order. `tell` gets seconds of sound."""
 
 
 class InProcess:
@@ -37,6 +38,7 @@ class InProcess:
         self.context = context
 
     def run(self, jobs: Iterable[Job], on_progress: Progressed) -> Iterator[Outcome]:
+        """Compute jobs in this process's threads; outcomes come as they are done."""
         done_seconds: queue.SimpleQueue[float] = queue.SimpleQueue()
         under_way: dict[Future[Outcome], deque[Job]] = {}
 
