@@ -402,7 +402,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in names:
         target = open_target(name, own_folder(name, Path(folders[name]), asked.out / "targets"), models)
         given = {key: Path(value) for key, value in (text.split("=", 1) for text in asked.run)}
-        runs = given or {f"svc, {asked.encoder}, {asked.preset}": make_run(target, asked.out, asked)}
+        runs = given or {f"svc, {Path(asked.encoder).name}, {asked.preset}": make_run(target, asked.out, asked)}
         others = [each for each in described if not each[0].name.startswith(name)]  # not a voice to itself
         done, heard = score_target(target, others, systems_of(target, runs, asked), models)
         rows += [*done, own_row(target, models)]
