@@ -13,6 +13,7 @@ from .commands.extract import extract
 from .commands.group import EXIT_CODES, FORMATTER, CommandGroup
 from .commands.inspect import inspect
 from .commands.live import live
+from .commands.pack import pack
 from .commands.render import render
 from .commands.train import train
 from .commands.ui import ui
@@ -33,7 +34,7 @@ def main() -> None:
 
 
 main.section("From recordings to a converted song", extract, train, render, live, ui, export)
-main.section("Look at, measure and keep", inspect, evaluate, verify, compact, demo)
+main.section("Look at, measure and keep", inspect, evaluate, pack, verify, compact, demo)
 
 if __name__ == "__main__":  # accelerate launch -m svc.cli
     main()

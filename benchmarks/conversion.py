@@ -26,6 +26,7 @@ from svc.stages.evaluation.scores import ParallelSong, References, Scores, table
 from svc.stages.parallel_singers import ParallelSingers, singers_of
 from svc.stages.rendering.run_converter import RunConverter
 from svc.stages.run import Run
+from svc.stages.run_stores import recorded_locations
 from svc.stages.settings import RenderSettings, TrainSettings
 from svc.stages.settings.choice import replaced
 from svc.stages.training.train import train
@@ -85,13 +86,13 @@ def main() -> None:
         for value in choices:
             rows[f"{name} {value}"] = score(asked.run, truth, songs, asked.own, **{name: value})
             print(table({f"{name} {value}": rows[f"{name} {value}"]}).splitlines()[-1], flush=True)
-    config = Run.open(asked.run).config
-    base = config.settings
+    run = Run.open(asked.run)
+    base = run.config.settings
     base = dataclasses.replace(base, steps=asked.steps or base.steps)
     for name, choices in (values(text, TrainSettings, Architecture) for text in asked.train):
         for value in choices:
             out = asked.run.parent / f"{asked.run.name}-{name}-{value}"
-            train(config.stores, out, replaced(base, {name: value}))
+            train(recorded_locations(run), out, replaced(base, {name: value}))
             rows[f"{name} {value}"] = score(out, truth, songs, asked.own)
             print(table({f"{name} {value}": rows[f"{name} {value}"]}).splitlines()[-1], flush=True)
     print("\n" + table(rows))

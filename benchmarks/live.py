@@ -40,8 +40,8 @@ from svc.pipeline.streaming.timing import StreamTiming
 from svc.stages.live.live_converter import LiveConverter, LiveSettings
 from svc.stages.rendering.run_converter import RunConverter
 from svc.stages.run import Run
+from svc.stages.run_stores import open_stores
 from svc.stages.settings import RenderSettings
-from svc.store import open_store
 
 # hop, context, lookahead in seconds; steps of the sampler (None: as many as suffice)
 TIMINGS = (
@@ -91,7 +91,7 @@ def models(run: Run, speaker: str) -> Callable[[Samples], list[str]]:
     from svc.pipeline.metrics.speaker_encoder import load_speaker_encoder
     from svc.stages.evaluation.speech_models import TargetVoice, recorded
 
-    clips = [clip for store in run.config.stores for clip in open_store(store) if clip.speaker == speaker]
+    clips = [clip for store in open_stores(run) for clip in store if clip.speaker == speaker]
     encoder, dnsmos = load_speaker_encoder(), Dnsmos()
     target = TargetVoice.of(encoder, recorded(clips), MEL_RATE).embedding
 

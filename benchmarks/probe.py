@@ -22,12 +22,12 @@ from svc.common.progress import Progress
 from svc.stages.run import Run
 from svc.stages.settings import PRESETS
 from svc.stages.training.acoustic_task import AcousticTask
-from svc.stages.training.compare import convert, parallel_songs
 from svc.stages.training.conversion_probe import ConversionProbe
 from svc.stages.training.corpus import Corpus, gather_corpus
 from svc.stages.training.distributed import DistributedContext
 from svc.stages.training.tensorboard import TensorBoard
 from svc.stages.training.train import train
+from svc.stages.training.unit_measures import convert, parallel_songs
 from svc.store import Clip, open_store
 from units import Told, material, new_parser, with_warps
 

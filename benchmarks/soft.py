@@ -42,11 +42,11 @@ from svc.stages.evaluation.scores import ParallelSong, References, Scores, table
 from svc.stages.extraction.extract import extract
 from svc.stages.features import Waveform
 from svc.stages.run import Run
+from svc.stages.run_stores import open_stores, recorded_locations
 from svc.stages.settings import ExtractSettings, TrainSettings
 from svc.stages.training.corpus import gather_corpus
 from svc.stages.training.train import train
 from svc.store import Clip as Stored
-from svc.store import open_store
 from torch import Tensor
 from units import Told
 
@@ -80,7 +80,7 @@ def heard(clip: Clip) -> Tensor:
 def lessons(run: Run) -> tuple[list[Lesson], list[Lesson]]:
     """What a run's soft layer learnt from, and what was held out."""
     codebook, _ = run.load_units()
-    corpus = gather_corpus([open_store(path) for path in run.config.stores], Told())
+    corpus = gather_corpus(open_stores(run), Told())
 
     def lesson(clip: Stored) -> Lesson:
         recording = audio.scan(Path(clip.utterance.corpus, clip.utterance.source))
@@ -204,7 +204,7 @@ def trained(system: System, run: Path) -> Path:
     if not system.steps and system.start.path == run:
         return run
     original, store = Run.open(run), system.folder / "corpus.zarr"
-    stores = original.config.stores
+    stores = recorded_locations(original)
     if system.steps:
         extract([run.absolute().parent / "corpus"], store, ExtractSettings(encoder=system.encoder), Told())
         stores = [str(store)]

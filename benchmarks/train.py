@@ -37,11 +37,11 @@ from svc.stages.extraction.extract import extract
 from svc.stages.run import Run
 from svc.stages.settings import PRESETS, ExtractSettings, TrainSettings
 from svc.stages.training.acoustic_task import AcousticTask
-from svc.stages.training.compare import convert, parallel_songs
 from svc.stages.training.corpus import Corpus, gather_corpus
 from svc.stages.training.crops import Crops, completed, to_batch
 from svc.stages.training.distributed import DistributedContext
 from svc.stages.training.train import train
+from svc.stages.training.unit_measures import convert, parallel_songs
 from svc.store import open_store
 
 LIMIT = 430  # mel frames of a held-out utterance that are sampled, 5 s

@@ -25,7 +25,9 @@ from svc.stages.evaluation.scores import table as quality_table
 from svc.stages.extraction.extract import extract
 from svc.stages.parallel_singers import ParallelSingers
 from svc.stages.settings import PRESETS, ExtractSettings
-from svc.stages.training.compare import compare, name_of, of_kind, table
+from svc.stages.training.compare import compare
+from svc.stages.training.unit_kinds import name_of, of_kind
+from svc.stages.training.unit_table import table
 
 SINGERS = dataclasses.replace(
     ParallelSingers(), songs=("arirang", "drawn-1", "drawn-2", "drawn-3", "drawn-4", "drawn-5")

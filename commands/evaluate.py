@@ -36,6 +36,9 @@ from .terminal import Terminal
         metavar="FILE",
         help="singers.json of the parallel singers that the run was trained on.  [default: beside the run]",
     ),
+    cloup.option(
+        "--store", "stores", multiple=True, metavar="STORE", help="That the run was trained on.  [default: as recorded]"
+    ),
     cloup.option("--speaker-encoder", metavar="FOLDER|ID", help="An x-vector model.  [default: Resemblyzer, if there]"),
 )
 def evaluate(
@@ -48,6 +51,7 @@ def evaluate(
     whisper: tuple[str, ...],
     speaker_encoder: str | None,
     language: str | None,
+    stores: tuple[str, ...],
     strict: bool,
     as_json: bool,
     device: str,
@@ -64,7 +68,7 @@ def evaluate(
     with checked_settings():
         semitones = parse_key(key)
     report = run_evaluate(
-        run, songs, singers, out, speaker, semitones, device, Terminal(), whisper, speaker_encoder, language
+        run, songs, singers, out, speaker, semitones, device, Terminal(), whisper, speaker_encoder, language, stores
     )
     if as_json:
         say(json_text(report.metadata))

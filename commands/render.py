@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @cloup.argument("songs", nargs=-1, type=PATH, metavar="SONG...")
 @cloup.option_group(
     "Everyday options",
-    cloup.option("-m", "--model", type=PATH, metavar="RUN", help="The run.  [default: the newest in runs/]"),
+    cloup.option("-m", "--model", type=PATH, metavar="RUN", help="Run or voice file.  [default: newest run]"),
     cloup.option("--voice", type=PATH, multiple=True, metavar="CLIP", help="Sing with a recording's voice, untrained."),
     cloup.option("-o", "--out", "--output", "output", type=PATH, help="File or folder.  [default: SONG.SPEAKER.wav]"),
     cloup.option("-k", "--key", "--transpose", default="0", help="Semitones, auto or auto-semitone.  [default: 0]"),
@@ -60,8 +60,9 @@ if TYPE_CHECKING:
         "--index-ratio",
         type=float,
         metavar="0..1",
-        help="Share of each unit that is taken from the target's own.  [default: 0.5 where the run's store is there]",
+        help="Share of each unit that is taken from the target's own.  [default: 0.5 where the run has an index]",
     ),
+    cloup.option("--store", "stores", multiple=True, metavar="STORE", help="Retrieve from it.  [default: the run's]"),
     cloup.option("--f0", metavar="METHOD", help=f"{METHODS}.  [default: the store's]"),
     cloup.option("--slice-db", type=float, metavar="DB", help="Silence, in dB under the loudest.  [default: judged]"),
     cloup.option("--f0-min", type=float, help="Hz.  [default: the store's]"),

@@ -84,6 +84,11 @@ def naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
+def cache_folder(name: str) -> Path:
+    """A folder of svc's in the user's cache (`XDG_CACHE_HOME`, or `~/.cache`), which need not exist yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "svc" / name
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder, and those above it that are missing, each as durable as what is written into it."""
     missing = [above for above in (folder, *folder.parents) if not above.exists()]

@@ -18,7 +18,7 @@ class NoiseStream(IntEnum):
 
     FRAME_NOISE = 0  # rendering: what sampling starts from; key: block of frames
     SOLVER = 1  # rendering: what stochastic solvers add; key: first frame
-    TRAINING = 3  # training: noise and noise steps; key: step
+    TRAINING = 3  # training: noise and noise steps; keys: step, row of the batch
     VALIDATION = 4  # training: the same of held-out crops; key: batch
     PROBE = 5  # sampling of the conversions that are scored
     FORMANT_PROBE = 6  # sampling of the formant-shift inversion

@@ -32,13 +32,19 @@ MAX_HEADER = 100_000_000  # bytes, as the safetensors library has it
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-    """Write tensors, and JSON about them in the file's header; `load` verifies both."""
+    """Write tensors, and JSON about them in the header; `load` verifies both. Equal content gives equal bytes."""
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    data = safetensors.torch.save(whole, {"svc": json.dumps(metadata), "sha256": NO_DIGEST})
-    place = _field(NO_DIGEST)
-    at = data.index(place)  # quotation marks within `svc` are escaped: it is found here first
-    digest = hashlib.sha256(data).hexdigest()
-    write_whole(path, b"".join((data[:at], _field(digest), data[at + len(place) :])))
+    data = safetensors.torch.save(whole)
+    length = struct.unpack("<Q", data[:8])[0]
+    # The library writes several metadata in an order that varies, so the header is written here.
+    fields = {"__metadata__": {"sha256": NO_DIGEST, "svc": json.dumps(metadata)}, **json.loads(data[8 : 8 + length])}
+    header = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
+    header += b" " * (-len(header) % 8)
+    start, content = struct.pack("<Q", len(header)), memoryview(data)[8 + length :]
+    digest = hashlib.sha256(start + header)
+    digest.update(content)
+    header = header.replace(_field(NO_DIGEST), _field(digest.hexdigest()), 1)
+    write_whole(path, b"".join((start, header, content)))
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -12,9 +12,11 @@ from ..common.text import count
 from ..store import Clip, Store, open_store
 from ..store.folder import open_folder
 from . import checkpoint
+from .pack import read_card
 from .run import Run
 from .stores import other_kind
 from .training_log import TrainingLog
+from .voice_file import SUFFIX
 
 __all__ = ["describe", "describe_utterance", "lines", "open_store", "utterance_lines"]
 
@@ -23,9 +25,11 @@ SCORES = ("content", "speaker", "pitch", "variance")  # of the conversion probe
 
 def describe(location: str | Path) -> dict[str, Any]:
     """What a store or a run is, as JSON would have it. Raises UserError when it is neither."""
-    if open_folder(location).files("ledger"):
+    if not Path(location).is_file() and open_folder(location).files("ledger"):
         return describe_store(open_store(location))
     path = Path(location)
+    if path.is_file() and path.suffix == SUFFIX:
+        return {**describe_run(Run.open(path)), "kind": "voice file", "card": read_card(path)}
     if (path / "run.json").exists():
         return describe_run(Run.open(path))
     if not path.exists():
@@ -85,7 +89,7 @@ def describe_run(run: Run) -> dict[str, Any]:
     config = run.config
     return {
         "kind": "run",
-        "path": str(run.path),
+        "path": str(run.source),
         "trained": run.best.exists(),
         "last_validation": validations[-1] if validations else None,
         "best_validation": next((line for line in validations if line["step"] == best), None),
@@ -126,16 +130,22 @@ def _store_lines(metadata: dict[str, Any]) -> list[str]:
     return said
 
 
+def _trained(metadata: dict[str, Any]) -> str:
+    """How far a run is trained."""
+    last, best = metadata["last_validation"], metadata["best_validation"]
+    if "card" in metadata:
+        return f"step {metadata['card']['step']}"
+    if not last:
+        return "not validated yet" if metadata["trained"] else "not trained yet"
+    return f"step {last['step']} of {metadata['settings']['steps']}" + (f", best at {best['step']}" if best else "")
+
+
 def _run_lines(metadata: dict[str, Any]) -> list[str]:
     settings, shape = metadata["settings"], metadata["shape"]
-    last, best = metadata["last_validation"], metadata["best_validation"]
+    best = metadata["best_validation"]
     width = shape["projected"] or shape["unit_dim"]
     sizes = settings["architecture"]
-    said = [
-        f"Run {metadata['path']}: "
-        + (f"step {last['step']} of {settings['steps']}" if last else "not trained yet")
-        + (f", best at {best['step']}" if best else "")
-    ]
+    said = [f"{metadata['kind'].capitalize()} {metadata['path']}: " + _trained(metadata)]
     for speaker in metadata["speakers"]:
         low, middle, high = (speaker[name] for name in ("f0_low", "f0_median", "f0_high"))
         pitch = f"f0 from {low:.0f} to {high:.0f} Hz, median {middle:.0f}" if middle else "never voiced"
@@ -143,9 +153,11 @@ def _run_lines(metadata: dict[str, Any]) -> list[str]:
     said += [
         f"  units: {settings['units']}, {width} wide, of {metadata['unit_column']['name']}; "
         f"codes of hidden/{metadata['code_layer']}",
-        f"  encoder: {metadata['encoder']['origin']}",
+        f"  encoder: {metadata['encoder']['origin'] or 'one that has no public name'}",
         f"  model: {settings['objective']}, {sizes['denoiser']}, {sizes['layers']} layers of {sizes['channels']}",
-        f"  stores: {', '.join(metadata['stores'])}",
+        f"  licence: {metadata['card']['licence']}"
+        if "card" in metadata
+        else f"  stores: {', '.join(metadata['stores'])}",
     ]
     if best:
         scores = ", ".join(f"{name} {best[name]:.0%}" for name in SCORES if name in best)

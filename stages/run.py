@@ -5,6 +5,7 @@ runs/NAME/
     units.safetensors           k-means codes and soft projection
     last.safetensors            to train on: weights, their average, optimizer
     best.safetensors            to render with: the averaged weights that converted held-out utterances best
+    index.safetensors           frames of the speakers' utterances, to retrieve units from (retrieval_index)
     classifier.safetensors      predicts content and speaker from mels, to find the best by
     log.jsonl                   losses and scores, a line for each validation
     tensorboard/                the same, with sound and pictures
@@ -17,6 +18,7 @@ runs/NAME/
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,21 +35,36 @@ from . import checkpoint
 from .checkpoint_records import BestRecord, UnitsRecord
 from .run_config import RunConfig
 from .run_format import read_config, write_config
+from .voice_file import unpack
 
 CONFIG = "run.json"
+BEST, UNITS, INDEX = "best.safetensors", "units.safetensors", "index.safetensors"
 VOCODER, LAST_VOCODER = "vocoder.safetensors", "vocoder-last.safetensors"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder and its run.json."""
+    """A run's folder and its run.json.
+
+    Attributes:
+        path: the folder.
+        config: what run.json says.
+        file: the voice file that the folder was unpacked from, if any.
+    """
 
     path: Path
     config: RunConfig
+    file: Path | None = None
 
     @classmethod
     def open(cls, path: Path) -> Run:
-        """Raises UserError when there is not a run, one of an unknown format, or one whose run.json is not valid."""
+        """Open a run's folder, or a voice file of `svc pack`.
+
+        Raises UserError when it is neither, of an unknown format, or its run.json is not valid.
+        """
+        if path.is_file():
+            folder = unpack(path)
+            return cls(folder, read_config(folder / CONFIG), path)
         if (path / "ledger").is_dir():
             raise UserError(f"{path} is a store, not a run; train a voice on it first: svc train --store {path}")
         try:
@@ -60,9 +77,18 @@ class Run:
         write_config(self.path / CONFIG, self.config)
 
     @property
+    def source(self) -> Path:
+        """What the user named: the folder, or the voice file."""
+        return self.file or self.path
+
+    @property
     def name(self) -> str:
-        """Of its folder."""
-        return self.path.name
+        """Of its folder, or of the voice file without its ending."""
+        return self.path.name if self.file is None else self.file.stem
+
+    def beside(self, location: str) -> Path:
+        """A path as run.json records it, which may be relative to the run's folder."""
+        return Path(os.path.normpath(os.path.join(os.path.realpath(self.path), location)))
 
     @property
     def speakers(self) -> list[str]:
@@ -72,7 +98,7 @@ class Run:
     @property
     def units(self) -> Path:
         """Path of the k-means codes and the projection to units."""
-        return self.path / "units.safetensors"
+        return self.path / UNITS
 
     @property
     def last(self) -> Path:
@@ -82,7 +108,12 @@ class Run:
     @property
     def best(self) -> Path:
         """Path of the acoustic checkpoint that converts best, which rendering uses."""
-        return self.path / "best.safetensors"
+        return self.path / BEST
+
+    @property
+    def index(self) -> Path:
+        """Path of the frames that units are retrieved from."""
+        return self.path / INDEX
 
     @property
     def classifier(self) -> Path:
@@ -165,11 +196,12 @@ class Run:
 
 
 WRITTEN = (
-    "run.json",
-    "units.safetensors",
+    CONFIG,
+    UNITS,
     "classifier.safetensors",
     "last.safetensors",
-    "best.safetensors",
+    BEST,
+    INDEX,
     VOCODER,
     LAST_VOCODER,
 )
@@ -205,10 +237,10 @@ def at_work(path: Path) -> Iterator[None]:
 def newest_run(folder: Path = Path("runs")) -> Path:
     """The run that was written to last. Raises UserError when there is none."""
     found = [path.parent for path in folder.glob("*/run.json")]
-    trained = [path for path in found if (path / "best.safetensors").exists()]
+    trained = [path for path in found if (path / BEST).exists()]
     if not trained:
         why = "holds no finished one" if found else "has none"
         raise UserError(
             f"no run to sing with: {folder.absolute()} {why}; give one with -m RUN, or make one with svc train"
         )
-    return max(trained, key=lambda path: (path / "best.safetensors").stat().st_mtime)
+    return max(trained, key=lambda path: (path / BEST).stat().st_mtime)

@@ -48,8 +48,13 @@ def read_config(path: Path) -> RunConfig:
 
 def write_config(path: Path, config: RunConfig) -> None:
     """Write a run.json of format 3, whole or not at all."""
+    write_whole(path, config_text(config).encode())
+
+
+def config_text(config: RunConfig) -> str:
+    """A run.json of format 3."""
     record = {"format": FORMAT, "version": VERSION, **asdict(config)}
-    write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+    return json.dumps(record, indent=1, ensure_ascii=False) + "\n"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
-"""The network that tells noise from mel, behind one door.
+"""The denoiser of the acoustic model, of the kind that the architecture names.
 
-What depends on the condition alone is a step of its own: `project` once, then call the denoiser as often as the
-sampler likes.
+What depends on the condition alone is computed once by `project`; then the denoiser is called at every sampling step.
 """
 
 from __future__ import annotations
@@ -27,5 +26,5 @@ def new_denoiser(architecture: Architecture, bins: int) -> WaveNet | LYNXNet2:
 
 
 def parameters(module: nn.Module) -> int:
-    """How many numbers a module learns."""
+    """The number of a module's trained parameters."""
     return sum(parameter.numel() for parameter in module.parameters())

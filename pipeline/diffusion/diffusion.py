@@ -35,6 +35,7 @@ class Condition(nn.Module):
         self.context = nn.Conv1d(shape.architecture.condition, shape.architecture.condition, 5, padding=2)
 
     def forward(self, batch: Batch) -> Tensor:
+        """The condition of each mel frame: (B, condition, M)."""
         # Before the gather, whose zero row must stay zero, and at 50 frames a second instead of 86.
         """A batch of M mel frames -> (B, condition, M)."""
         units = self.projected((batch.units - self.unit_mean) / self.unit_scale)

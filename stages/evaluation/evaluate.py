@@ -26,6 +26,7 @@ def evaluate(
     whisper: Sequence[str] = (),
     speaker_encoder: str | None = None,
     language: str | None = None,
+    stores: Sequence[str] = (),
 ) -> Evaluation:
     """Measure how well a run converts: songs of the user's, or without any the parallel singers that it was trained on.
 
@@ -34,7 +35,7 @@ def evaluate(
         singers: a singers.json; None is the one beside the run.
         out: a folder for results and page; None is `evaluation` in the run.
         speaker, key: of songs; None is the run's first voice.
-        whisper, speaker_encoder, language: as `evaluate_songs`.
+        whisper, speaker_encoder, language, stores: as `evaluate_songs`.
 
     Raises:
         UserError: what is asked for does not go together, or as `evaluate_songs` and `evaluate_truth`.
@@ -48,7 +49,9 @@ def evaluate(
     run = run or newest_run()
     out = out or run / "evaluation"
     if songs:
-        return evaluate_songs(run, songs, out, speaker, key, device, progress, whisper, speaker_encoder, language)
+        return evaluate_songs(
+            run, songs, out, speaker, key, device, progress, whisper, speaker_encoder, language, stores
+        )
     Run.open(run)
     if not (singers := singers or singers_of(run)):
         raise UserError(

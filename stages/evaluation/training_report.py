@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +16,11 @@ from ...common.random import NoiseStream, fork_generator
 from ...common.text import count
 from ...pipeline.diffusion.sampling import sample
 from ...pipeline.vocoder.pulse_noise import PulseNoise
-from ...store import open_store
 from ..devices import pick_device
 from ..page import Table
 from ..picture import save_comparison
 from ..run import Run
+from ..run_stores import open_stores
 from ..training.corpus import gather_corpus
 from ..training.crops import Crops, completed, to_batch
 from ..training_log import Line, TrainingLog
@@ -34,14 +35,15 @@ HEADINGS = {  # of the figures of a validation, as log.jsonl has them
 }  # fmt: skip
 
 
-def report_training(path: Path, device: str = "auto", verdict: str = "") -> Path:
+def report_training(path: Path, device: str = "auto", verdict: str = "", stores: Sequence[str] = ()) -> Path:
     """Convert held-out utterances to their own voice and to the next one, if any; returns the page's path.
 
     Args:
         verdict: whether more training would help, in a sentence.
+        stores: the run's; those that it recorded, where left out.
     """
     run, device = Run.open(path), pick_device(device)
-    corpus = gather_corpus([open_store(location) for location in run.config.stores], Progress())
+    corpus = gather_corpus(open_stores(run, stores), Progress())
     lines = TrainingLog(run.log).read()
     model, step = run.load_best(device)
     best = next((line for line in lines if line["step"] == step), None)

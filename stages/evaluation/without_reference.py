@@ -26,13 +26,13 @@ from ...pipeline.metrics.classifiers import SpeakerClassifier
 from ...pipeline.metrics.phone_agreement import PhoneAgreement, PhoneGroupClassifier
 from ...pipeline.pitch import pitch
 from ...pipeline.vocoder.vocoder import Vocoder
-from ...store import StoreError, open_store
 from ..devices import pick_device
 from ..page import Table
 from ..rendering.run_converter import RunConverter
 from ..run import Run
+from ..run_stores import open_stores
 from ..settings import RenderSettings
-from ..training.corpus import Corpus, gather_corpus
+from ..training.corpus import gather_corpus
 from .page import Report, Section
 from .result import MADE_BY, Evaluation, check_out, converted, plain, safe, write
 from .scores import shown
@@ -113,6 +113,7 @@ def evaluate_songs(
     whisper: Sequence[str] = (),
     speaker_encoder: str | None = None,
     language: str | None = None,
+    stores: Sequence[str] = (),
 ) -> Evaluation:
     """Convert songs with a run, and measure the results without a true result.
 
@@ -122,6 +123,7 @@ def evaluate_songs(
         speaker: the target voice; None is the run's first.
         key: semitones up, `auto` or `auto-semitone`.
         whisper, speaker_encoder, language: SpeechModels.load.
+        stores: that the run was trained on, which have its voices' own utterances; those that it recorded, if left out.
 
     Raises:
         UserError: the run's store is gone or has changed, `speaker` is a mixture, `out` holds files of the user's, or
@@ -137,7 +139,7 @@ def evaluate_songs(
             f"a result is compared with one voice of the run, and {target!r} is none; its voices are "
             f"{', '.join(opened.speakers)}"
         )
-    corpus = _corpus_of(opened, progress)
+    corpus = gather_corpus(open_stores(opened, stores), progress)
     clips = {name: [clip for clip in corpus.clips if clip.speaker == name] for name in opened.speakers}
     own = {name: [clip.mel.astype(np.float32) for clip in theirs[:UTTERANCES]] for name, theirs in clips.items()}
     models = SpeechModels.load(whisper, speaker_encoder, language, clips[target], pick_device(device))
@@ -317,12 +319,3 @@ def _read(song: Path) -> Samples:
     found = audio.scan(song)
     length = resampled_length(found.samples, found.sample_rate, MEL_RATE)
     return audio.resample(audio.read(found, 0, found.frames), found.sample_rate, MEL_RATE, length)
-
-
-def _corpus_of(run: Run, progress: Progress) -> Corpus:
-    try:
-        return gather_corpus([open_store(path) for path in run.config.stores], progress)
-    except StoreError as error:
-        raise UserError(
-            f"a run is compared with its speakers' own utterances, and their store is missing: {error}"
-        ) from error

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...common.files import write_whole
+from ...common.files import cache_folder, write_whole
 from .corpus_files import FileState, Source
 
 MAGIC = b"svchash1"
@@ -30,8 +30,7 @@ class HashCache:
     """The known files of one corpus folder."""
 
     def __init__(self, root: Path):
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        self.path = Path(base) / "svc" / "files" / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:24]}.bin"
+        self.path = cache_folder("files") / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:24]}.bin"
         self._records = self._read()
 
     def known(self, path: str) -> Source | None:

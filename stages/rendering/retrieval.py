@@ -1,15 +1,14 @@
-"""Unit retrieval: what was said, in units that the target has said before.
+"""Unit retrieval: units of the source are blended with units of the target (the "index" of so-vits-svc and RVC).
 
-Each unit is blended with those of the target's frames that sound most alike, which takes what is left of the source's
-voice out of it (the "index" of so-vits-svc and RVC). Alike are hidden states, by the cosine between them (Baas, van
-Niekerk and Kamper, 2023, arXiv 2305.18975), once each clip's own mean and deviation are taken out, which tell who sings
-rather than what; units, taught on codes, have forgotten some of that.
+That removes what is left of the source's voice in its units. Neighbours are searched by cosine similarity between
+hidden states (Baas, van Niekerk and Kamper, 2023, arXiv 2305.18975), after subtracting each clip's mean and dividing by
+its standard deviation: that removes speaker information. Units are not used for the search because the projection
+discards detail.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,8 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...common.errors import UserError
-from ...store import Clip, StoreError, open_store
+from ...store import Clip, Store
 from ..features import SOFT
+from ..retrieval_index import read_index
+from ..run import Run
+from ..run_stores import open_stores
 
 NEIGHBOURS = 4
 DEFAULT_AMOUNT = 0.5  # of real voices 1 loses twice as many letters (docs/quality.md)
@@ -29,30 +31,54 @@ ROWS = 256  # frames that are looked up at a time
 
 
 class Retrieval:
-    """What some speakers of some stores have said.
+    """The units of some speakers, to be found by hidden states.
 
     Args:
-        stores: where they lie.
-        speakers: whose utterances to take.
-        column: the column that units are made of, such as `hidden/12`.
+        clips: hidden states of whole utterances, (U, H) each.
         projection: makes units of hidden states.
+        by_units: whether `clips` are units themselves, and the search is by units (a HuBERT-soft's column).
 
     Raises:
-        UserError: a store is gone, or has nothing of them.
+        UserError: there are too few frames.
     """
 
-    def __init__(self, stores: Sequence[str | Path], speakers: Sequence[str], column: str, projection: nn.Module):
-        self._by_units = column == SOFT  # the store holds units alone, not what they were made of
+    def __init__(self, clips: Sequence[Tensor], projection: nn.Module, by_units: bool = False):
+        self._by_units = by_units
         device = next((parameter.device for parameter in projection.parameters()), torch.device("cpu"))
-        clips = _spread(_clips(stores, speakers))
-        frames = [torch.from_numpy(clip.read(column).astype(np.float32)).to(device) for clip in clips]
+        frames = [clip.to(device, torch.float32) for clip in clips]
         if sum(map(len, frames)) < NEIGHBOURS:
-            raise UserError(f"{', '.join(map(str, stores))} holds too little of {', '.join(speakers)} to retrieve from")
+            raise UserError(f"too little of the target to retrieve from: fewer than {NEIGHBOURS} frames")
         together = torch.cat(frames)
         self._mean, self._square = together.mean(0), together.square().mean(0)
         self.keys = torch.cat([self._key(each) for each in frames])
         with torch.inference_mode():
-            self.units = together if self._by_units else projection(together)
+            self.units = together if by_units else projection(together)
+
+    @classmethod
+    def of_run(cls, run: Run, number: int, projection: nn.Module, stores: Sequence[str] = ()) -> Retrieval:
+        """What speaker `number` of a run has said: from the named stores, or the run's index, or its recorded stores.
+
+        Raises UserError when there is nothing to read, or too little of the speaker.
+        """
+        column = run.config.unit_column.name
+        if run.index.exists() and not stores:
+            return cls(read_index(run, number), projection, column == SOFT)
+        return cls.of_stores(open_stores(run, stores), [run.speakers[number]], column, projection)
+
+    @classmethod
+    def of_stores(
+        cls, stores: Sequence[Store], speakers: Sequence[str], column: str, projection: nn.Module
+    ) -> Retrieval:
+        """What some speakers have said in stores. `column` is what units are made of, such as `hidden/12`.
+
+        Raises UserError when the stores have too little of them.
+        """
+        clips = _spread([clip for store in stores for clip in store if clip.speaker in speakers and not clip.missing()])
+        try:
+            return cls([torch.from_numpy(clip.read(column)) for clip in clips], projection, column == SOFT)
+        except UserError as error:
+            where = ", ".join(store.location for store in stores)
+            raise UserError(f"{where} holds too little of {', '.join(speakers)} to retrieve from") from error
 
     @property
     def by_units(self) -> bool:
@@ -92,21 +118,7 @@ def nearest(wanted: Tensor, keys: Tensor, count: int = NEIGHBOURS) -> tuple[Tens
     return weight / weight.sum(1, keepdim=True), which
 
 
-def _clips(stores: Sequence[str | Path], speakers: Sequence[str]) -> list[Clip]:
-    clips: list[Clip] = []
-    for path in stores:
-        try:
-            store = open_store(path)
-        except StoreError as error:
-            raise UserError(
-                f"retrieval looks units up in the store that the run was trained on, and that cannot be opened: "
-                f"{error}\nPut it back, or sing with --retrieve 0"
-            ) from error
-        clips += [clip for clip in store if clip.speaker in speakers and not clip.missing()]
-    return clips
-
-
 def _spread(clips: list[Clip]) -> list[Clip]:
-    """As many of them as MOST_FRAMES hold, evenly from all."""
+    """As many of them as MOST_FRAMES hold, evenly from all; as svc 0.1 chose them for runs without an index."""
     total = sum(clip.row.unit_frames for clip in clips)
     return clips if total <= MOST_FRAMES else clips[:: -(-total // MOST_FRAMES)]

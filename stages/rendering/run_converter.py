@@ -40,7 +40,7 @@ class RunConverter(Converter):
     """
 
     def __init__(self, run: Run, settings: RenderSettings):
-        self.run, self.settings = run, settings
+        self.run, self.settings, self.stores = run, settings, settings.stores
         self.name = run.name
         self.device = pick_device(settings.device)
         SpeakerMix.parse(settings.speaker or run.speakers[0], run.speakers)
@@ -69,9 +69,8 @@ class RunConverter(Converter):
         return self._speaker_mix(settings or self.settings).name
 
     def headline(self) -> str:
-        return (
-            f"{self.run.path} (step {self.step}): voice {self.speaker()}, vocoder {self.vocoder.name}, on {self.device}"
-        )
+        voice = f"voice {self.speaker()}, vocoder {self.vocoder.name}"
+        return f"{self.run.source} (step {self.step}): {voice}, on {self.device}"
 
     def about(self) -> dict[str, str]:
         return {
@@ -110,7 +109,7 @@ class RunConverter(Converter):
         try:
             found = {number: self._retrieval(number) for number in np.flatnonzero(speaker_mix.whole()).tolist()}
         except UserError as error:
-            if amount is not None:
+            if amount is not None or self.stores or self.run.index.exists():
                 raise
             self._unavailable = str(error).splitlines()[0]
             return Voice(speaker_mix, {}, 0.0)
@@ -119,7 +118,7 @@ class RunConverter(Converter):
     def notes(self, settings: ConversionSettings) -> list[str]:
         if settings.retrieve is not None or self._unavailable is None:
             return []
-        return [f"the song's own units are sung, not the target's: {self._unavailable}"]
+        return [f"no units are retrieved from the target's own: {self._unavailable}"]
 
     def stream(
         self, plan: ConversionPlan, phrases: Sequence[int] | None = None, watch: Stopwatch | None = None
@@ -135,7 +134,7 @@ class RunConverter(Converter):
     def metadata(self, plan: ConversionPlan) -> Mapping[str, Any]:
         sampling = self.sampling(plan.settings)
         return {
-            "run": str(self.run.path.absolute()),
+            "run": str(self.run.source.absolute()),
             "run_sha256": self.run_hash,
             "step": self.step,
             "settings": {
@@ -179,23 +178,25 @@ class RunConverter(Converter):
     def _retrieval(self, number: int) -> Retrieval:
         """What a speaker has said, loaded once."""
         if number not in self._retrievals:
-            config, speaker = self.run.config, self.run.speakers[number]
-            self._retrievals[number] = Retrieval(
-                config.stores, [speaker], config.unit_column.name, self.predictor.projection
-            )
+            self._retrievals[number] = Retrieval.of_run(self.run, number, self.predictor.projection, self.stores)
         return self._retrievals[number]
 
 
 def _load_encoder(run: Run, settings: RenderSettings, device: str, bf16: bool) -> ContentEncoder:
     """The encoder that the run's store was made with, or an equal one. Raises UserError for another."""
     encoder = run.config.encoder
-    name, precision = settings.encoder or encoder.origin, encoder.precision
+    precision = encoder.precision
     if bf16 and precision == "fp32":  # half the cost, and nobody hears the difference (docs/render.md)
         precision = "bf16"
-    content = load_encoder(name, device, precision)
+    if not (name := settings.encoder or encoder.origin):
+        raise UserError(
+            f"{run.source} was trained with an encoder that has no public name", "Name it: --encoder FOLDER"
+        )
+    # A run may be somebody else's: only a name that the user gave is fetched from the network.
+    content = load_encoder(name, device, precision, allow_hub=settings.encoder is not None)
     if changed := differences(encoder.description, content.describe(), "in the run", "found"):
         raise UserError(
-            f"the encoder {content.name} is not the one that {run.path} was trained on:\n{changed}\n"
+            f"the encoder {content.name} is not the one that {run.source} was trained on:\n{changed}\n"
             f"Give the right one with --encoder, or extract and train anew with this one"
         )
     return content

@@ -16,6 +16,7 @@ from ...pipeline.vocoder.world import World
 from .. import checkpoint
 from ..checkpoint_records import VocoderRecord
 from ..run import VOCODER, Run
+from ..run_stores import recorded_locations
 
 WITHOUT_WEIGHTS: dict[str, Callable[[], Vocoder]] = {"plain": PulseNoise, "world": World}
 
@@ -40,10 +41,10 @@ def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) ->
         return WITHOUT_WEIGHTS[name]()
     if name in (None, "own"):
         if not own.exists():
-            stores = " ".join(f"--store {store}" for store in run.config.stores)
+            stores = " ".join(f"--store {store}" for store in recorded_locations(run) or ["STORE"])
             raise VocoderError(
-                f"{run.path} has no vocoder of its own yet; train one with "
-                f"`svc train --only vocoder {stores} --out {run.path}`, or sing with --vocoder plain"
+                f"{run.source} has no vocoder of its own yet; train one with "
+                f"`svc train --only vocoder {stores} --out {run.source}`, or sing with --vocoder plain"
             )
         return load_own(own, device, bf16)
     path = Path(name).expanduser()

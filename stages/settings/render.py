@@ -61,7 +61,7 @@ class ConversionSettings:
         slice_db: what is softer than this, in dB under the song's loudest moment, is silence and not converted; None
             cuts a song as the voice's recordings were cut (source_audio.song_slices); -90 converts everything.
         retrieve: 0 to 1: how much of each unit is taken from its nearest neighbours among the target's units; None is
-            0.5 where the run's store, which has them, can be opened.
+            0.5 where the run has an index, or its store can be opened.
     """
 
     speaker: str | None = None
@@ -159,6 +159,7 @@ class RenderSettings(ConversionSettings, OutputSettings):
         vocoder: `own`, `plain`, `world` or a path; None takes the run's own if it has one, else plain.
         precision: `fp32`, `bf16`, or `auto`: bf16 where the machine computes it in hardware.
         batch: segments that are sampled at once; 0 is 1 on a CPU, 8 on a GPU.
+        stores: where the target's units are retrieved from, in place of the run's index.
     """
 
     encoder: str | None = None
@@ -166,6 +167,7 @@ class RenderSettings(ConversionSettings, OutputSettings):
     vocoder: str | None = None
     precision: str = "auto"
     batch: int = 0
+    stores: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         ConversionSettings.__post_init__(self)

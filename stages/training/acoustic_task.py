@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,8 +51,10 @@ class AcousticTask(Task):
         self.held_out = self._crops(augmented=False)
         torch.manual_seed(self.settings.seed)
         model = run.new_model()
-        if run.config.init_from:
-            copy_weights(model, Run.open(Path(run.config.init_from)), corpus.speakers)
+        if run.last.exists():
+            pass  # its weights and scales are loaded by `load_state`
+        elif run.config.init_from:
+            copy_weights(model, Run.open(run.beside(run.config.init_from)), corpus.speakers)
         else:
             _set_scales(model, corpus, run.config.unit_column.name, projection)
         self.projection = projection.to(self.device)
@@ -85,12 +86,13 @@ class AcousticTask(Task):
     def read(self, step: int) -> Tensors:
         part, parts = self.distributed.rank, self.distributed.size
         tensors = self.crops.batch(step, part, parts)
-        generator = fork_generator(self.settings.seed, NoiseStream.TRAINING, step)
-        return add_noise(tensors, generator, self.run.config.shape.bins, part, parts)
+        return add_noise(tensors, self.settings.seed, step, self.run.config.shape.bins, part, parts)
 
     def train_step(self, step: int, tensors: Tensors) -> Tensor:
-        """The loss is this process's share, times the number of processes: their gradients are averaged, and the mean
-        is over the frames of all of them.
+        """Update the weights on `Crops.batch` with noise.
+
+        The loss is this process's share times the number of processes: their gradients are averaged, so that together
+        they are that of the mean over all frames.
         """
         batch, noise = to_batch(tensors, self.projection, self.device), to_noise(tensors, self.device)
         with self._precision():

@@ -53,7 +53,7 @@ def choose_tasks(corpus: Corpus, medians: Sequence[float | None]) -> list[Conver
 
 
 def converted(batch: Batch, tasks: Sequence[ConversionTask]) -> Batch:
-    """A batch of the tasks' crops, with the target speakers and their f0."""
+    """A batch of the tasks' crops, with f0 (B, M) moved by each task's key, and speaker (B,) the target's."""
     device = batch.f0.device
     ratio = torch.tensor([2 ** (task.key / 12) for task in tasks], device=device)
     speaker = torch.tensor([task.speaker for task in tasks], device=device)

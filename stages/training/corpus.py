@@ -44,7 +44,7 @@ class Corpus:
         return {shift: name for name in self.train[0].store.columns if (shift := pitch_shift_of(name))}
 
     def formant_shifts(self, column: str) -> dict[int, str]:
-        """The columns that hold `column`, a hidden layer, as heard of another throat: formants moved by semitones."""
+        """The columns of a hidden layer, `column`, computed from audio with shifted formants, by semitones."""
         found = {
             name: formant_shift for name in self.train[0].store.columns if (formant_shift := formant_shift_of(name))
         }

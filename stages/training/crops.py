@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...common.random import ChoiceStream, CropStream, numpy_generator
+from ...common.random import ChoiceStream, CropStream, NoiseStream, fork_generator, numpy_generator
 from ...pipeline.diffusion.batch import Batch, NoiseSample, collate, condition_inputs
 from ...pipeline.frames import MEL_FRAME_RATE, UNIT_RATE
 from ...pipeline.mel import LOG_FLOOR
@@ -112,9 +112,9 @@ class Crops:
         ]
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> Tensors:
-        """What process `part` of `parts` sees in step `step`, as stored; `to_batch` completes it.
+        """What process `part` of `parts` sees in step `step`: `collate` of its rows, and `total_frames` (no axis).
 
-        `total_frames` is how many frames of all parts' rows are no padding.
+        `total_frames` is the number of mel frames without padding in the rows of all parts.
         """
         specs = self.specs(step)
         tensors = self.collate(specs[part::parts])
@@ -127,13 +127,18 @@ class Crops:
         return self.collate([CropSpec(clip, 0, frames)], frames)
 
     def collate(self, specs: Sequence[CropSpec], frames: int | None = None) -> Tensors:
-        """Rows as a batch, padded to `frames` mel frames (by default a crop's) and the unit frames they can span."""
+        """Rows as a batch, padded to `frames` mel frames (by default a crop's) and the unit frames they can span.
+
+        B rows of M mel frames and U unit frames: hidden (B, U, width) and mel (B, M, 128) in the store's dtype; mel2ph
+        int64 (B, M); f0 in Hz, voiced, loudness in dBFS and mask, float32 (B, M); mel_gain in ln magnitude, speaker and
+        shift in semitones, (B,).
+        """
         frames = frames or self.frames
         unit_frames = int(np.ceil(frames * UNIT_RATE / MEL_FRAME_RATE)) + 1
         return collate([self.read(spec) for spec in specs], frames, unit_frames)
 
     def read(self, spec: CropSpec) -> Tensors:
-        """One row, not padded: hidden states and mel as stored, and `mel_gain`, which is to be added to the mel."""
+        """One row of `collate`, not padded: (M, ...) and (U, ...). `mel_gain` is still to be added to the mel."""
         clip, span = spec.clip, slice(spec.start, spec.stop)
         mel2ph = clip.read("mel2ph", spec.start, spec.stop)
         first, last = int(mel2ph.min()) - 1, int(mel2ph.max())
@@ -161,7 +166,7 @@ class Crops:
 
 
 def completed(tensors: Tensors, device: str) -> Tensors:
-    """A collated batch on a device, in float32: hidden states and mel are converted there, and gains applied."""
+    """A collated batch on a device, in float32, with gains applied: hidden (B, U, width), mel (B, M, 128)."""
     there = {name: to_device(value, device) for name, value in tensors.items()}
     there["hidden"] = there["hidden"].float()
     gain = there.pop("mel_gain")[:, None, None]
@@ -172,7 +177,7 @@ def completed(tensors: Tensors, device: str) -> Tensors:
 
 
 def to_batch(tensors: Tensors, projection: nn.Module, device: str) -> Batch:
-    """A collated batch as the acoustic model takes it: completed, its hidden states projected to units."""
+    """A collated batch as the acoustic model takes it: `completed`, with units (B, U, unit_dim) of hidden states."""
     inputs = completed(tensors, device)
     with torch.no_grad():
         units = projection(inputs.pop("hidden"))
@@ -180,15 +185,23 @@ def to_batch(tensors: Tensors, projection: nn.Module, device: str) -> Batch:
     return Batch(units=units, **{name: value for name, value in inputs.items() if name in names})
 
 
-def add_noise(tensors: Tensors, generator: torch.Generator, bins: int, part: int = 0, parts: int = 1) -> Tensors:
-    """Put this part's rows of the whole batch's NoiseSample beside its crops."""
+def add_noise(tensors: Tensors, seed: int, step: int, bins: int, part: int = 0, parts: int = 1) -> Tensors:
+    """Put a NoiseSample beside the crops of process `part` of `parts`.
+
+    Each row of the whole batch has a generator of its own: a process draws its rows alone, and a row's noise is the
+    same whatever the number of processes. Noise steps are stratified over the whole batch.
+    """
     rows, frames = tensors["mask"].shape
-    drawn = NoiseSample.of(generator, rows * parts, bins, frames)
-    return {**tensors, "uniform": drawn.uniform[part::parts], "noise": drawn.noise[part::parts]}
+    numbers = range(part, rows * parts, parts)
+    drawn = [
+        NoiseSample.of(fork_generator(seed, NoiseStream.TRAINING, step, number), 1, bins, frames) for number in numbers
+    ]
+    uniform = (torch.tensor(numbers) + torch.cat([row.uniform for row in drawn])) / (rows * parts)
+    return {**tensors, "uniform": uniform, "noise": torch.cat([row.noise for row in drawn])}
 
 
 def to_noise(tensors: Tensors, device: str) -> NoiseSample:
-    """The NoiseSample that `add_noise` put there."""
+    """The NoiseSample that `add_noise` put there, on a device: uniform (B,), noise (B, bins, M)."""
     return NoiseSample(to_device(tensors["uniform"], device), to_device(tensors["noise"], device))
 
 

@@ -42,7 +42,7 @@ class Task(ABC):
 
     @abstractmethod
     def read(self, step: int) -> Tensors:
-        """What this process sees in a step, on the CPU. Called in worker threads."""
+        """What this process sees in a step, on the CPU: tensors (B, ...) by name. Called in worker threads."""
 
     @abstractmethod
     def train_step(self, step: int, tensors: Tensors) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -18,6 +19,7 @@ from ..devices import pick_precision
 from ..features import SOFT
 from ..run import CONFIG, Run
 from ..run_config import EncoderRecord, FrameRates, RunConfig, Speaker, UnitColumn
+from ..run_stores import is_address, recorded_locations, to_record
 from ..settings import TrainSettings
 from .corpus import Corpus
 from .pretrained import check_pretrained, copy_units
@@ -42,12 +44,12 @@ def open_run(
     Raises UserError where it differs in what cannot change, or cannot begin from `init_from`.
     """
     if (out / CONFIG).exists():
-        return _go_on(Run.open(out), corpus, settings, device, init_from, progress)
-    config = _config(stores, corpus, settings, device)
+        return _go_on(Run.open(out), stores, corpus, settings, device, init_from, progress)
+    config = _config(out, stores, corpus, settings, device)
     if init_from is not None:
         before = Run.open(init_from)
         check_pretrained(before, config)
-        config = replace(config, init_from=str(init_from.absolute()))
+        config = replace(config, init_from=to_record(init_from, out))
         progress.say(f"it begins with the units and weights of {init_from}")
         copy_units(Run(out, config), before)
     run = Run(out, config)
@@ -81,7 +83,7 @@ def choose_layers(store: Store, settings: TrainSettings) -> Layers:
     return Layers(codes, SOFT)
 
 
-def _config(stores: Sequence[Store], corpus: Corpus, settings: TrainSettings, device: str) -> RunConfig:
+def _config(out: Path, stores: Sequence[Store], corpus: Corpus, settings: TrainSettings, device: str) -> RunConfig:
     """The record of a run that is begun now."""
     layers = choose_layers(stores[0], settings)
     column = stores[0].columns[layers.units]
@@ -90,7 +92,7 @@ def _config(stores: Sequence[Store], corpus: Corpus, settings: TrainSettings, de
     return RunConfig(
         settings=settings,
         precision=pick_precision(settings.precision, device),
-        stores=tuple(store.location for store in stores),
+        stores=tuple(to_record(store.location, out) for store in stores),
         data_digest=corpus.digest,
         held_out=tuple(clip.id for clip in corpus.held_out),
         speakers=speakers_of(corpus),
@@ -106,7 +108,13 @@ def _config(stores: Sequence[Store], corpus: Corpus, settings: TrainSettings, de
 
 
 def _go_on(
-    run: Run, corpus: Corpus, settings: TrainSettings, device: str, init_from: Path | None, progress: Progress
+    run: Run,
+    stores: Sequence[Store],
+    corpus: Corpus,
+    settings: TrainSettings,
+    device: str,
+    init_from: Path | None,
+    progress: Progress,
 ) -> Run:
     """A run that is there, perhaps with other steps or batch. Raises UserError where it differs otherwise."""
     before = run.config
@@ -115,7 +123,9 @@ def _go_on(
             f"{run.path} was trained on other data: the store has changed since it began",
             "Train a new run with --out ANOTHER, or restore the store",
         )
-    if init_from is not None and before.init_from != str(init_from.absolute()):
+    if init_from is not None and (
+        before.init_from is None or os.path.realpath(run.beside(before.init_from)) != os.path.realpath(init_from)
+    ):
         raise UserError(
             f"{run.path} did not begin from {init_from}", "Leave --base out to go on with it, or give another --out"
         )
@@ -127,13 +137,23 @@ def _go_on(
     if changed := differences(old, new, "in the run", "asked for"):
         raise UserError(f"{run.path} was begun with other settings:\n{changed}", "Give the same ones, or another --out")
     changes = {name: getattr(settings, name) for name in CHANGEABLE if getattr(settings, name) != kept[name]}
-    if not changes:
-        return run
     for name, value in changes.items():
         progress.say(f"{CHANGEABLE[name]} was {kept[name]} and is now {value}")
-    run = Run(run.path, replace(before, settings=replace(before.settings, **changes)))
+    after = replace(before, settings=replace(before.settings, **changes), stores=_moved(run, stores, progress))
+    if after == before:
+        return run
+    run = Run(run.path, after)
     run.save()
     return run
+
+
+def _moved(run: Run, stores: Sequence[Store], progress: Progress) -> tuple[str, ...]:
+    """The stores' locations for run.json: as they are there, unless the same data is elsewhere now."""
+    given = [store.location if is_address(store.location) else os.path.abspath(store.location) for store in stores]
+    if given == recorded_locations(run):
+        return run.config.stores
+    progress.say(f"the run's store is now {', '.join(given)}")
+    return tuple(to_record(location, run.path) for location in given)
 
 
 def speakers_of(corpus: Corpus) -> tuple[Speaker, ...]:

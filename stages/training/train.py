@@ -15,6 +15,7 @@ from ...common.text import count
 from ...store import open_store
 from .. import checkpoint
 from ..checkpoint_records import UnitsRecord
+from ..retrieval_index import write_index
 from ..run import Run, at_work
 from ..settings import TrainSettings
 from .acoustic_task import AcousticTask
@@ -114,6 +115,8 @@ def train(
                 f"{len(corpus.held_out)} held out -> {out}"
             )
             accuracy = _units(run, corpus, distributed.device, only, progress)
+            if only != "units":
+                write_index(run, opened, progress)
         distributed.wait()
         if only != "units":
             report = _acoustic_model(Run.open(out), corpus, distributed, progress)

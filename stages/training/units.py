@@ -1,4 +1,4 @@
-"""The first half of training: k-means codes and the soft projection, from the store alone."""
+"""The first half of training: k-means codes and the soft projection (van Niekerk et al., 2022, arXiv 2111.02392)."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from .columns import frames
 from .corpus import Corpus
 from .statistics import spread
 
-SAMPLE_FRAMES = 20_000  # that k-means begins with: k-means++ and some epochs
+SAMPLE_FRAMES = 20_000  # that k-means is initialised on: k-means++ and some epochs
 SAMPLE_EPOCHS = 10
-CODE_FRAMES = 1_000_000  # that an epoch over the store looks at, at most: more change the centroids little
+CODE_FRAMES = 1_000_000  # of an epoch over the store, at most: more change the centroids little
 EPOCHS = 3
 PIECE_FRAMES = 8_192
 BATCH_CLIPS = 8
-JUDGED_CLIPS = 50  # held-out clips that accuracy is measured on
+HELD_OUT_CLIPS = 50  # held-out clips that accuracy is measured on
 
 
 @dataclass(frozen=True)
 class Layers:
-    """The hidden layer that is clustered, and the column that units are made of."""
+    """The hidden layer that is clustered, and the column that units are computed from."""
 
     codes: int
     units: str
@@ -46,25 +46,29 @@ class Layers:
 def train_units(
     corpus: Corpus, layers: Layers, settings: TrainSettings, device: str, progress: Progress
 ) -> tuple[Codebook, nn.Module, UnitsRecord]:
-    """Codes, what makes units of stored columns (identity unless they are `soft`), and how good they are.
+    """Train the codes and the projection from hidden states to units.
 
-    The same store gives the same units.
+    Returns the codebook, the projection ((frames, width) -> (frames, unit_dim); the identity unless units are `soft`),
+    and the accuracy on held-out clips. The same store and seed give the same units.
     """
     begun = time.monotonic()
     codebook = cluster(corpus.train, layers.codes, settings, device, progress)
-    truth = codebook(frames(spread(corpus.held_out, JUDGED_CLIPS), f"hidden/{layers.codes}", device))
+    truth = codebook(frames(spread(corpus.held_out, HELD_OUT_CLIPS), f"hidden/{layers.codes}", device))
     chance = torch.bincount(truth).max().item() / len(truth)
     projection: nn.Module = nn.Identity()
     accuracy = loss = None
     if settings.units == "soft":
         projection = train_projection(corpus, layers, codebook, settings.unit_dim, settings, device, progress)
-        accuracy, loss = judge(corpus, layers, codebook, projection, device)
+        accuracy, loss = evaluate_projection(corpus, layers, codebook, projection, device)
     report = UnitsRecord(len(codebook.centroids), accuracy, loss, chance, time.monotonic() - begun)
     return codebook.cpu(), projection.cpu(), report
 
 
 def cluster(clips: list[Clip], layer: int, settings: TrainSettings, device: str, progress: Progress) -> Codebook:
-    """k-means over frames read clip by clip, so that any corpus fits in memory."""
+    """Cluster the frames of a hidden layer by k-means, reading clip by clip, so that any corpus fits in memory.
+
+    There are `settings.codes` centroids, or fewer where there are less than 20 frames for each.
+    """
     there = sum(clip.row.unit_frames for clip in clips)
     codes = min(settings.codes, max(2, there // 20))
     if codes < settings.codes:
@@ -79,7 +83,7 @@ def cluster(clips: list[Clip], layer: int, settings: TrainSettings, device: str,
             centroids, _ = epoch(centroids, sample.split(PIECE_FRAMES))
         for number in range(EPOCHS):
             pieces = _stream(clips, column, settings.seed, number + 1, total, device)
-            centroids, distance = epoch(centroids, _told(pieces, bar.advance))
+            centroids, distance = epoch(centroids, _counted(pieces, bar.advance))
             bar.note(f"distance {distance:.3f}")
     return Codebook(centroids)
 
@@ -93,9 +97,10 @@ def train_projection(
     device: str,
     progress: Progress,
 ) -> SoftProjection:
-    """Learn to tell the codes from the units' layer, with units `unit_dim` wide.
+    """Train a projection to units, `unit_dim` wide, that predict the codes of the same frames.
 
-    Where the store has warped voices, half of the steps hear one of them: the sound to be told is the same.
+    Where the store has formant-shifted columns, every other step takes its input from one of them and keeps the codes
+    of the recording: so the projection learns to ignore the vocal tract.
     """
     formant_shifted = [name for _, name in sorted(corpus.formant_shifts(layers.units).items())]
     torch.manual_seed(settings.seed)
@@ -105,8 +110,8 @@ def train_projection(
         for step in range(settings.unit_steps):
             generator = numpy_generator(settings.seed, ChoiceStream.PROJECTION, step)
             clips = [corpus.train[number] for number in generator.choice(len(corpus.train), BATCH_CLIPS)]
-            heard = str(generator.choice(formant_shifted)) if formant_shifted and step % 2 else layers.units
-            target, hidden = (frames(clips, column, device) for column in (f"hidden/{layers.codes}", heard))
+            column = str(generator.choice(formant_shifted)) if formant_shifted and step % 2 else layers.units
+            target, hidden = (frames(clips, name, device) for name in (f"hidden/{layers.codes}", column))
             loss = soft_loss(projection, hidden, codebook(target))
             optimizer.zero_grad()
             loss.backward()
@@ -119,16 +124,16 @@ def train_projection(
 
 
 @torch.no_grad()
-def judge(
+def evaluate_projection(
     corpus: Corpus, layers: Layers, codebook: Codebook, projection: nn.Module, device: str
 ) -> tuple[float, float]:
-    """The share of held-out frames whose code is told, and the cross-entropy."""
+    """The share of held-out frames whose code is predicted from the units, and the cross-entropy."""
     assert isinstance(projection, SoftProjection)
-    clips = spread(corpus.held_out, JUDGED_CLIPS)
+    clips = spread(corpus.held_out, HELD_OUT_CLIPS)
     truth = codebook(frames(clips, f"hidden/{layers.codes}", device))
     hidden = frames(clips, layers.units, device)
-    told = projection.logits(projection(hidden)).argmax(-1)
-    return (told == truth).float().mean().item(), soft_loss(projection, hidden, truth).item()
+    predicted = projection.logits(projection(hidden)).argmax(-1)
+    return (predicted == truth).float().mean().item(), soft_loss(projection, hidden, truth).item()
 
 
 def _width(corpus: Corpus, layers: Layers) -> int:
@@ -136,7 +141,7 @@ def _width(corpus: Corpus, layers: Layers) -> int:
 
 
 def _stream(clips: list[Clip], column: str, seed: int, number: int, most: int, device: str) -> Iterator[Tensor]:
-    """A column's frames of whole clips in an order of its own for every `number`, in pieces, until `most` were seen."""
+    """Frames of whole clips, (frames, width) in pieces, until `most` were read. Each `number` has another order."""
     waiting: list[Clip] = []
     seen = held = 0
     for index in numpy_generator(seed, ChoiceStream.CLUSTERING, number).permutation(len(clips)):
@@ -152,7 +157,8 @@ def _stream(clips: list[Clip], column: str, seed: int, number: int, most: int, d
         yield frames(waiting, column, device)
 
 
-def _told(pieces: Iterator[Tensor], tell: Callable[[float], None]) -> Iterator[Tensor]:
+def _counted(pieces: Iterator[Tensor], advance: Callable[[float], None]) -> Iterator[Tensor]:
+    """The pieces; `advance` is called with the length of each once it was used."""
     for piece in pieces:
         yield piece
-        tell(len(piece))
+        advance(len(piece))

@@ -1,7 +1,7 @@
-"""The sound that a store's utterances were made from, for those who need it again: a vocoder in training.
+"""The recordings that a store's utterances were cut from, which the training of a vocoder needs.
 
-A store keeps features, not sound; it names the folder and the recording of each utterance, and the recording's sha256.
-What is found is decoded once, as extraction did, and kept in one file while it is needed.
+A store keeps features and no sound; it records the folder, the file and the sha256 of each recording. Recordings are
+decoded once, as in extraction, into one file that is kept until the training ends.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ from ...store import Clip
 class Recordings:
     """Samples of clips at 44.1 kHz, by clip number. Clips whose recording is gone or changed are left out.
 
+    Args:
+        clips: that are wanted; the attribute `clips` has those whose recordings are there.
+        cache: a .npy file to decode into.
+
     Raises:
         UserError: no recording is there.
     """
@@ -33,13 +37,13 @@ class Recordings:
         self.clips = [clip for clip in clips if _source(clip) not in there]
         if there:
             (path, _), why = next(iter(sorted(there.items())))
-            told = f"{count(len(there), 'recording')} cannot be read, {path} first: {why}"
+            problem = f"{count(len(there), 'recording')} cannot be read, {path} first: {why}"
             if not self.clips:
                 raise UserError(
-                    f"{told}. A vocoder learns from the recordings themselves, which the store names but does not "
-                    f"hold: put the corpus back where `svc extract` saw it, or extract it anew from where it is now"
+                    f"{problem}. A vocoder is trained on the recordings, which are not in the store",
+                    "Put the corpus back where it was at `svc extract`, or extract it again from where it is now",
                 )
-            progress.warn(f"{told}; left out: {count(len(clips) - len(self.clips), 'utterance')}")
+            progress.warn(f"{problem}; left out: {count(len(clips) - len(self.clips), 'utterance')}")
         self.starts = np.cumsum([0, *(clip.row.mel_frames for clip in self.clips)]) * frames.MEL_HOP
         self.path = cache
         named = "\n".join(f"{clip.row.audio} {clip.row.start} {clip.row.end}" for clip in self.clips)
@@ -56,14 +60,14 @@ class Recordings:
         return np.array(self.samples[first + start * frames.MEL_HOP : first + stop * frames.MEL_HOP])
 
     def forget(self) -> None:
-        """Remove the file: it is made again when it is needed again."""
+        """Remove the decoded file."""
         del self.samples
         self.path.unlink(missing_ok=True)
         self.path.with_suffix(".txt").unlink(missing_ok=True)
 
     def _decode(self, progress: Progress) -> None:
         out = np.lib.format.open_memmap(self.path, "w+", np.float32, (int(self.starts[-1]),))
-        # In a recording's own order, so that it is decoded once.
+        # In the order of each recording, so that it is decoded once.
         order = sorted(range(len(self.clips)), key=lambda n: (_source(self.clips[n]), self.clips[n].row.start))
         with progress.bar("decoding", len(order), "utterance") as bar:
             for (path, _), numbers in groupby(order, key=lambda n: _source(self.clips[n])):

@@ -143,3 +143,14 @@ def test_sizes_are_compared_before_memory_is_allocated(tmp_path: Path, run: Path
     assert [error.split()[0] for error in errors] == ["UserError", "UserError"], done.stderr[-1000:]
     assert all("does not fit the model" in error and "expected (" in error for error in errors)
     assert int(megabytes) < 300
+
+
+def test_equal_content_gives_equal_bytes(tmp_path: Path) -> None:
+    """Whatever the order of the library's hash table is, and with any characters in names."""
+    path, found = tmp_path / "c.safetensors", set()
+    for _ in range(20):
+        checkpoint.save(path, {"목소리": torch.ones(3), "a": torch.zeros(2, 2)}, {"sha256": "x", "step": 3})
+        found.add(path.read_bytes())
+    assert len(found) == 1
+    assert checkpoint.load(path)[1] == {"sha256": "x", "step": 3}
+    assert checkpoint.shapes(path) == {"목소리": (3,), "a": (2, 2)}

@@ -10,10 +10,10 @@ from pathlib import Path
 from svc.stages.evaluation.training_report import EXAMPLES, report_training
 
 
-def test_the_page_has_all_validations_and_examples(run: Path, tmp_path: Path) -> None:
+def test_the_page_has_all_validations_and_examples(run: Path, store: Path, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
-    page = report_training(copy, "cpu", "More steps would help.")
+    page = report_training(copy, "cpu", "More steps would help.", [str(store)])
     text = page.read_text("utf-8")
     assert page == copy / "report.html"
     assert "More steps would help." in text

@@ -321,20 +321,29 @@ def test_the_songs_loudness_and_silence_are_kept_as_asked(run: Path, song: Path,
     assert not soundfile.read(tmp_path / "s.wav")[0].any()
 
 
-def test_units_are_taken_from_the_targets_store(run: Path, song: Path, tmp_path: Path, store: Path) -> None:
-    """Half of each unless another amount is asked for; none, and a note, where the store is gone."""
+def test_units_are_taken_from_the_target_unless_another_amount_is_asked(
+    run: Path, song: Path, tmp_path: Path, store: Path
+) -> None:
+    """From the run's index; where an old run has none, from its store, and none with a note where that is gone."""
     for name, amount, told in (("a", 0.0, 0.0), ("b", None, 0.5)):
         assert render_with(run, song, tmp_path / f"{name}.wav", retrieve=amount)["settings"]["retrieve"] == told
     assert (tmp_path / "a.wav").read_bytes() != (tmp_path / "b.wav").read_bytes()
     metadata = json.loads((run / "run.json").read_text())
-    shutil.copytree(run, tmp_path / "run")
-    (tmp_path / "run" / "run.json").write_text(json.dumps({**metadata, "stores": [str(tmp_path / "gone")]}))
-    with pytest.raises(UserError, match=r"cannot be opened(.|\n)*sing with --retrieve 0"):
-        RunConverter(Run.open(tmp_path / "run"), RenderSettings(retrieve=0.5))
-    alone = render_with(tmp_path / "run", song, tmp_path / "c.wav")
+    old = tmp_path / "run"
+    shutil.copytree(run, old)
+    (old / "run.json").write_text(json.dumps({**metadata, "stores": [str(tmp_path / "gone")]}))
+    assert render_with(old, song, tmp_path / "moved.wav")["settings"]["retrieve"] == 0.5
+    assert (tmp_path / "moved.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+    (old / "index.safetensors").unlink()
+    with pytest.raises(UserError, match=r"cannot be opened(.|\n)*where it is now: --store STORE"):
+        RunConverter(Run.open(old), RenderSettings(retrieve=0.5))
+    alone = render_with(old, song, tmp_path / "c.wav")
     assert alone["settings"]["retrieve"] == 0.0
-    assert any("the song's own units are sung" in note for note in alone["notes"])
+    assert any("no units are retrieved" in note for note in alone["notes"])
     assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "c.wav").read_bytes()
+    named = render_with(old, song, tmp_path / "d.wav", stores=(str(store),))
+    assert named["settings"]["stores"] == [str(store)]
+    assert (tmp_path / "d.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
 
 
 def test_k_step_starts_nearer_to_the_first_guess_and_no_farther_than_trained(

@@ -14,7 +14,7 @@ from torch import nn
 
 @pytest.fixture(scope="module")
 def alto(store: Path) -> Retrieval:
-    return Retrieval([store], ["alto"], "hidden/4", nn.Identity())
+    return Retrieval.of_stores([open_store(store)], ["alto"], "hidden/4", nn.Identity())
 
 
 def test_it_holds_the_targets_units_and_no_others(alto: Retrieval, store: Path) -> None:
@@ -54,10 +54,10 @@ def test_of_a_large_corpus_utterances_are_taken_from_everywhere(
     store: Path, alto: Retrieval, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retrieval, "MOST_FRAMES", len(alto.units) // 2)
-    fewer = Retrieval([store], ["alto"], "hidden/4", nn.Identity())
+    fewer = Retrieval.of_stores([open_store(store)], ["alto"], "hidden/4", nn.Identity())
     assert 0 < len(fewer.units) < 0.8 * len(alto.units)
 
 
 def test_nobody_to_retrieve_from_is_said(store: Path) -> None:
     with pytest.raises(UserError, match="too little of tenor"):
-        Retrieval([store], ["tenor"], "hidden/4", nn.Identity())
+        Retrieval.of_stores([open_store(store)], ["tenor"], "hidden/4", nn.Identity())

@@ -14,9 +14,12 @@ from svc.common.progress import Progress
 from svc.data.singers import draw_score, draw_voice, sing
 from svc.pipeline.metrics.probes import probe_accuracy, purity
 from svc.stages.settings import TrainSettings
-from svc.stages.training.compare import compare, of_kind, parallel_songs, table
+from svc.stages.training.compare import compare
 from svc.stages.training.corpus import gather_corpus
 from svc.stages.training.labels import labels_of
+from svc.stages.training.unit_kinds import of_kind
+from svc.stages.training.unit_measures import parallel_songs
+from svc.stages.training.unit_table import table
 from svc.store import open_store
 
 

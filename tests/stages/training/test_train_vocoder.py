@@ -176,7 +176,7 @@ def test_a_corpus_that_is_gone_or_changed_is_said(corpus: Path, encoder: Path, t
     assert len(left) == len(clips) - 1
     assert "it has changed since it was extracted" in warned[0]
     shutil.rmtree(own)
-    with pytest.raises(UserError, match=r"8 recordings cannot be read(.|\n)*put the corpus back"):
+    with pytest.raises(UserError, match=r"8 recordings cannot be read(.|\n)*Put the corpus back"):
         train_vocoder([tmp_path / "s.zarr"], new_run(tmp_path / "run", tmp_path / "s.zarr"), SMALL)
 
 
