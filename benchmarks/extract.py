@@ -3,6 +3,12 @@
 The peers' way (so-vits-svc, Diff-SVC, DDSP-SVC and others) takes one file at a time: decode, resample, the encoder in
 fp32 as transformers has it, harvest, mel, and one .npy a feature. Ours is `svc extract`. Both start with the libraries
 imported and the weights on disk, and end with everything on disk. Rounds are interleaved; the table gives medians.
+
+The ratio is of CPU seconds, all threads of the process together: what a corpus costs, however many cores and other
+users the machine has. Wall seconds and their ratio stand beside it: there ours uses all cores and the peers' loop one.
+Both include loading the encoder, which the last line gives apart, since a corpus of hours pays it once. The parts are
+of one thread; "parts together" is their sum for the fast way, whose other CPU seconds are packing, writing and checks.
+
 Without CORPUS, LJSpeech's clips beside the project are taken; without --encoder, a HuBERT-base with random weights.
 """
 
@@ -39,6 +45,7 @@ from svc.store import open_store
 
 LJSPEECH = Path(__file__).parents[2] / "shared" / "audio" / "corpus" / "en_f_ljspeech"
 LAYERS = (7, 12)
+COMMON_PARTS = ("scan (decode twice)", "decode", "resample to 16 and 44.1 kHz", "mel and loudness")
 
 
 def peers_way(corpus: Path, out: Path, encoder: Path, device: str) -> None:
@@ -75,7 +82,8 @@ def once(way: Callable[[Path], None]) -> dict[str, float]:
 def parts(corpus: Path, encoder: Path, device: str, methods: list[str]) -> dict[str, float]:
     """Real-time factor of each part by itself: processor seconds of one thread (wall on a GPU) per second of audio."""
     torch.set_num_threads(1)
-    recordings = [audio.scan(path) for path in sorted(corpus.rglob("*.flac"))[:8]]
+    paths = sorted(corpus.rglob("*.flac"))[:8]
+    recordings = [audio.scan(path) for path in paths]
     seconds = sum(recording.seconds for recording in recordings)
     waves = [Waveform.read(recording, 0, recording.frames) for recording in recordings]
     monos = [(audio.read(recording, 0, recording.frames), recording.sample_rate) for recording in recordings]
@@ -93,7 +101,7 @@ def parts(corpus: Path, encoder: Path, device: str, methods: list[str]) -> dict[
         return statistics.median(took) / seconds
 
     found = {
-        "scan (decode twice)": rtf(lambda: [audio.scan(recording.path) for recording in recordings]),
+        "scan (decode twice)": rtf(lambda: [audio.scan(path) for path in paths]),
         "decode": rtf(lambda: [audio.read(recording, 0, recording.frames) for recording in recordings]),
         "resample to 16 and 44.1 kHz": rtf(
             lambda: [audio.resample(m, rate, to, len(m)) for m, rate in monos for to in (16_000, frames.MEL_RATE)]
@@ -122,6 +130,13 @@ def parts(corpus: Path, encoder: Path, device: str, methods: list[str]) -> dict[
         ours_encodes(content)
         found[f"encoder, svc {precision}"] = rtf(partial(ours_encodes, content))
     return found
+
+
+def loading(encoder: Path, device: str, precision: str) -> float:
+    """CPU seconds of loading our encoder and building its network, with the libraries imported."""
+    begun = time.process_time()
+    load_encoder(str(encoder), device, precision).encode(torch.zeros(frames.CONTENT_RATE), (1,))
+    return time.process_time() - begun
 
 
 def errors(fast: Path, exact: Path) -> dict[str, float]:
@@ -166,6 +181,7 @@ def main() -> None:
                 asked.corpus, out, encoder, asked.device, **fast
             ),
         }
+        torch.set_num_threads(1)  # of the peers' loop; ours has a thread for each core, each of one
         rounds: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
         for _ in range(asked.rounds):
             for name, way in ways.items():
@@ -181,18 +197,24 @@ def main() -> None:
         if asked.json:
             print(json.dumps({"seconds": seconds, "whole": table, "error": error, "rtf": by_part}, indent=1))
             return
-        base = next(iter(table.values()))["wall"]
+        base = next(iter(table.values()))
         print(f"{seconds:.0f} s of audio, {os.cpu_count()} cores, torch {torch.__version__}, {asked.device}\n")
-        print("| way | wall s | x real time | ratio | cpu s | MB |\n|---|---|---|---|---|---|")
+        print("| way | CPU s | CPU s a second of audio | ratio | wall s | ratio of wall | MB |")
+        print("|---|---|---|---|---|---|---|")
         for name, row in table.items():
             print(
-                f"| {name} | {row['wall']:.1f} | {seconds / row['wall']:.1f} | {base / row['wall']:.2f} "
-                f"| {row['cpu']:.1f} | {row['bytes'] / 1e6:.1f} |"
+                f"| {name} | {row['cpu']:.1f} | {row['cpu'] / seconds:.3f} | {base['cpu'] / row['cpu']:.2f} "
+                f"| {row['wall']:.1f} | {base['wall'] / row['wall']:.2f} | {row['bytes'] / 1e6:.1f} |"
             )
         print(f"\nrelative error of {asked.fast_precision}: " + ", ".join(f"{k} {v:.1e}" for k, v in error.items()))
         print("\n| part | RTF of one thread |\n|---|---|")
         for name, value in by_part.items():
             print(f"| {name} | {value:.4f} |")
+        fast_parts = (*COMMON_PARTS, f"f0 {asked.fast_f0}", f"encoder, svc {asked.fast_precision}")
+        print(
+            f"| parts together, {asked.fast_precision}, {asked.fast_f0} | {sum(by_part[p] for p in fast_parts):.4f} |"
+        )
+        print(f"\nloading the encoder: {loading(encoder, asked.device, asked.fast_precision):.1f} CPU s")
     finally:
         shutil.rmtree(work)
 

@@ -179,7 +179,13 @@ METHODS: dict[str, Callable[[], Method]] = {
     "crepe full": lambda: crepe("full"),
     "praat": praat,
 }
-SLOW = ("crepe full", "harvest alone", "harvest 16k + stonemask", "fcpe + stonemask")  # only where asked for by name
+SLOW = (
+    "svc crepe",
+    "crepe full",
+    "harvest alone",
+    "harvest 16k + stonemask",
+    "fcpe + stonemask",
+)  # only where asked for by name
 PANEL = {  # one of each family
     "harvest": "svc harvest",
     "dio": "svc dio",

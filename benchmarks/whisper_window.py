@@ -5,10 +5,10 @@ Whisper was trained on windows of 30 s. For each amount of silence after a clip,
 time     seconds of audio per second of one core
 error    RMS difference of a middle and of the last layer, each channel in units of its standard deviation
 nearest  share of frames whose nearest frame in the whole window's features, by cosine, is the same one or its neighbour
-decoded  character error rate of Whisper's own decoder on the features, against its words from the whole window; where
-         it begins to repeat itself, as at most 1
-probe    the same through a linear map from these features to the whole window's, taught on every other clip: what the
-         features still hold, whatever constant change the decoder is not used to
+decoded  character error rate of Whisper's own decoder on the window, against its words from the whole one; at most 1 a
+         clip, since a decoder without the silence that it was trained with may repeat itself for ever
+probe    the same after a linear map from the clip's features to the whole window's, fitted on the other half of the
+         clips, and followed by the whole window's silence: what the features still hold, whatever the decoder expects
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import torch
 from svc.pipeline.checkpoints.model_folder import ModelFolder
 from svc.pipeline.encoder.content import EncoderSettings
 from svc.pipeline.encoder.whisper import Whisper
+from svc.pipeline.frames import CONTENT_HOP
 from svc.pipeline.metrics.transcriber import Transcriber, character_error_rate
 from torch import Tensor
 
@@ -40,13 +41,16 @@ def read(path: Path) -> Tensor:
 
 
 def encoded(base: Whisper, silence: int, wavs: Sequence[Tensor]) -> tuple[list[dict[int, Tensor]], float]:
-    """The middle and last layer of every clip, and the seconds of one core that a second of audio takes."""
+    """The middle and last layer of every window, and the seconds of one core that a second of audio takes."""
     encoder = Whisper(base.model, EncoderSettings("whisper", "whisper"), silence)
+    network = encoder.network(torch.device("cpu"), torch.float32)
     layers = (round(encoder.layers * 7 / 12), encoder.layers)
-    encoder.encode(wavs[0], layers)
+    network(wavs[0][None], torch.tensor([len(wavs[0])]), layers)
     start = time.process_time()
-    found = [encoder.encode(wav, layers) for wav in wavs]
-    return found, (time.process_time() - start) / sum(len(wav) / 16_000 for wav in wavs)
+    found = [network(wav[None], torch.tensor([len(wav)]), layers) for wav in wavs]
+    spent = time.process_time() - start
+    windows = [{layer: state[0].clone() for layer, state in states.items()} for states in found]
+    return windows, spent / sum(len(wav) / 16_000 for wav in wavs)
 
 
 def text(judge: Transcriber, states: Tensor) -> str:
@@ -68,23 +72,38 @@ def linear_map(inputs: Tensor, outputs: Tensor) -> Tensor:
     return torch.linalg.solve(gram, inputs.T @ outputs.double()).float()
 
 
-def row(judge: Transcriber, found: list[dict[int, Tensor]], whole: list[dict[int, Tensor]], words: list[str]) -> str:
-    cells = []
+def row(
+    judge: Transcriber,
+    windows: list[dict[int, Tensor]],
+    whole: list[dict[int, Tensor]],
+    counts: list[int],
+    words: list[str],
+) -> str:
+    def own(some: list[dict[int, Tensor]]) -> list[dict[int, Tensor]]:
+        """The clips' frames, without the silence."""
+        pairs = zip(some, counts, strict=True)
+        return [{layer: state[:count] for layer, state in states.items()} for states, count in pairs]
+
+    cells, found, true_own = [], own(windows), own(whole)
     for layer in found[0]:
-        truth = torch.cat([states[layer] for states in whole])
+        truth = torch.cat([states[layer] for states in true_own])
         apart = (torch.cat([states[layer] for states in found]) - truth) / truth.std(0)
         cells.append(f"{float(apart.square().mean().sqrt()):.2f}")
     last, near = max(found[0]), []
-    for got, true in zip(found, whole, strict=True):
+    for got, true in zip(found, true_own, strict=True):
         mean = true[last].mean(0)
         one, other = (torch.nn.functional.normalize(states[last] - mean, dim=1) for states in (got, true))
         near.append((((one @ other.T).argmax(1) - torch.arange(len(one))).abs() <= 1).float().mean())
     cells.append(f"{float(torch.stack(near).mean()):.1%}")
-    heard = [text(judge, states[last]) for states in found]
-    cells.append(f"{errors(heard, words):.3f}")
-    weight = linear_map(*(torch.cat([states[last] for states in some[::2]]) for some in (found, whole)))
-    mapped = [torch.cat([states[last], torch.ones(len(states[last]), 1)], 1) @ weight for states in found[1::2]]
-    cells.append(f"{errors([text(judge, states) for states in mapped], words[1::2]):.3f}")
+    cells.append(f"{errors([text(judge, states[last]) for states in windows], words):.3f}")
+    said = [""] * len(words)
+    for half in (0, 1):
+        weight = linear_map(*(torch.cat([states[last] for states in some[half::2]]) for some in (found, true_own)))
+        for index in range(1 - half, len(words), 2):
+            state = found[index][last]
+            mapped = torch.cat([state, torch.ones(len(state), 1)], 1) @ weight
+            said[index] = text(judge, torch.cat([mapped, whole[index][last][counts[index] :]]))
+    cells.append(f"{errors(said, words):.3f}")
     return " | ".join(cells)
 
 
@@ -106,13 +125,13 @@ def main() -> None:
     print(f"{len(wavs)} clips of {np.mean([len(wav) / 16_000 for wav in wavs]):.1f} s on average")
     print("| silence after the clip | x real time | error, middle | error, last | nearest | decoded | probe |")
     print("|---|---|---|---|---|---|---|", flush=True)
-    whole, words = [], []
+    whole, words, counts = [], [], [len(wav) // CONTENT_HOP for wav in wavs]
     for silence in SILENCES:
         found, factor = encoded(base, silence, wavs)
         if not whole:
-            whole, words = found, [judge([wav.numpy()], 16_000, "en") for wav in wavs]
+            whole, words = found, [text(judge, states[max(states)]) for states in found]
         name = "to 30 s" if silence == SILENCES[0] else f"{silence / 50:g} s"
-        print(f"| {name} | {1 / factor:.0f} | {row(judge, found, whole, words)} |", flush=True)
+        print(f"| {name} | {1 / factor:.0f} | {row(judge, found, whole, counts, words)} |", flush=True)
 
 
 if __name__ == "__main__":

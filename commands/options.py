@@ -15,7 +15,7 @@ ENCODERS = (
     "en, ko, ja, zh, en-large, contentvec, hubert-soft, mini, whisper, whisper-tiny, whisper-small, whisper-medium, "
     "whisper-large, wavlm, wavlm-large"
 )
-METHODS, METHOD = "swift-f0, dio or harvest", "swift-f0"
+METHODS, METHOD = "swift-f0, dio, harvest, crepe, crepe-tiny, fcpe or rmvpe:FILE", "swift-f0"
 
 device_option = cloup.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 json_option = cloup.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")

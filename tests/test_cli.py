@@ -44,7 +44,7 @@ def test_help_names_what_there_is() -> None:
     from svc.pipeline.pitch.pitch import PitchSettings
 
     assert set(ENCODERS.split(", ")) == set(short_names())
-    assert set(METHODS.replace(" or ", ", ").split(", ")) == set(there)
+    assert set(METHODS.replace(" or ", ", ").replace(":FILE", "").split(", ")) == set(there)
     assert PitchSettings().method == METHOD
 
 
@@ -153,7 +153,7 @@ def test_help_is_quick() -> None:
         (["render", "song.wav", "--rate", "inf"], "'inf': expected a number or song"),
         (["render", "song.wav", "--format", "aac"], "choose wav, flac, mp3, ogg"),
         (["render", "song.wav", "--loudness", "2"], "an amount from 0 to 1"),
-        (["render", "song.wav", "--f0", "crepe"], "choose swift-f0"),
+        (["render", "song.wav", "--f0", "yin"], "choose swift-f0"),
         (["render", "song.wav", "--depth", "8"], "choose 16, 24 or float"),
         (["render", "song.wav", "--report", "no/a.html"], "no does not exist"),
         (
@@ -181,7 +181,7 @@ def test_help_is_quick() -> None:
         (["extract", "choir", "--workers", "2", "--scheduler", "tcp://a:1"], "give one of them"),
         (["extract", "choir", "--workers", "-1"], "cannot be"),
         (["extract", "choir", "--precision", "int8"], "fp32, bf16, fp16"),
-        (["extract", "choir", "--f0", "crepe"], "choose swift-f0"),
+        (["extract", "choir", "--f0", "yin"], "choose swift-f0"),
         (["extract", "choir", "--store", "nosuch://a/b.zarr"], "nosuch"),
         (["extract", "choir", "--encoder", "choir/alto/phrase_0.wav"], "expected a file that torch.save wrote"),
         (["sing"], "No such command"),

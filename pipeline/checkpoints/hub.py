@@ -80,6 +80,25 @@ def snapshot(hub_id: str, allow_hub: bool = True, tokenizer: bool = False) -> Pa
         ) from error
 
 
+def hub_file(hub_id: str, name: str, allow_hub: bool = True) -> Path:
+    """One file of a hub repository, downloaded into the hub's cache if it is not there and if that is allowed.
+
+    Raises:
+        HubError: it is not there, and was not downloaded.
+    """
+    from huggingface_hub import hf_hub_download
+
+    local = not allow_hub or not hub_is_reachable()
+    try:
+        return Path(hf_hub_download(hub_id, name, local_files_only=local))
+    except Exception as error:
+        raise _missing(
+            error,
+            allow_hub,
+            f"Where there is internet, fetch it with `hf download {hub_id} {name}`, copy it here and give its path",
+        ) from error
+
+
 def download_file(url: str, allow_hub: bool = True) -> Path:
     """A file by its address, downloaded once into PyTorch's hub cache.
 

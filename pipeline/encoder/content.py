@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
@@ -20,11 +20,13 @@ from ...common.errors import SvcError
 from ..checkpoints.model_folder import ModelFolder
 from ..frames import CONTENT_HOP, CONTENT_RATE, unit_frames
 from ..projection import SoftHead
+from .host_copies import HostCopies
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CPU_BUDGET = 12 * CONTENT_RATE  # samples; a larger batch costs a CPU more in padding than it saves in reading weights
 CUDA_BUDGET = 20 * 60 * CONTENT_RATE  # samples; with more a GPU is no faster, and results only take longer to arrive
 CUDA_SHARE = 0.6  # of the memory that is free
+LEAST_BUDGET = 2 * CONTENT_RATE  # samples, however often memory has run out
 
 _lock = threading.Lock()  # for what every ContentEncoder changes: its networks, and its count of clips redone
 
@@ -50,6 +52,21 @@ class EncoderSettings:
     precision: str = "fp32"
 
 
+@dataclass(frozen=True)
+class EncodedClip:
+    """The features of one clip, on the CPU.
+
+    Attributes:
+        states: for each layer asked for (U, hidden_size); {} if it could not be computed.
+        units: (U, unit_dim) of the soft head, if they were asked for.
+        problem: why it cannot be used, or "".
+    """
+
+    states: dict[int, Tensor]
+    units: Tensor | None
+    problem: str = ""
+
+
 class Network(Protocol):
     """An encoder's network on one device in one dtype.
 
@@ -63,7 +80,8 @@ class Network(Protocol):
 
         Args:
             wavs: float32 [B, T] at 16 kHz on the network's device, zero beyond each clip's length.
-            lengths: int64 [B] on the device, samples, at least 320 each.
+            lengths: int64 [B] on the CPU, samples, at least 320 each: what is decided by them needs no answer of the
+                device.
             layers: at least one; 0 is the transformer's input, i the output of its layer i.
 
         Returns:
@@ -87,6 +105,7 @@ class ContentEncoder(ABC):
         layers: number of transformer layers.
         head: the soft projection that came with it, on `device` in float32, or None.
         redone: number of clips that were not finite in `precision` and were computed again in float32.
+        reduced: number of clips that were computed in bfloat16 because a GPU had no memory for them in float32.
     """
 
     model_type: ClassVar[str]
@@ -116,8 +135,10 @@ class ContentEncoder(ABC):
         self.fingerprint, self.hidden_size, self.layers = fingerprint, hidden_size, layers
         self.head = None if head is None else head.to(self.device, torch.float32)
         self.redone = 0
+        self.reduced = 0
         self._networks: dict[tuple[torch.device, torch.dtype], Network] = {}
         self._budget: int | None = None
+        self._copies = HostCopies(self.device)
 
     @classmethod
     @abstractmethod
@@ -154,13 +175,14 @@ class ContentEncoder(ABC):
 
     @property
     def budget(self) -> int:
-        """Samples of padded clips (clips x longest) that are best given to `encode_batch` at a time."""
+        """Samples of padded clips (clips x longest) that are best encoded at a time; fewer once memory has run out."""
         if self._budget is None:
-            self._budget = CPU_BUDGET
+            budget = CPU_BUDGET
             if self.device.type == "cuda":
                 per_sample = self.network(self.device, PRECISIONS[self.precision]).bytes_per_sample
                 free, _ = torch.cuda.mem_get_info(self.device)
-                self._budget = max(CPU_BUDGET, min(CUDA_BUDGET, int(CUDA_SHARE * free / per_sample)))
+                budget = max(CPU_BUDGET, min(CUDA_BUDGET, int(CUDA_SHARE * free / per_sample)))
+            self._budget = budget
         return self._budget
 
     def hidden(self, wavs: Tensor, lengths: Tensor, layers: Sequence[int]) -> dict[int, Tensor]:
@@ -179,12 +201,20 @@ class ContentEncoder(ABC):
             EncoderError: there is no such layer, or a clip is longer than `most_samples`.
             torch.OutOfMemoryError: the batch is too large for the GPU.
         """
-        return self._hidden(wavs, lengths, layers, self.device, PRECISIONS[self.precision])
+        lengths = lengths.cpu()
+        beyond = torch.arange(wavs.shape[1]) >= lengths[:, None]
+        wavs = wavs.to(self.device).masked_fill(beyond.to(self.device), 0)
+        dtype = PRECISIONS[self.precision]
+        states = {layer: state.float() for layer, state in self._states(wavs, lengths, layers, dtype).items()}
+        if dtype != torch.float32 and states and len(again := (~_finite(states.values())).nonzero()[:, 0]):
+            exact = self._states(wavs[again], lengths[again.cpu()], layers, torch.float32)
+            for layer, state in states.items():
+                state[again] = exact[layer]
+            self._count_redone(len(again))
+        return states
 
     def encode_batch(self, wavs: Sequence[Tensor], layers: Sequence[int]) -> list[dict[int, Tensor]]:
         """Hidden states of clips, computed together: each as if it were alone, up to rounding.
-
-        A batch too large for the GPU is halved until it fits. A clip too long for the GPU is encoded on the CPU.
 
         Args:
             wavs: float32 (T,) each, at 16 kHz, at least 320 samples.
@@ -195,22 +225,114 @@ class ContentEncoder(ABC):
 
         Raises:
             EncoderError: there is no such layer, or a clip is longer than `most_samples`.
+            ArithmeticError: a clip alone needs more memory than the GPU has.
         """
-        if not wavs:
-            return []
-        try:
-            return self._encode(wavs, layers, self.device, PRECISIONS[self.precision])
-        except torch.OutOfMemoryError:
-            pass  # and the failed pass's tensors are let go, which the exception held
-        torch.cuda.empty_cache()
-        if len(wavs) == 1:
-            return self._encode(wavs, layers, torch.device("cpu"), torch.float32)
-        half = len(wavs) // 2
-        return self.encode_batch(wavs[:half], layers) + self.encode_batch(wavs[half:], layers)
+        clips = self.start(wavs, layers, dtype=torch.float32)()
+        if problem := next((clip.problem for clip in clips if clip.problem and not clip.states), ""):
+            raise ArithmeticError(problem)
+        return [clip.states for clip in clips]
 
     def encode(self, wav: Tensor, layers: Sequence[int]) -> dict[int, Tensor]:
         """Hidden states of one clip. float32 (T,) at 16 kHz -> for each layer float32 (T // 320, hidden_size)."""
         return self.encode_batch([wav], layers)[0]
+
+    def start(
+        self,
+        wavs: Sequence[Tensor],
+        layers: Sequence[int],
+        units: bool = False,
+        dtype: torch.dtype = torch.float16,
+    ) -> Callable[[], list[EncodedClip]]:
+        """Begin to encode clips together, and let a GPU work on while the results are copied.
+
+        A batch too large for the GPU is halved until it fits, and `budget` becomes smaller. A clip that is too long
+        even alone is computed in bfloat16; if that fails too, its `problem` says so. A clip that is not finite in a
+        reduced precision is computed again in float32.
+
+        Args:
+            wavs: float32 (T,) each, at 16 kHz, at least 320 samples.
+            layers: as in `hidden`.
+            units: whether the soft head's units are wanted too.
+            dtype: of the results.
+
+        Returns:
+            What waits for the clips and gives them, in the order of `wavs`.
+
+        Raises:
+            EncoderError: there is no such layer, a clip is longer than `most_samples`, or there is no soft head.
+        """
+        self.check_layers(layers)
+        if units and self.head is None:
+            raise EncoderError(f"{self.name} has no soft head, so it makes no units")
+        if not wavs:
+            return list
+        return self._start(wavs, _Wanted(tuple(layers), units, dtype), PRECISIONS[self.precision])
+
+    def _start(self, wavs: Sequence[Tensor], wanted: _Wanted, computed: torch.dtype) -> Callable[[], list[EncodedClip]]:
+        try:
+            return self._launch(wavs, wanted, computed)
+        except torch.OutOfMemoryError:
+            pass  # and the failed pass's tensors are let go, which the exception held
+        torch.cuda.empty_cache()
+        if len(wavs) > 1:
+            self._budget = max(LEAST_BUDGET, min(self.budget, len(wavs) * max(map(len, wavs)) // 2))
+            half = len(wavs) // 2
+            first, second = self._start(wavs[:half], wanted, computed), self._start(wavs[half:], wanted, computed)
+            return lambda: first() + second()
+        if computed == torch.float32 and self.precision == "fp32":
+            with _lock:
+                self.reduced += 1
+            return self._start(wavs, wanted, torch.bfloat16)
+        seconds = len(wavs[0]) / self.sample_rate
+        problem = f"a clip of {seconds:.0f} s needs more memory than {self.device} has free"
+        return lambda: [EncodedClip({}, None, problem)]
+
+    @torch.inference_mode()
+    def _launch(
+        self, wavs: Sequence[Tensor], wanted: _Wanted, computed: torch.dtype
+    ) -> Callable[[], list[EncodedClip]]:
+        lengths = [len(wav) for wav in wavs]
+        batch = torch.zeros(len(wavs), max(lengths), pin_memory=self.device.type == "cuda")
+        for row, wav in zip(batch, wavs, strict=True):
+            row[: len(wav)] = wav
+        layers = wanted.layers if not wanted.units or self.layers in wanted.layers else (*wanted.layers, self.layers)
+        states = self._states(batch.to(self.device, non_blocking=True), torch.tensor(lengths), layers, computed)
+        results = [states[layer].to(wanted.dtype) for layer in wanted.layers]
+        if wanted.units and self.head is not None:
+            results.append(self.head.units(states[self.layers].float()).to(wanted.dtype))
+        finite = _finite(results) if results else torch.ones(len(wavs), dtype=torch.bool, device=self.device)
+        copied = self._copies.start([*results, finite])
+        return lambda: self._finish(wavs, wanted, computed, copied())
+
+    def _finish(
+        self, wavs: Sequence[Tensor], wanted: _Wanted, computed: torch.dtype, copied: list[Tensor]
+    ) -> list[EncodedClip]:
+        *results, finite = copied
+        clips = []
+        for row, (wav, good) in enumerate(zip(wavs, finite.tolist(), strict=True)):
+            own = [result[row, : unit_frames(len(wav))] for result in results]
+            states = dict(zip(wanted.layers, own, strict=False))
+            problem = "" if good else "its hidden states are not finite, or beyond float16"
+            clips.append(EncodedClip(states, own[-1] if wanted.units else None, problem))
+        again = [row for row, clip in enumerate(clips) if clip.problem]
+        if again and computed != torch.float32 and computed == PRECISIONS[self.precision]:
+            exact = self._start([wavs[row] for row in again], wanted, torch.float32)()
+            self._count_redone(len(again))
+            for row, clip in zip(again, exact, strict=True):
+                clips[row] = clip
+        return clips
+
+    def _states(self, wavs: Tensor, lengths: Tensor, layers: Sequence[int], dtype: torch.dtype) -> dict[int, Tensor]:
+        """As `Network` says; {} for no layers."""
+        self.check_layers(layers)
+        if self.most_samples is not None and wavs.shape[1] > self.most_samples:
+            most, found = (samples / self.sample_rate for samples in (self.most_samples, wavs.shape[1]))
+            raise EncoderError(f"{self.name} encodes clips of at most {most:.1f} s; found one of {found:.1f} s")
+        return self.network(self.device, dtype)(wavs, lengths, layers) if layers else {}
+
+    def _count_redone(self, count: int) -> None:
+        with _lock:
+            self.redone += count
 
     def network(self, device: torch.device, dtype: torch.dtype) -> Network:
         """The network there, in that dtype; built at the first call."""
@@ -225,42 +347,23 @@ class ContentEncoder(ABC):
             if not 0 <= layer <= self.layers:
                 raise EncoderError(f"{self.name} has no layer {layer}: it has layers 0 to {self.layers}")
 
-    def _encode(
-        self, wavs: Sequence[Tensor], layers: Sequence[int], device: torch.device, dtype: torch.dtype
-    ) -> list[dict[int, Tensor]]:
-        lengths = [len(wav) for wav in wavs]
-        batch = torch.zeros(len(wavs), max(lengths), pin_memory=device.type == "cuda")
-        for row, wav in zip(batch, wavs, strict=True):
-            row[: len(wav)] = wav
-        states = self._hidden(batch, torch.tensor(lengths), layers, device, dtype)
-        here = {layer: state.cpu() for layer, state in states.items()}
-        return [
-            {layer: state[row, : unit_frames(length)] for layer, state in here.items()}
-            for row, length in enumerate(lengths)
-        ]
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy builds its own networks.
+        return {**self.__dict__, "_networks": {}, "_copies": None}
 
-    @torch.inference_mode()
-    def _hidden(
-        self, wavs: Tensor, lengths: Tensor, layers: Sequence[int], device: torch.device, dtype: torch.dtype
-    ) -> dict[int, Tensor]:
-        self.check_layers(layers)
-        if not layers:
-            return {}
-        if self.most_samples is not None and wavs.shape[1] > self.most_samples:
-            most, found = (samples / self.sample_rate for samples in (self.most_samples, wavs.shape[1]))
-            raise EncoderError(f"{self.name} encodes clips of at most {most:.1f} s; found one of {found:.1f} s")
-        wavs, lengths = wavs.to(device, non_blocking=True), lengths.to(device)
-        own = torch.arange(wavs.shape[1], device=device) < lengths[:, None]
-        wavs = wavs.masked_fill(~own, 0)
-        states = self.network(device, dtype)(wavs, lengths, layers)
-        if dtype == torch.float32:
-            return states
-        states = {layer: state.float() for layer, state in states.items()}
-        finite = torch.stack([state.isfinite().flatten(1).all(1) for state in states.values()]).all(0)
-        if len(beyond := (~finite).nonzero()[:, 0]):
-            exact = self.network(device, torch.float32)(wavs[beyond], lengths[beyond], layers)
-            for layer, state in states.items():
-                state[beyond] = exact[layer]
-            with _lock:
-                self.redone += len(beyond)
-        return states
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _copies=HostCopies(state["device"]))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a batch is encoded for."""
+
+    layers: tuple[int, ...]
+    units: bool
+    dtype: torch.dtype
+
+
+def _finite(states: Iterable[Tensor]) -> Tensor:
+    """Which clips of a batch are finite in all states [B, U, C]: bool [B], on their device."""
+    return torch.stack([state.isfinite().flatten(1).all(1) for state in states]).all(0)

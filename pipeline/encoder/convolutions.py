@@ -23,6 +23,13 @@ def windows(x: Tensor, kernel: int, stride: int) -> Tensor:
     return x.unfold(1, kernel, stride).transpose(2, 3).flatten(2)
 
 
+def placed(module: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """The module itself if its weights are on the device in the dtype, else a copy whose weights are."""
+    if all((weight.device, weight.dtype) == (device, dtype) for weight in module.parameters()):
+        return module
+    return copy.deepcopy(module).to(device, dtype)
+
+
 @dataclass(frozen=True)
 class Convolution:
     """A convolution, the norm after it and the activation after that.
@@ -45,7 +52,7 @@ class Convolution:
         conv, norm = layer.conv, getattr(layer, "layer_norm", nn.Identity())
         weight = conv.weight.detach().permute(0, 2, 1).flatten(1).to(device, takes)
         bias = None if conv.bias is None else conv.bias.detach().to(device, takes)
-        norm = copy.deepcopy(norm).to(device, takes)
+        norm = placed(norm, device, takes)
         return cls(conv.kernel_size[0], conv.stride[0], weight, bias, norm, layer.activation, dtype)
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..checkpoints.config_fields import Check, whole
 from .content import Network
+from .convolutions import placed
 from .waveform_transformer import FIELDS, WaveformEncoder, WaveformTransformer
 
 
@@ -39,7 +40,7 @@ class Data2VecNetwork(WaveformTransformer):
 
     def build_position(self, embedding: Any) -> Callable[[Tensor, Tensor], Tensor]:
         """Data2vec's stack of convolutions, as a function of the same shapes."""
-        return StackedPositions(self.placed(embedding))
+        return StackedPositions(placed(embedding, self.device, self.dtype))
 
 
 class StackedPositions:

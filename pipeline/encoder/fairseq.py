@@ -2,7 +2,7 @@
 
 A checkpoint is a dict: `model` holds the tensors under fairseq's names (Ott et al., 2019, arXiv 1904.01038), `cfg` the
 settings of training as an OmegaConf tree, or `args` in an argparse namespace before fairseq had that. fairseq itself
-is not needed: sizes are read from the tensors, and the few settings that no size tells from the pickled tree.
+is not needed: sizes are read from the tensors, and the few settings that no shape gives from the pickled tree.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ RULES: Rules = (
 
 
 def is_fairseq(found: Any) -> bool:
-    """Whether a checkpoint is fairseq's, of a model that hears waveforms."""
+    """Whether a checkpoint is fairseq's, of a model whose input is a waveform."""
     return isinstance(found, dict) and isinstance(found.get("model"), dict) and FIRST_TENSOR in found["model"]
 
 
@@ -60,7 +60,7 @@ def read_fairseq(found: dict[str, Any]) -> tuple[Any, bool]:
 
 
 def _told(found: Mapping[str, Any], section: str, setting: str, kind: type[T]) -> T | None:
-    """`cfg.section.setting`, or `args.setting` of older files; None where it is not told, or not as that kind."""
+    """`cfg.section.setting`, or `args.setting` of older files; None where it is missing, or of another type."""
     for tree in (found.get("cfg"), found.get("args")):
         for holder in (_settings(tree).get(section), tree):
             value = _settings(holder).get(setting)

@@ -54,7 +54,8 @@ def build_hubert(
 ) -> Any:
     """The `HubertModel` that these weights are of, in float32, ready for inference.
 
-    Its sizes are those of the tensors. What no shape tells may be told; else it is as in the published models:
+    Its sizes are those of the tensors. What does not follow from shapes may be given; the default is that of the
+    published models.
 
     Args:
         weights: every tensor of the model by its name in transformers; `masked_spec_embed` may be missing.

@@ -60,13 +60,13 @@ class TransformersEncoder(ContentEncoder):
         return model
 
     def __getstate__(self) -> dict[str, Any]:
-        # A copy builds its own networks. A weight norm cannot be pickled, but its state can.
+        # A weight norm cannot be pickled, but its state can.
         model = (type(self.model), self.model.config, self.model.state_dict())
-        return {**self.__dict__, "model": model, "_networks": {}}
+        return {**super().__getstate__(), "model": model}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         kind, config, weights = state["model"]
         with torch.device("meta"):
             model = kind(config)
         model.load_state_dict(weights, assign=True)
-        self.__dict__.update(state, model=model.eval().requires_grad_(False))
+        super().__setstate__({**state, "model": model.eval().requires_grad_(False)})

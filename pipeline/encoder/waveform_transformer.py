@@ -7,10 +7,7 @@ that padding changes nothing; the transformer's layers are those of the transfor
 
 from __future__ import annotations
 
-import copy
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import torch
@@ -20,12 +17,13 @@ from torch import Tensor
 from ..checkpoints.config_fields import Check, activation, choice, flag, number, whole, whole_or_none, wholes
 from ..checkpoints.model_folder import ModelFolder
 from ..frames import CONTENT_HOP
+from ..full_precision import full_precision
 from ..projection import SoftHead
 from .content import EncoderError, EncoderSettings, Network
-from .convolutions import FrameConvolutions, PositionalConvolution
+from .convolutions import FrameConvolutions, PositionalConvolution, placed
 from .transformers_encoder import MOST_LAYERS, MOST_WIDTH, TransformersEncoder
 
-BLOCK = {"cpu": 16_000, "cuda": 1 << 20}  # samples convolved at a time
+CPU_BLOCK, GPU_BLOCK = 16_000, 1 << 20  # samples convolved at a time
 
 # What the four kinds have in common in config.json.
 FIELDS: Mapping[str, Check] = {
@@ -111,13 +109,17 @@ class WaveformTransformer:
     def __init__(self, model: Any, padding: tuple[int, int], normalize: bool, device: torch.device, dtype: torch.dtype):
         self.device, self.dtype, self.padding, self.normalize = device, dtype, padding, normalize
         self.convolutions = FrameConvolutions(
-            model.feature_extractor, CONTENT_HOP + sum(padding), device, dtype, BLOCK[device.type]
+            model.feature_extractor,
+            CONTENT_HOP + sum(padding),
+            device,
+            dtype,
+            CPU_BLOCK if device.type == "cpu" else GPU_BLOCK,
         )
         self.position = self.build_position(model.encoder.pos_conv_embed)
-        self.projection = self.placed(model.feature_projection)
-        self.norm = self.placed(model.encoder.layer_norm)
+        self.projection = placed(model.feature_projection, device, dtype)
+        self.norm = placed(model.encoder.layer_norm, device, dtype)
         self.norm_is_last = bool(getattr(model.config, "do_stable_layer_norm", False))
-        self.layers = self.placed(model.encoder.layers)
+        self.layers = placed(model.encoder.layers, device, dtype)
         # A frame's most bytes: every layer's state in `dtype` and float32, one layer's own, and the position's spectra.
         config = model.config
         frame = (8 * len(self.layers) + 64) * config.hidden_size + 8 * config.intermediate_size
@@ -127,28 +129,23 @@ class WaveformTransformer:
         """What encodes positions: from [B, U, C], zero where bool [B, U] is set, beyond a clip -> float32 [B, U, C]."""
         return PositionalConvolution(embedding, self.device)
 
-    def placed(self, module: Any) -> Any:
-        """The module itself if it is on the device in the dtype, else a copy that is."""
-        if all((weight.device, weight.dtype) == (self.device, self.dtype) for weight in module.parameters()):
-            return module
-        return copy.deepcopy(module).to(self.device, self.dtype)
-
     @torch.inference_mode()
     def __call__(self, wavs: Tensor, lengths: Tensor, layers: Sequence[int]) -> dict[int, Tensor]:
         """As `Network` says. Layer 0 is the projected convolutions with positions; the last one is normed."""
+        frames = lengths // CONTENT_HOP
+        lengths = lengths.to(self.device, non_blocking=True)
         if self.normalize:
             wavs = normalized(wavs, lengths)
         wavs = F.pad(wavs, self.padding)
         with full_precision():
             x = first(self.projection(self.convolutions(wavs, lengths + sum(self.padding))))
-            frames = lengths // CONTENT_HOP
-            beyond = torch.arange(x.shape[1], device=self.device) >= frames[:, None]
-            x = x.masked_fill(beyond[..., None], 0)
-            x = x + self.position(x, beyond).to(self.dtype)
+            beyond = Beyond(frames, x.shape[1], self.device)
+            x = x.masked_fill(beyond.mask[..., None], 0)
+            x = x + self.position(x, beyond.mask).to(self.dtype)
             if not self.norm_is_last:
                 x = self.norm(x)
             states = {0: x}
-            mask = attention_mask(beyond, self.dtype)
+            mask = beyond.attention_mask(self.dtype)
             for number, output in enumerate(self.transformed(x, mask, max(layers)), 1):
                 states[number] = output
                 if number - 1 not in layers:
@@ -176,52 +173,25 @@ def normalized(wavs: Tensor, lengths: Tensor) -> Tensor:
     return centred / torch.sqrt(centred.square().sum(1, keepdim=True) / count + 1e-7)
 
 
-def attention_mask(beyond: Tensor, dtype: torch.dtype) -> Tensor | None:
-    """What is added to attention scores: [B, 1, 1, U], the dtype's lowest number where bool [B, U] `beyond` is set.
+class Beyond:
+    """The frames of a batch that lie beyond their clip: `mask` is bool [B, U] on the device."""
 
-    None if it is set nowhere: clips of one length attend faster without.
-    """
-    if not beyond.any():
-        return None
-    lowest = torch.finfo(dtype).min
-    return torch.zeros_like(beyond, dtype=dtype).masked_fill(beyond, lowest)[:, None, None]
+    def __init__(self, frames: Tensor, width: int, device: torch.device):
+        """`frames` is int64 [B] on the CPU, the frames of each clip; `width` is U."""
+        self.mask = torch.arange(width, device=device) >= frames.to(device, non_blocking=True)[:, None]
+        self.anywhere = int(frames.min()) < width
+
+    def attention_mask(self, dtype: torch.dtype) -> Tensor | None:
+        """What is added to attention scores: [B, 1, 1, U], the dtype's lowest number where `mask` is set.
+
+        None if it is set nowhere: clips of one length attend faster without.
+        """
+        if not self.anywhere:
+            return None
+        lowest = torch.finfo(dtype).min
+        return torch.zeros_like(self.mask, dtype=dtype).masked_fill(self.mask, lowest)[:, None, None]
 
 
 def first(output: Tensor | tuple[Tensor, ...]) -> Tensor:
     """The tensor that a module returns, or the first of several; of the same shape."""
     return output if isinstance(output, Tensor) else output[0]
-
-
-_backends: Any = torch.backends
-PRODUCTS = (  # what PyTorch lets a process compute in less than float32
-    _backends.cuda.matmul,
-    _backends.cudnn.conv,
-    _backends.mkldnn.matmul,
-    _backends.mkldnn.conv,
-)
-_lock = threading.Lock()
-_inside = 0  # passes under way in any thread
-_before: list[str] = []
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """Within, float32 products are computed in float32, neither in TF32 nor in bfloat16, whatever the process allows.
-
-    The settings are the process's: the first pass to begin changes them, the last to end puts them back.
-    """
-    global _inside, _before
-    with _lock:
-        if _inside == 0:
-            _before = [product.fp32_precision for product in PRODUCTS]
-            for product in PRODUCTS:
-                product.fp32_precision = "ieee"
-        _inside += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _inside -= 1
-            if _inside == 0:
-                for product, precision in zip(PRODUCTS, _before, strict=True):
-                    product.fp32_precision = precision

@@ -7,7 +7,6 @@ by `SILENCE_SECONDS` of silence only. docs/encoders.md has what that changes, an
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -18,9 +17,11 @@ from torch import Tensor
 from ..checkpoints.config_fields import Check, activation, whole
 from ..checkpoints.model_folder import ModelFolder
 from ..frames import CONTENT_HOP, CONTENT_RATE, UNIT_RATE
+from ..full_precision import full_precision
 from .content import EncoderSettings, Network
+from .convolutions import placed
 from .transformers_encoder import MOST_LAYERS, MOST_WIDTH, TransformersEncoder
-from .waveform_transformer import attention_mask, first, full_precision
+from .waveform_transformer import Beyond, first
 
 SILENCE_SECONDS = 2.0
 FFT, MEL_HOP = 400, 160  # samples at 16 kHz; two mel frames make one frame of the encoder
@@ -85,8 +86,7 @@ class WhisperNetwork:
 
         config = model.config
         self.silence, self.most, self.device, self.dtype = silence, int(config.max_source_positions), device, dtype
-        same = all((weight.device, weight.dtype) == (device, dtype) for weight in model.parameters())
-        self.model = model if same else copy.deepcopy(model).to(device, dtype)
+        self.model = placed(model, device, dtype)
         bank = mel_filter_bank(FFT // 2 + 1, config.num_mel_bins, 0.0, 8000.0, CONTENT_RATE, "slaney", "slaney")
         self.bank = torch.from_numpy(bank).to(device, torch.float32)  # [FFT / 2 + 1, mel]
         self.window = torch.hann_window(FFT, device=device)
@@ -99,10 +99,10 @@ class WhisperNetwork:
         """As `Network` says."""
         frames = (lengths // CONTENT_HOP + self.silence).clamp(max=self.most)
         most = min(wavs.shape[1] // CONTENT_HOP + self.silence, self.most)
+        mask = Beyond(frames, most, self.device).attention_mask(self.dtype)
         with full_precision():
-            x = self.convolved(self.log_mel(wavs, 2 * frames, 2 * most), 2 * frames)
+            x = self.convolved(*self.log_mel(wavs, 2 * frames.to(self.device, non_blocking=True), 2 * most))
             x = x + self.model.embed_positions.weight[:most]
-            mask = attention_mask(torch.arange(most, device=self.device) >= frames[:, None], self.dtype)
             states = {0: x}
             for number, layer in enumerate(self.model.layers[: max(layers)], 1):
                 states[number] = first(layer(states[number - 1], attention_mask=mask))
@@ -112,7 +112,7 @@ class WhisperNetwork:
                 states[last] = self.model.layer_norm(states[last])
         return {layer: states[layer] for layer in layers}
 
-    def log_mel(self, wavs: Tensor, frames: Tensor, most: int) -> Tensor:
+    def log_mel(self, wavs: Tensor, frames: Tensor, most: int) -> tuple[Tensor, Tensor]:
         """transformers' WhisperFeatureExtractor, with mel frame j centred at (j + 1) * 160 samples.
 
         Two mel frames make a frame of the encoder, centred on the first of them; starting one hop late puts frame i at
@@ -124,7 +124,7 @@ class WhisperNetwork:
             most: mel frames of the longest.
 
         Returns:
-            float32 [B, mel, most], zero beyond each window.
+            float32 [B, mel, most], zero beyond each window, and bool [B, 1, most], set within.
         """
         before = FFT // 2 - MEL_HOP
         wavs = F.pad(wavs, (before, max(0, (most - 1) * MEL_HOP + FFT - before - wavs.shape[1])))
@@ -133,10 +133,9 @@ class WhisperNetwork:
         log = (power.mT @ self.bank).clamp(min=10**LOWEST_LOG10).log10().mT
         own = (torch.arange(most, device=self.device) < frames[:, None])[:, None]
         loudest = log.masked_fill(~own, LOWEST_LOG10).amax((1, 2), keepdim=True)
-        return (torch.maximum(log, loudest - RANGE_LOG10) + 4) / 4 * own
+        return (torch.maximum(log, loudest - RANGE_LOG10) + 4) / 4 * own, own
 
-    def convolved(self, mel: Tensor, frames: Tensor) -> Tensor:
-        """The two convolutions: float32 [B, mel, 2 U], zero beyond int64 [B] `frames` -> `dtype` [B, U, C]."""
-        own = (torch.arange(mel.shape[2], device=self.device) < frames[:, None])[:, None]
+    def convolved(self, mel: Tensor, own: Tensor) -> Tensor:
+        """The two convolutions: float32 [B, mel, 2 U], zero where bool [B, 1, 2 U] is not set -> `dtype` [B, U, C]."""
         x = F.gelu(self.model.conv1(mel.to(self.dtype))) * own
         return F.gelu(self.model.conv2(x)).mT

@@ -1,134 +1,128 @@
-"""Fundamental frequency at the mel frames' centres. 0 means unvoiced; no voice is made up where there is none.
+"""Fundamental frequency at the mel frames' centres. 0 means unvoiced; unvoiced frames are not filled in.
 
 The methods, compared with truth in docs/f0.md by benchmarks/pitch.py:
 
-swift-f0    a small network finds voicing and pitch, StoneMask makes the pitch exact
-dio         WORLD's fast estimator, with StoneMask
-harvest     WORLD's thorough one, with StoneMask
+swift-f0    a small network; the default
+dio         WORLD's fast estimator
+harvest     WORLD's thorough one
+crepe       a large network, in the package torchcrepe; crepe-tiny is its small form
+fcpe        a network, in the package torchfcpe
+rmvpe       a network whose weights are in a file of the user: rmvpe:FILE
 
-WORLD (Morise et al., 2016) comes through pyworld.
+After each of them StoneMask makes the pitch exact.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 from scipy.signal import savgol_filter
 
-from ..frames import MEL_HOP, MEL_RATE, mel_centres
-from ..quiet_pyworld import pyworld
-from . import swift_f0
+from ..frames import MEL_HOP
+from .crepe import Crepe
+from .fcpe import Fcpe
+from .rmvpe import Rmvpe
+from .swift_f0 import SwiftF0Tracker
+from .tracker import CPU, Tracker
+from .world import dio, harvest
 
-TRUSTED_CENTS = 20.0  # how far from the network's pitch StoneMask is believed; in noise it strays
+METHODS: dict[str, Callable[[], Tracker]] = {
+    "swift-f0": SwiftF0Tracker,
+    "dio": dio,
+    "harvest": harvest,
+    "crepe": lambda: Crepe("full"),
+    "crepe-tiny": lambda: Crepe("tiny"),
+    "fcpe": Fcpe,
+    "rmvpe": Rmvpe,
+}
+WITH_FILE: dict[str, Callable[[str], Tracker]] = {"rmvpe": Rmvpe}  # those that are given as NAME:FILE
+
+_lock = threading.Lock()
+_trackers: dict[str, Tracker] = {}
 
 NEVER_VOICED_HZ = 200.0  # stands for f0 where nothing is voiced, and on padding
 
 
 @dataclass(frozen=True)
 class PitchSettings:
-    """How f0 is found: by `method` (see METHODS), between `f0_min` and `f0_max` Hz."""
+    """How f0 is found: by `method` (see METHODS; `rmvpe:FILE` names its weights), between `f0_min` and `f0_max` Hz."""
 
     method: str = "swift-f0"
     f0_min: float = 65.0
     f0_max: float = 1100.0
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ValueError(f"f0 method {self.method!r} is not known; choose {' or '.join(METHODS)}")
+        if self.name not in METHODS or (":" in self.method and self.name not in WITH_FILE):
+            raise ValueError(f"f0 method {self.method!r} is not known; choose {', '.join(METHODS)}")
         if not 20.0 <= self.f0_min < self.f0_max <= 4000.0:
             raise ValueError(f"f0 range {self.f0_min} to {self.f0_max} Hz: it must lie within 20 to 4000 Hz, and rise")
 
+    @property
+    def name(self) -> str:
+        """The method without a file."""
+        return self.method.partition(":")[0]
 
-def track(wav: NDArray[np.float32], settings: PitchSettings) -> NDArray[np.float32]:
-    """f0 of float32 (T,) at 44.1 kHz: float32 (T // 512,), Hz at mel centres, 0 where unvoiced.
+    def described(self) -> dict[str, Any]:
+        """What a store or run keeps: the method by its name, not where this machine has its weights."""
+        return {"method": self.name, "f0_min": self.f0_min, "f0_max": self.f0_max}
 
-    May be called from several threads at once. The same samples give the same bits.
+
+def tracker(method: str) -> Tracker:
+    """The tracker of a method, made once a process."""
+    with _lock:
+        if method not in _trackers:
+            name, _, model = method.partition(":")
+            _trackers[method] = WITH_FILE[name](model) if model else METHODS[name]()
+        return _trackers[method]
+
+
+def track(wav: NDArray[np.float32], settings: PitchSettings, device: torch.device = CPU) -> NDArray[np.float32]:
+    """f0 of a recording. It may be called from several threads at once; the same samples give the same bits.
+
+    Args:
+        wav: float32 (T,) at 44.1 kHz.
+        settings: method and range.
+        device: where the method's network computes, if it has one.
+
+    Returns:
+        float32 (T // 512,), Hz at the mel frames' centres, 0 where unvoiced or outside of the range.
 
     Raises:
-        MissingLibraryError: the method's library is not installed.
+        MissingLibraryError: the method's library or file is not there.
     """
     if len(wav) < MEL_HOP:
         return np.zeros(0, np.float32)
-    f0 = METHODS[settings.method](wav, settings.f0_min, settings.f0_max)
+    f0 = tracker(settings.method).track(wav, settings.f0_min, settings.f0_max, device)
     return np.where((f0 >= settings.f0_min) & (f0 <= settings.f0_max), f0, 0.0).astype(np.float32)
-
-
-def cents_off(found: NDArray[np.float32], asked: NDArray[np.float32]) -> NDArray[np.float64]:
-    """How far a found f0 is from the asked one, in cents, |error| at the frames where both are voiced.
-
-    From f0 (M,) in Hz with 0 = unvoiced; of unlike lengths the shorter counts.
-    """
-    count = min(len(found), len(asked))
-    found, asked = found[:count], asked[:count]
-    both = (found > 0) & (asked > 0)
-    return np.asarray(1200 * np.abs(np.log2(found[both].astype(np.float64) / asked[both])), np.float64)
 
 
 def made_by(settings: PitchSettings) -> dict[str, str]:
     """What decides f0 beside the settings: where it is read, and a network's weights. Raises MissingLibraryError."""
-    weights = {"weights": swift_f0.weights_hash()} if settings.method == "swift-f0" else {}
-    return {"at": "mel centres", **weights}
+    weights = tracker(settings.method).weights()
+    return {"at": "mel centres", **({"weights": weights} if weights else {})}
 
 
-def _harvest(wav: NDArray[np.float32], f0_min: float, f0_max: float) -> NDArray[np.float64]:
-    return _world(pyworld.harvest, wav, f0_min, f0_max)
+def cents_off(found: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:
+    """|error| in cents at the frames where both f0 are voiced.
 
+    Args:
+        found: (M,) in Hz, 0 where unvoiced.
+        target: (N,) of the same form; of unlike lengths the shorter counts.
 
-def _dio(wav: NDArray[np.float32], f0_min: float, f0_max: float) -> NDArray[np.float64]:
-    return _world(pyworld.dio, wav, f0_min, f0_max)
-
-
-def _world(
-    estimator: Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]],
-    wav: NDArray[np.float32],
-    f0_min: float,
-    f0_max: float,
-) -> NDArray[np.float64]:
-    """WORLD is asked for twice as many frames as the mel has; every second lies on a mel centre, so none is mixed."""
-    signal = wav.astype(np.float64)
-    count, period_ms = len(wav) // MEL_HOP, 1000.0 * MEL_HOP / MEL_RATE / 2
-    rough, seconds = estimator(signal, MEL_RATE, f0_floor=f0_min, f0_ceil=f0_max, frame_period=period_ms)
-    f0 = pyworld.stonemask(signal, rough[1::2].copy(), seconds[1::2].copy(), MEL_RATE)[:count]
-    return np.pad(f0, (0, count - len(f0)))
-
-
-def _swift_f0(wav: NDArray[np.float32], f0_min: float, f0_max: float) -> NDArray[np.float64]:
-    rough, seconds = swift_f0.estimate(wav, f0_min, f0_max)
-    count = len(wav) // MEL_HOP
-    centres = mel_centres(0, count)
-    f0 = at_centres(rough, seconds, centres)
-    f0[(f0 < f0_min) | (f0 > f0_max)] = 0.0
-    fine = pyworld.stonemask(wav.astype(np.float64), f0, centres, MEL_RATE)
-    reach = 2.0 ** (TRUSTED_CENTS / 1200)
-    return np.where((fine >= f0 / reach) & (fine <= f0 * reach), fine, f0)
-
-
-def at_centres(
-    f0: NDArray[np.float64], seconds: NDArray[np.float64], centres: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """f0 (F,), at `seconds` (F,), read at `centres` (M,): Hz, 0 where the nearest frame is unvoiced.
-
-    Linear in log f0 between two voiced frames. A voiced frame beside an unvoiced one is held: nothing is mixed across.
+    Returns:
+        float64 (frames voiced in both,).
     """
-    place = np.interp(centres, seconds, np.arange(len(seconds), dtype=np.float64))
-    left = place.astype(np.int64)
-    right = np.minimum(left + 1, len(seconds) - 1)
-    part = place - left
-    nearest = f0[np.where(part < 0.5, left, right)]
-    octaves = np.log2(np.where(f0 > 0, f0, 1.0))
-    between = 2.0 ** ((1 - part) * octaves[left] + part * octaves[right])
-    return np.where((nearest > 0) & (f0[left] > 0) & (f0[right] > 0), between, nearest)
-
-
-METHODS: dict[str, Callable[[NDArray[np.float32], float, float], NDArray[np.float64]]] = {
-    "swift-f0": _swift_f0,
-    "dio": _dio,
-    "harvest": _harvest,
-}  # (samples (T,), lowest, highest Hz) -> f0 (T // 512,) at mel centres, before its range is held
+    count = min(len(found), len(target))
+    found, target = found[:count], target[:count]
+    both = (found > 0) & (target > 0)
+    return np.asarray(1200 * np.abs(np.log2(found[both].astype(np.float64) / target[both])), np.float64)
 
 
 def continuous(f0: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -200,9 +200,16 @@ def _compute(job: Job) -> Outcome:
             _contexts.clear()
             device = job.config.device
             config = replace(job.config, device=_own_device() if device == "auto" else device)
-            _contexts[job.config] = WorkerContext(config, _threads or _dask_threads())
+            _contexts[job.config] = WorkerContext(config, _threads or _dask_threads(), signal_on_cpu=not _has_gpu())
         context = _contexts[job.config]
     return compute(job, context)
+
+
+def _has_gpu() -> bool:
+    """Whether this worker has the resource GPU. Without it, mel and f0 must not open a CUDA context on a card."""
+    from distributed import get_worker
+
+    return bool(get_worker().state.total_resources.get("GPU"))
 
 
 def _dask_threads() -> int:

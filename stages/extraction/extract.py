@@ -267,6 +267,7 @@ def _compute(run: _Run, writer: Writer, jobs: list[Job]) -> None:
                 writer.accept(receipt)
                 report.cells[receipt.column] = report.cells.get(receipt.column, 0) + 1
             report.redone_in_fp32 += outcome.redone
+            report.reduced_to_bf16 += outcome.reduced
             names = rows_of_pack(writer.utterances, outcome.pack) if outcome.refused else {}
             refused |= {names[row]: reason for row, reason in outcome.refused.items() if row in names}
     report.refused += [Refused(name, reason) for name, reason in sorted(refused.items())]

@@ -80,9 +80,11 @@ class Outcome:
     Attributes:
         refused: why a row has no values, by row.
         redone: clips that were encoded again in fp32, because they were beyond the range of the precision.
+        reduced: clips that were encoded in bf16 instead of fp32, because the GPU had no memory for them.
     """
 
     pack: int
     receipts: list[Receipt]
     refused: dict[int, str] = field(default_factory=dict)
     redone: int = 0
+    reduced: int = 0

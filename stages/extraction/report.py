@@ -20,6 +20,7 @@ class ExtractReport:
         cells: how many were computed, by column.
         cells_present: how many were there before.
         redone_in_fp32: utterances that were beyond the range of the precision.
+        reduced_to_bf16: utterances that the GPU had no memory for in fp32.
         refused: inputs that were not used.
         notes: what was repaired or left out, by recording.
         others: how many files of other kinds the corpora hold, by their ending; they are not read.
@@ -35,6 +36,7 @@ class ExtractReport:
     cells: dict[str, int] = field(default_factory=dict)
     cells_present: int = 0
     redone_in_fp32: int = 0
+    reduced_to_bf16: int = 0
     refused: list[Refused] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     others: dict[str, int] = field(default_factory=dict)
@@ -66,6 +68,8 @@ class ExtractReport:
             ]
         if self.redone_in_fp32:
             said.append(f"  encoded in fp32 because of overflow: {count(self.redone_in_fp32, 'utterance')}")
+        if self.reduced_to_bf16:
+            said.append(f"  encoded in bf16, too long for the GPU in fp32: {count(self.reduced_to_bf16, 'utterance')}")
         if self.sliced_seconds:
             share = self.unused_seconds / self.sliced_seconds
             said.append(

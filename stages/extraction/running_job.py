@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from itertools import groupby
@@ -17,7 +17,7 @@ from ...common.errors import UserError
 from ...pipeline import frames
 from ...pipeline.audio import AudioError, Reader
 from ...pipeline.encoder.batches import batches
-from ...pipeline.encoder.content import ContentEncoder
+from ...pipeline.encoder.content import ContentEncoder, EncodedClip
 from ...store.cells import write_cell
 from ...store.schema import Row
 from ..features import UtteranceInput, Waveform
@@ -80,7 +80,8 @@ class RunningJob:
             receipts.append(
                 write_cell(self.context.folder, job.config.size, column, job.pack, mine, refused, versions())
             )
-        return Outcome(job.pack.number, receipts, refused, self.context.redone() if job.needs_encoder else 0)
+        redone, reduced = self.context.recomputed() if job.needs_encoder else (0, 0)
+        return Outcome(job.pack.number, receipts, refused, redone, reduced)
 
     def _decode_all(self) -> dict[int, Future[Waveform]]:
         """The promise of a waveform for each row; each recording is read in order, by one thread."""
@@ -113,7 +114,7 @@ class RunningJob:
 
     def _analyse(self, promised: Future[Waveform]) -> Values:
         """The features of one row that need no encoder."""
-        return self._compute(UtteranceInput(promised.result(), self.job.config.pitch))
+        return self._compute(UtteranceInput(promised.result(), self.job.config.pitch, self.context.device))
 
     def _encode_all(self, waves: Mapping[int, Future[Waveform]]) -> None:
         self._results = {number: Future() for number in waves}
@@ -122,7 +123,10 @@ class RunningJob:
             self.context.encode.submit(self._encode, {number: waves[number] for number in numbers})
 
     def _encode(self, promised: Mapping[int, Future[Waveform]]) -> None:
-        """Encode a batch. A clip that cannot be read or stored fails alone; an error of the encoder fails the batch."""
+        """Encode a batch. A clip that cannot be read or stored fails alone; an error of the encoder fails the batch.
+
+        On a GPU the batch is only started here, and waited for by another thread, so that the next one follows at once.
+        """
         waves: dict[int, Waveform] = {}
         try:
             for number, wave in promised.items():
@@ -130,19 +134,36 @@ class RunningJob:
                     self._results[number].set_exception(error)
                 else:
                     waves[number] = wave.result()
-            content, job = self.context.content, self.job
-            layers = sorted({layer for feature in job.features for layer in feature.layers(content.layers)})
+            content, features = self.context.content, self.job.features
+            layers = sorted({layer for feature in features for layer in feature.layers(content.layers)})
+            units = any(feature.needs_units for feature in features)
             wavs = [torch.from_numpy(wave.at(frames.CONTENT_RATE)) for wave in waves.values()]
-            for number, states in zip(waves, content.encode_batch(wavs, layers), strict=True):
+            collect = partial(self._collect, waves, content.start(wavs, layers, units))
+            if self.context.collect is None:
+                collect()
+            else:
+                self.context.collect.submit(collect)
+        except BaseException as error:
+            self._fail(promised, error)
+
+    def _collect(self, waves: Mapping[int, Waveform], encoded: Callable[[], list[EncodedClip]]) -> None:
+        """Wait for a batch that was started, and make columns of it."""
+        try:
+            for number, clip in zip(waves, encoded(), strict=True):
                 try:
-                    utterance = UtteranceInput(waves[number], job.config.pitch, content, states)
+                    if clip.problem:
+                        raise ArithmeticError(clip.problem)
+                    utterance = UtteranceInput(waves[number], self.job.config.pitch, encoded=clip)
                     self._results[number].set_result(self._compute(utterance))
                 except ArithmeticError as error:
                     self._results[number].set_exception(error)
         except BaseException as error:
-            for number in promised:
-                if not self._results[number].done():
-                    self._results[number].set_exception(error)
+            self._fail(waves, error)
+
+    def _fail(self, numbers: Iterable[int], error: BaseException) -> None:
+        for number in numbers:
+            if not self._results[number].done():
+                self._results[number].set_exception(error)
 
     def _compute(self, utterance: UtteranceInput) -> Values:
         return {feature.name: feature.compute(utterance) for feature in self.job.features}

@@ -21,28 +21,44 @@ KEPT_RECORDINGS = 64  # whose scan is remembered for the next job that reads the
 
 
 class WorkerContext:
-    """The threads of a process, the recordings that it has scanned, and the encoder once a job needs it."""
+    """The threads of a process, the recordings that it has scanned, and the encoder once a job needs it.
 
-    def __init__(self, config: JobConfig, threads: int | None = None, content: ContentEncoder | None = None):
+    Attributes:
+        device: torch's device of mel, loudness and f0's network; the encoder's is that of `config`.
+        signal, decode, encode, collect, writing: the threads for each kind of work. `collect` waits for what a GPU
+            computes; None on a CPU, where there is nothing to wait for.
+    """
+
+    def __init__(
+        self,
+        config: JobConfig,
+        threads: int | None = None,
+        content: ContentEncoder | None = None,
+        signal_on_cpu: bool = False,
+    ):
+        """`threads` is a core each without; `signal_on_cpu` keeps mel, loudness and f0 away from a GPU."""
         self.config = config
         self.folder = open_folder(config.location)
         threads = threads or cores()
         on_cpu = config.device == "cpu"
+        self.device = torch.device("cpu" if signal_on_cpu else config.device)
         self.signal = _threads(threads, "signal")
         # On a GPU the encoder's audio must not wait behind f0, nor the GPU for either; on a CPU all share the cores.
         self.decode = self.signal if on_cpu else _threads(min(4, threads), "decode")
         self.encode = self.signal if on_cpu else _threads(1, "encode")
+        self.collect = None if on_cpu else _threads(2, "collect")  # waits for what a GPU computed
         self.writing = _threads(1, "write")
         self._lock = threading.Lock()
         self._recordings: dict[Source, Future[Recording]] = {}
-        self._redone = 0
+        self._reported = (0, 0)
         if content is not None:
             self.content = content
 
     def close(self) -> None:
         """Stop its threads; what they had begun is finished first."""
-        for pool in (self.decode, self.signal, self.encode, self.writing):
-            pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self.decode, self.signal, self.encode, self.collect, self.writing):
+            if pool is not None:
+                pool.shutdown(wait=True, cancel_futures=True)
 
     @cached_property
     def content(self) -> ContentEncoder:
@@ -64,11 +80,11 @@ class WorkerContext:
                 future.set_exception(error)
         return future.result()
 
-    def redone(self) -> int:
-        """How many clips were encoded again in fp32 since the last call."""
+    def recomputed(self) -> tuple[int, int]:
+        """How many clips were encoded again in fp32, and how many in bf16 for want of memory, since the last call."""
         with self._lock:
-            before, self._redone = self._redone, self.content.redone
-            return self._redone - before
+            before, self._reported = self._reported, (self.content.redone, self.content.reduced)
+            return self._reported[0] - before[0], self._reported[1] - before[1]
 
 
 def _threads(count: int, name: str) -> ThreadPoolExecutor:

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ...common.column_names import SOFT, hidden_column, parse_hidden
 from ...pipeline import formant_shift as formants
@@ -16,7 +17,6 @@ from ...pipeline.checkpoints.fingerprint import weights_hash
 from ...pipeline.encoder.content import ContentEncoder, EncoderError
 from ...store.schema import UNIT
 from .feature import ALGORITHM, EncoderInfo, Feature, FeatureRequest, FeatureSettings, UtteranceInput
-from .waveform import as_float16
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ class HiddenState(Feature):
         return {**_encoder_settings(made.encoder), "layer": self.layer, **moved}
 
     def compute(self, utterance: UtteranceInput) -> NDArray[np.float16]:
-        return as_float16(self.name, utterance.states[self.layer])
+        assert utterance.encoded is not None
+        return _checked(utterance.encoded.states[self.layer])
 
 
 @dataclass(frozen=True)
@@ -83,16 +84,13 @@ class SoftUnits(Feature):
     NAME = SOFT
     axis, dtype, unit = UNIT, "float16", "1"
     sample_rate = frames.CONTENT_RATE
-    needs_encoder = True
+    needs_encoder = needs_units = True
 
     @classmethod
     def wanted(cls, request: FeatureRequest) -> Iterable[Self]:
         if SOFT in request.names and not request.has_soft_head:
             raise EncoderError("the encoder has no soft head, so there is no column `soft`; take hubert-soft")
         return [cls()] if request.has_soft_head else []
-
-    def layers(self, encoder_layers: int) -> tuple[int, ...]:
-        return (encoder_layers,)
 
     def width(self, made: FeatureSettings) -> int:
         return int(_head(made.encoder)["width"])
@@ -101,11 +99,15 @@ class SoftUnits(Feature):
         return {**_encoder_settings(made.encoder), "head": _head(made.encoder)}
 
     def compute(self, utterance: UtteranceInput) -> NDArray[np.float16]:
-        assert utterance.encoder is not None
-        head = utterance.encoder.head
-        assert head is not None
-        last = utterance.states[utterance.encoder.layers].to(utterance.encoder.device)  # where the head is
-        return as_float16(self.name, head.units(last))
+        assert utterance.encoded is not None
+        assert utterance.encoded.units is not None
+        return _checked(utterance.encoded.units)
+
+
+def _checked(values: Tensor) -> NDArray[np.float16]:
+    """What an encoder computed, as it is stored. It was found finite where it was computed; the store checks again."""
+    stored: NDArray[np.float16] = values.numpy()
+    return stored
 
 
 def default_layers(count: int) -> tuple[int, ...]:

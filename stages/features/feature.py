@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
+import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ...pipeline import frames
-from ...pipeline.encoder.content import ContentEncoder
+from ...pipeline.encoder.content import EncodedClip
 from ...pipeline.pitch.pitch import PitchSettings
 from ...store.schema import Column
-from .waveform import Waveform
+from .waveform import CPU, Waveform
 
 ALGORITHM = 1  # raise when the same settings would give other values
 
@@ -80,14 +80,15 @@ class UtteranceInput:
     Attributes:
         waveform: its audio, at the sample rates that the features named.
         pitch: settings of the f0 tracker.
-        encoder: the content encoder, for features that need it.
-        states: hidden states by layer, float32 (unit_frames, width), for the layers that the features named.
+        device: where its mel, loudness and the tracker's network are computed.
+        encoded: what the content encoder made of it, in float16, for the layers and units that the features named; None
+            where no feature needs it.
     """
 
     waveform: Waveform
     pitch: PitchSettings
-    encoder: ContentEncoder | None = None
-    states: Mapping[int, Tensor] = field(default_factory=dict)
+    device: torch.device = CPU
+    encoded: EncodedClip | None = None
 
 
 class Feature(ABC):
@@ -104,6 +105,7 @@ class Feature(ABC):
         unit: the physical unit, "1" for none.
         sample_rate: Hz of the audio that `compute` reads, None if it reads none.
         needs_encoder: whether `compute` reads hidden states; such features are computed by jobs of their own.
+        needs_units: whether `compute` reads the soft head's units.
         in_every_store: whether every store gets it, or only those for which it is asked by name.
         replaceable: whether other settings may replace the column; otherwise they are refused.
     """
@@ -114,6 +116,7 @@ class Feature(ABC):
     unit: ClassVar[str]
     sample_rate: ClassVar[int | None] = frames.MEL_RATE
     needs_encoder: ClassVar[bool] = False
+    needs_units: ClassVar[bool] = False
     in_every_store: ClassVar[bool] = False
     replaceable: ClassVar[bool] = False
 

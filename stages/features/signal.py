@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -48,7 +48,7 @@ class Mel(Feature):
         return {**mel.SETTINGS, "algorithm": ALGORITHM, **shift}
 
     def compute(self, utterance: UtteranceInput) -> NDArray[np.float16]:
-        return utterance.waveform.log_mel(self.pitch_shift)
+        return utterance.waveform.log_mel(self.pitch_shift, utterance.device)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Loudness(Feature):
         return {"window": mel.N_FFT, "hop": frames.MEL_HOP, "floor": mel.LOUDNESS_FLOOR_DB, "algorithm": ALGORITHM}
 
     def compute(self, utterance: UtteranceInput) -> NDArray[np.float32]:
-        return utterance.waveform.loudness()
+        return utterance.waveform.loudness(utterance.device)
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,10 @@ class F0(Feature):
     replaceable = True
 
     def settings(self, made: FeatureSettings) -> dict[str, Any]:
-        return {**asdict(made.pitch), **pitch.made_by(made.pitch), "unvoiced": 0, "algorithm": ALGORITHM}
+        return {**made.pitch.described(), **pitch.made_by(made.pitch), "unvoiced": 0, "algorithm": ALGORITHM}
 
     def compute(self, utterance: UtteranceInput) -> NDArray[np.float32]:
-        return utterance.waveform.f0(utterance.pitch)
+        return utterance.waveform.f0(utterance.pitch, utterance.device)
 
     @classmethod
     def stored_settings(cls, column: Column | None) -> PitchSettings:

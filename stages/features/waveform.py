@@ -14,8 +14,11 @@ from ...common.column_names import hidden_column, mel_column
 from ...pipeline import audio, formant_shift, frames, mel
 from ...pipeline.audio import Recording
 from ...pipeline.encoder.content import ContentEncoder
+from ...pipeline.full_precision import full_precision
 from ...pipeline.pitch import pitch
 from ...pipeline.pitch.pitch import PitchSettings
+
+CPU = torch.device("cpu")
 
 
 class Waveform:
@@ -54,13 +57,15 @@ class Waveform:
         """float32 (samples,) at `rate` Hz, one of the rates that were asked for."""
         return self._at[rate]
 
-    def log_mel(self, pitch_shift: int = 0) -> NDArray[np.float16]:
+    def log_mel(self, pitch_shift: int = 0, device: torch.device = CPU) -> NDArray[np.float16]:
         """float16 (mel_frames, 128), ln magnitude, with all frequencies moved by `pitch_shift` semitones."""
-        return mel.log_mel(self._tensor(frames.MEL_RATE), pitch_shift).numpy().astype(np.float16)
+        with full_precision():
+            found = mel.log_mel(self._tensor(frames.MEL_RATE).to(device), pitch_shift)
+        return found.to(torch.float16).cpu().numpy()
 
-    def loudness(self) -> NDArray[np.float32]:
+    def loudness(self, device: torch.device = CPU) -> NDArray[np.float32]:
         """float32 (mel_frames,), dBFS."""
-        return mel.loudness(self._tensor(frames.MEL_RATE)).numpy()
+        return mel.loudness(self._tensor(frames.MEL_RATE).to(device)).cpu().numpy()
 
     def mel2ph(self) -> NDArray[np.int32]:
         """int32 (mel_frames,), the 1-based unit frame at each mel frame's centre."""
@@ -70,9 +75,9 @@ class Waveform:
         """mel, loudness and mel2ph, as stored."""
         return {mel_column(): self.log_mel(), "loudness": self.loudness(), "mel2ph": self.mel2ph()}
 
-    def f0(self, settings: PitchSettings) -> NDArray[np.float32]:
+    def f0(self, settings: PitchSettings, device: torch.device = CPU) -> NDArray[np.float32]:
         """float32 (mel_frames,), Hz at mel centres, 0 where unvoiced."""
-        return pitch.track(self.at(frames.MEL_RATE), settings)
+        return pitch.track(self.at(frames.MEL_RATE), settings, device)
 
     def shift_formants(self, semitones: int) -> Waveform:
         """Move the formants of the encoder's input, in place, by that many semitones. Returns itself."""
@@ -102,7 +107,7 @@ def as_float16(name: str, values: Tensor) -> NDArray[np.float16]:
 
     `name` is the column's, for the message.
     """
-    stored = values.cpu().numpy().astype(np.float16)
+    stored: NDArray[np.float16] = values.cpu().numpy().astype(np.float16, copy=False)
     if not np.isfinite(stored).all():
         raise ArithmeticError(f"{name} is not finite, or beyond float16")
     return stored

@@ -22,7 +22,14 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from svc.pipeline.checkpoints.model_folder import ModelFolder
 from svc.pipeline.encoder import registry
-from svc.pipeline.encoder.content import PRECISIONS, ContentEncoder, EncoderError, EncoderSettings, Network
+from svc.pipeline.encoder.content import (
+    LEAST_BUDGET,
+    PRECISIONS,
+    ContentEncoder,
+    EncoderError,
+    EncoderSettings,
+    Network,
+)
 from svc.pipeline.encoder.registry import load_encoder
 from svc.pipeline.encoder.whisper import SILENCE_SECONDS
 from torch import Tensor, nn
@@ -450,11 +457,37 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(subject: Subject, mon
     wavs = clips(1.0, 0.9, 0.8, 0.7, 3.0, 0.6, 0.5)
     encoder, last = subject.at("bf16"), subject.encoder.layers
     small = Small(encoder, monkeypatch)
-    found = encoder.encode_batch(wavs, [last])
+    found = encoder.start(wavs, [last])()
     assert small.passes == [(1, 16_000), (2, 14_400), (1, 11_200), (2, 9_600)]
-    truth = [subject.encoder.encode(wav, [last])[last] for wav in wavs]
-    assert all(apart(states[last], true) < 3e-2 for states, true in zip(found, truth, strict=True))
-    assert torch.equal(found[4][last], truth[4])  # too long for the device even alone: in float32 on the CPU
+    assert encoder.budget == LEAST_BUDGET  # remembered, so that the next batches are planned smaller
+    for number, (clip, wav) in enumerate(zip(found, wavs, strict=True)):
+        if number == 4:
+            assert clip.problem == "a clip of 3 s needs more memory than cpu has free"
+            assert clip.states == {}
+        else:
+            assert clip.problem == ""
+            assert apart(clip.states[last].float(), subject.encoder.encode(wav, [last])[last]) < 3e-2
+    with pytest.raises(ArithmeticError, match="a clip of 3 s needs more memory than cpu has free"):
+        encoder.encode_batch(wavs, [last])
+
+
+def test_a_clip_that_does_not_fit_in_float32_is_computed_in_bfloat16(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, last = subject.at("fp32"), subject.encoder.layers
+    real = encoder.network
+
+    def network(device: torch.device, dtype: torch.dtype) -> Network:
+        if dtype == torch.float32:
+            raise torch.OutOfMemoryError("pretended")
+        return real(device, dtype)
+
+    monkeypatch.setattr(encoder, "network", network)
+    (wav,) = clips(0.5)
+    (clip,) = encoder.start([wav], [last], dtype=torch.float32)()
+    assert clip.problem == ""
+    assert encoder.reduced == 1
+    assert torch.equal(clip.states[last], subject.at("bf16").encode(wav, [last])[last])
 
 
 # Threads and copies

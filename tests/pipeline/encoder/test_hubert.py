@@ -18,7 +18,7 @@ from svc.pipeline.encoder.batches import batches
 from svc.pipeline.encoder.content import EncoderError, EncoderSettings
 from svc.pipeline.encoder.hubert import Hubert
 from svc.pipeline.encoder.registry import load_encoder, looks_like_path, short_names
-from svc.pipeline.encoder.waveform_transformer import full_precision
+from svc.pipeline.full_precision import full_precision
 from torch import Tensor
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,44 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 from svc.data.singers.harmonic import Voice, practice, sing
-from svc.pipeline.pitch import swift_f0
-from svc.pipeline.pitch.pitch import METHODS, PitchSettings, at_centres, cents_off, coarse, continuous, repair, track
+from svc.pipeline.pitch import crepe, tracker
+from svc.pipeline.pitch import pitch as pitch_module
+from svc.pipeline.pitch.centres import at_centres
+from svc.pipeline.pitch.pitch import (
+    METHODS,
+    PitchSettings,
+    cents_off,
+    coarse,
+    continuous,
+    made_by,
+    repair,
+    track,
+)
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 RATE, HOP = 44_100, 512
 Array = NDArray[np.float64]
 Pitch = Callable[[Array], Array]
+
+
+PACKAGES = {"crepe": "torchcrepe", "crepe-tiny": "torchcrepe", "fcpe": "torchfcpe"}
+
+
+def trackers() -> list[object]:
+    """Every method but `rmvpe`, whose weights are a user's, and `crepe`, which takes minutes; some need a package."""
+    return [
+        pytest.param(
+            name,
+            marks=pytest.mark.skipif(
+                name in PACKAGES and find_spec(PACKAGES[name]) is None, reason=f"{PACKAGES.get(name)} is not installed"
+            ),
+        )
+        for name in METHODS
+        if name not in ("rmvpe", "crepe")
+    ]
+
+
+TRACKERS = trackers()
 
 
 def vibrato(t: Array) -> Array:
@@ -57,7 +89,7 @@ def cents(got: NDArray[np.floating], truth: NDArray[np.floating]) -> Array:
     return 1200 * np.log2(np.asarray(got, np.float64) / truth)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRACKERS)
 @pytest.mark.parametrize("pitch", [vibrato, glide, high, low])
 def test_track_follows_a_moving_tone_at_the_mel_centres(pitch: Pitch, method: str) -> None:
     """Half a hop of misplacement would cost `glide` 3.5 cents and `vibrato` more."""
@@ -73,7 +105,7 @@ def test_track_follows_a_moving_tone_at_the_mel_centres(pitch: Pitch, method: st
     assert np.quantile(np.abs(error), 0.95) < 5
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRACKERS)
 @pytest.mark.parametrize("count", [4410, 5000, 22_050, 44_100 + 511])
 def test_track_has_one_value_a_mel_frame_and_silence_has_none(count: int, method: str) -> None:
     f0 = track(np.zeros(count, np.float32), PitchSettings(method))
@@ -81,7 +113,7 @@ def test_track_has_one_value_a_mel_frame_and_silence_has_none(count: int, method
     assert not f0.any()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRACKERS)
 def test_track_says_where_the_voice_is(method: str) -> None:
     """Silence, tone, silence: voiced inside, unvoiced outside, right to within 60 ms of the edges."""
     tone = harmonics(glide, 1.0)
@@ -92,7 +124,7 @@ def test_track_says_where_the_voice_is(method: str) -> None:
     assert not voiced[(seconds < 0.94) | (seconds > 2.06)].any()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRACKERS)
 def test_track_gives_nothing_outside_its_range(method: str) -> None:
     f0 = track(harmonics(lambda t: 150 * 2 ** (2 * t), 1.0), PitchSettings(method, 200.0, 400.0))
     inside = f0[f0 > 0]
@@ -101,7 +133,7 @@ def test_track_gives_nothing_outside_its_range(method: str) -> None:
     assert inside.max() <= 400
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRACKERS)
 def test_track_says_neither_early_nor_late(method: str) -> None:
     """Up and down the same slope of an octave a second: what both are off by together is time, 1 ms a 1.2 cents."""
     shift = []
@@ -124,7 +156,7 @@ def tenor() -> tuple[NDArray[np.float32], Array]:
     return wav, f0[HOP // 2 :: HOP][: len(wav) // HOP]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRACKERS)
 def test_track_follows_a_singer(method: str) -> None:
     wav, truth = tenor()
     got = track(wav, PitchSettings(method))
@@ -170,7 +202,7 @@ def test_what_is_far_away_has_no_say_in_the_default() -> None:
     np.testing.assert_allclose(heard[0][start:], heard[1][start:], rtol=1e-5)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRACKERS)
 def test_track_gives_the_same_bits_from_several_threads(method: str) -> None:
     wavs = [harmonics(pitch, 0.5) for pitch in (vibrato, glide, high, low)] * 2
     alone = [track(wav, PitchSettings(method)).tobytes() for wav in wavs]
@@ -179,7 +211,7 @@ def test_track_gives_the_same_bits_from_several_threads(method: str) -> None:
     assert together == alone
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRACKERS)
 @pytest.mark.parametrize("count", [0, 1, 511, 512, 1_000, 4_410])
 def test_track_of_next_to_nothing(count: int, method: str) -> None:
     f0 = track(harmonics(vibrato, 0.1)[:count], PitchSettings(method))
@@ -193,11 +225,46 @@ def test_a_range_that_the_network_cannot_search_holds_nothing(limits: tuple[floa
     assert not track(harmonics(high, 0.5), PitchSettings("swift-f0", *limits)).any()
 
 
-def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(swift_f0, "_loaded", [])
-    monkeypatch.setitem(sys.modules, "swift_f0", None)
-    with pytest.raises(swift_f0.MissingLibraryError, match="pip install swift-f0"):
-        track(harmonics(low, 0.1), PitchSettings("swift-f0"))
+@pytest.mark.parametrize(
+    ("method", "package"), [("swift-f0", "swift-f0"), ("crepe", "torchcrepe"), ("fcpe", "torchfcpe")]
+)
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, method: str, package: str) -> None:
+    monkeypatch.setattr(pitch_module, "_trackers", {})
+    monkeypatch.setattr(tracker, "find_spec", lambda name: None)
+    with pytest.raises(tracker.MissingLibraryError, match=f"pip install {package}"):
+        track(harmonics(low, 0.1), PitchSettings(method))
+    with pytest.raises(tracker.MissingLibraryError, match=f"pip install {package}"):
+        made_by(PitchSettings(method))
+
+
+@pytest.mark.skipif(find_spec("torchcrepe") is None, reason="torchcrepe is not installed")
+def test_the_large_crepe() -> None:
+    f0 = track(harmonics(vibrato, 0.3), PitchSettings("crepe"))
+    truth = vibrato(centres(len(f0)))
+    assert (f0 > 0).all()
+    assert np.median(np.abs(cents(f0, truth))) < 1
+
+
+def test_damaged_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    damaged = tmp_path / "full.pth"
+    damaged.write_bytes(b"PK\x03\x04 and nothing more")
+    monkeypatch.setattr(pitch_module, "_trackers", {})
+    monkeypatch.setattr(crepe, "package_file", lambda *names: damaged)
+    with pytest.raises(
+        tracker.MissingLibraryError, match=r"CREPE cannot be loaded from .*full\.pth: .*\n.*pip install"
+    ):
+        track(harmonics(low, 0.1), PitchSettings("crepe"))
+
+
+def test_settings_of_stores_made_before_are_the_same() -> None:
+    settings = PitchSettings()
+    assert settings.described() == {"method": "swift-f0", "f0_min": 65.0, "f0_max": 1100.0}
+    assert made_by(settings) == {
+        "at": "mel centres",
+        "weights": "6385e8c2ebc3872e82c9ff5946228de44cd3be77a750ea53698b7dbfe94b0a22",
+    }
+    assert made_by(PitchSettings("dio")) == {"at": "mel centres"}
+    assert PitchSettings("rmvpe:/home/me/rmvpe.pt").described()["method"] == "rmvpe"
 
 
 def test_the_network_s_library_is_loaded_only_when_asked_for() -> None:
@@ -212,7 +279,9 @@ def test_at_centres_is_linear_in_octaves_and_mixes_nothing_with_silence() -> Non
     np.testing.assert_allclose(got, [100, 100, 200, 400, 400, 0, 0, 0, 300, 300, 300])
 
 
-@pytest.mark.parametrize("settings", [("yin", 65.0, 1100.0), ("dio", 300.0, 200.0), ("dio", 5.0, 900.0)])
+@pytest.mark.parametrize(
+    "settings", [("yin", 65.0, 1100.0), ("dio", 300.0, 200.0), ("dio", 5.0, 900.0), ("crepe:file", 65.0, 1100.0)]
+)
 def test_pitch_settings_refuse_what_cannot_be(settings: tuple[str, float, float]) -> None:
     with pytest.raises(ValueError, match=r"not known|must lie within"):
         PitchSettings(*settings)

@@ -127,24 +127,27 @@ def test_a_clip_that_fails_costs_only_itself(
     tmp_path: Path, corpus: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The encoder overflows on one clip: it is refused by name, the rest is whole, and the next run tries it again."""
-    real = ContentEncoder.encode_batch
+    real = ContentEncoder._states
     longest = []
 
-    def failing(self: ContentEncoder, wavs: list[torch.Tensor], layers: list[int]) -> list[dict[int, torch.Tensor]]:
-        batch = real(self, wavs, layers)
+    def failing(
+        self: ContentEncoder, wavs: torch.Tensor, lengths: torch.Tensor, layers: list[int], dtype: torch.dtype
+    ) -> dict[int, torch.Tensor]:
+        states = real(self, wavs, lengths, layers, dtype)
         if not longest:
             longest.append(len(wavs[0]))
-            batch[0] = {k: v * torch.inf for k, v in batch[0].items()}
-        return batch
+            states[layers[0]] = states[layers[0]].clone()
+            states[layers[0]][0] *= torch.inf
+        return states
 
     settings = ExtractSettings(encoder=str(encoder))
-    monkeypatch.setattr(ContentEncoder, "encode_batch", failing)
+    monkeypatch.setattr(ContentEncoder, "_states", failing)
     report = extract([corpus], tmp_path / "s.zarr", settings)
     assert len(report.refused) == 1
     assert "not finite" in report.refused[0].reason
     incomplete = [clip for clip in open_store(tmp_path / "s.zarr") if clip.missing()]
     assert [clip.id for clip in incomplete] == [report.refused[0].path]
-    monkeypatch.setattr(ContentEncoder, "encode_batch", real)
+    monkeypatch.setattr(ContentEncoder, "_states", real)
     extract([corpus], tmp_path / "s.zarr", settings)
     assert all(not clip.missing() for clip in open_store(tmp_path / "s.zarr"))
 
