@@ -107,6 +107,8 @@ def render(
 
     if bool(songs) == bool(parts):
         raise click.UsageError("give either songs or --parts")
+    if parts and (voice or report or f0_file or f0_only or settings.separate):
+        raise click.UsageError("--parts takes none of --voice, --report, --f0-file, --f0-only and --separate")
     if parts:
         _render_parts(parts, settings, model, output, suffix)
         return

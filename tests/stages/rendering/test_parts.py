@@ -160,3 +160,13 @@ def test_the_command_mixes_parts(tmp_path: Path, run: Path, song: Path) -> None:
     both = CliRunner().invoke(main, ["render", str(song), "--parts", str(tmp_path / "duet.json"), "-m", str(run)])
     assert both.exit_code == 2
     assert "either songs or --parts" in both.output
+
+
+@pytest.mark.parametrize("option", [["--voice", "a.wav"], ["--report", "a.html"], ["--f0-only"], ["--separate"]])
+def test_options_of_single_songs_are_refused(option: list[str]) -> None:
+    from click.testing import CliRunner
+    from svc.cli import main
+
+    found = CliRunner().invoke(main, ["render", "--parts", "p.json", *option])
+    assert found.exit_code == 2
+    assert "--parts takes none of" in found.output
