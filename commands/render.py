@@ -60,7 +60,7 @@ if TYPE_CHECKING:
         "--index-ratio",
         type=float,
         metavar="0..1",
-        help="Share of each unit that is taken from the target's own.  [default: 0.5 where the run has an index]",
+        help="Share of each unit that is taken from the target's own.  [default: 0.5, with mini 1]",
     ),
     cloup.option("--store", "stores", multiple=True, metavar="STORE", help="Retrieve from it.  [default: the run's]"),
     cloup.option("--f0", metavar="METHOD", help=f"{METHODS}.  [default: the store's]"),

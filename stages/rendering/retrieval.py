@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...common.errors import UserError
+from ...pipeline.encoder.registry import is_shipped
 from ...store import Clip, Store
 from ..features import SOFT
 from ..retrieval_index import read_index
@@ -24,10 +25,18 @@ from ..run import Run
 from ..run_stores import open_stores
 
 NEIGHBOURS = 4
-DEFAULT_AMOUNT = 0.5  # of real voices 1 loses twice as many letters (docs/quality.md)
 MOST_FRAMES = 30_000  # of the target's, 10 minutes; of more, whole utterances are taken, spread evenly
 COMMON = 50  # frames, 1 s: how much the target's average counts in a clip's mean and deviation; short ones have no own
 ROWS = 256  # frames that are looked up at a time
+
+
+def default_amount(encoder: str) -> float:
+    """How much of each unit is retrieved where nothing is asked for, of a run with that encoder (its name or path).
+
+    All of it with `mini`, whose words get no clearer with less; half of it with larger encoders, whose words do
+    (docs/quality.md).
+    """
+    return 1.0 if is_shipped(encoder) else 0.5
 
 
 class Retrieval:

@@ -61,7 +61,7 @@ class ConversionSettings:
         slice_db: what is softer than this, in dB under the song's loudest moment, is silence and not converted; None
             cuts a song as the voice's recordings were cut (source_audio.song_slices); -90 converts everything.
         retrieve: 0 to 1: how much of each unit is taken from its nearest neighbours among the target's units; None is
-            0.5 where the run has an index, or its store can be opened.
+            0.5 (1 with the encoder `mini`) where the run has an index, or its store can be opened.
     """
 
     speaker: str | None = None
