@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,7 +36,7 @@ def local_average(salience: Salience, bins: NDArray[np.int64]) -> NDArray[np.flo
     return np.where(total > 0, 10.0 * 2.0 ** (cents / 1200), 0.0)
 
 
-def viterbi(score: NDArray[np.float64]) -> NDArray[np.int64]:
+def viterbi(score: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     """The path through the bins with the highest sum of scores, where a step of d bins adds log(12 - |d|).
 
     The steps are those of CREPE's Viterbi decoding.
