@@ -33,8 +33,8 @@ ROWS = 256  # frames that are looked up at a time
 def default_amount(encoder: str) -> float:
     """How much of each unit is retrieved where nothing is asked for, of a run with that encoder (its name or path).
 
-    Half of it with any encoder but `mini`: real voices keep more of their words. All of it with `mini`: songs lose no more
-    words, and the gates of the demo need it (docs/quality.md, data/README.md).
+    Half of it with any encoder but `mini`: real voices keep more of their words. All of it with `mini`: songs lose no
+    more words, and the gates of the demo need it (docs/quality.md, data/README.md).
     """
     return 1.0 if is_shipped(encoder) else 0.5
 
