@@ -104,7 +104,7 @@ def torn_cells(path: Path) -> int:
     return torn
 
 
-@pytest.mark.parametrize("tries", [20, pytest.param(200, marks=LONG)])
+@pytest.mark.parametrize("tries", [6, pytest.param(200, marks=LONG)])
 def test_extract_killed_at_random_moments(
     tmp_path: Path, corpus: Path, encoder: Path, start: Start, tree: Tree, tally: Tally, tries: int
 ) -> None:
@@ -131,7 +131,7 @@ def test_extract_killed_at_random_moments(
         assert different == set()
 
 
-@pytest.mark.parametrize("tries", [20, pytest.param(200, marks=LONG)])
+@pytest.mark.parametrize("tries", [6, pytest.param(200, marks=LONG)])
 def test_train_killed_at_random_moments(
     tmp_path: Path, store: Path, train_settings: TrainSettings, start: Start, tally: Tally, tries: int
 ) -> None:
