@@ -27,8 +27,8 @@ from .terminal import Terminal
 )
 @cloup.option_group(
     "Where it is computed",
-    cloup.option("--workers", default=0, metavar="N", help="Compute in N processes.  [default: threads of this one]"),
-    cloup.option("--scheduler", metavar="ADDRESS", help="A dask scheduler, whose workers compute: tcp://host:8786."),
+    cloup.option("--workers", default=0, metavar="N", help="Processes.  [default: threads of this one]"),
+    cloup.option("--scheduler", metavar="ADDRESS", help="Compute with dask: tcp://host:8786."),
     cloup.option("--precision", help="The encoder's arithmetic: fp32, bf16 or fp16.  [default: fp32]"),
 )
 @cloup.option_group(

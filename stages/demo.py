@@ -58,6 +58,6 @@ def demo(out: Path, steps: int | None, progress: Progress | None = None) -> list
         f"{report.wav}: the song that {source.name} sang, sung by {target.name} "
         f"({time.monotonic() - begun:.0f} s for everything)",
         f"{report.wav.with_suffix('.png')}: both as pictures; {run / 'held_out.png'}: what training reached",
-        "The encoder was mini, the small one that comes with svc. For your own voices take a larger one: "
+        "The singers are synthetic, and the encoder was mini, which is small. For your own voices take a larger one: "
         "svc extract corpus/ --encoder en",
     ]

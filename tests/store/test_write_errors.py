@@ -28,8 +28,13 @@ def test_the_error_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full")
-def test_the_error_of_a_full_disk_names_the_file(tmp_path: Path) -> None:
-    (tmp_path / f".a.json.{os.getpid()}.partial").symlink_to("/dev/full")
+def test_the_error_of_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.open
+
+    def full(path: Path, flags: int, mode: int = 0o777) -> int:
+        return real("/dev/full", os.O_RDWR) if str(path).endswith(".partial") else real(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", full)
     with pytest.raises(OSError, match=r"No space left on device: '.*/a\.json'"):
         write_whole(tmp_path / "a.json", b"x" * 100_000)
 

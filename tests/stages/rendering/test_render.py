@@ -49,6 +49,7 @@ def test_the_result_lasts_as_long_as_the_song_and_is_in_tune(
         **dataclasses.asdict(RenderSettings(speaker="bass", key=-12, steps=4)),
         "method": "euler",
         "retrieve": 0.5,
+        "stores": [],
     }
     for path, told in ((song, "song_sha256"), (tmp_path / "a.wav", "result_sha256")):
         assert metadata[told] == hashlib.sha256(path.read_bytes()).hexdigest()

@@ -36,8 +36,8 @@ def generated(voice_site: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_the_generated_client_goes_the_whole_way(generated: Any, voice_site: Any, song: Path) -> None:
-    def call(tag: str, name: str, *given: Any, **more: Any) -> Any:
-        module = importlib.import_module(f"svc_client.api.{tag}.{name}")
+    def call(tag: str, function: str, /, *given: Any, **more: Any) -> Any:
+        module = importlib.import_module(f"svc_client.api.{tag}.{function}")
         answer = module.sync_detailed(*given, client=client, **more)
         assert answer.status_code < 300, answer.content
         return answer.parsed
