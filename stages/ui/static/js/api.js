@@ -53,17 +53,18 @@ export function upload(path, file, told = () => {}) {
   });
 }
 
-/** Events of the server, for as long as the page is open: `take(kind, event)`. Returns what ends it. */
-export function listen(take, reconnected = () => {}) {
-  let source = null, lost = false, ended = false;
+/** Events of the server, for as long as the page is open: `take(kind, event)`. Returns what ends it.
+ *  `connected()` is called whenever they begin to come: what happened before has to be asked for. */
+export function listen(take, connected = () => {}) {
+  let source = null, ended = false;
   const open = () => {
     if (ended) return;
     source = new EventSource(url("/events"));
     for (const kind of ["job", "take", "song", "voice", "result"]) {
       source.addEventListener(kind, (event) => take(kind, JSON.parse(event.data)));
     }
-    source.onopen = () => { if (lost) reconnected(); lost = false; };
-    source.onerror = () => { lost = true; if (source.readyState === EventSource.CLOSED) setTimeout(open, 2000); };
+    source.onopen = connected;
+    source.onerror = () => { if (source.readyState === EventSource.CLOSED) setTimeout(open, 2000); };
   };
   open();
   return () => { ended = true; source.close(); };

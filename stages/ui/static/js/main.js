@@ -16,6 +16,7 @@ const ROUTES = [
 export const state = { settings: {}, health: null };
 let view = null; // {event(kind, data), close()}: what is shown now
 let shown = 0;
+let heard = 0; // events of the server
 
 /** Remember something, over reloads and restarts. */
 export function remember(name, value) {
@@ -48,7 +49,7 @@ function theme(name) {
 
 async function route() {
   const path = location.hash.replace(/^#\/?/, "");
-  const mine = ++shown;
+  const mine = ++shown, before = heard;
   view?.close?.();
   view = null;
   chrome();
@@ -62,6 +63,7 @@ async function route() {
     replace(main, made.element);
     document.title = `${made.title} · svc`;
     made.ready?.();
+    if (heard !== before) made.reload?.(); // an event that came while the view was loading went to the one before
   } catch (error) {
     if (error.status === 401) { askToken(main); return; }
     replace(main, h("section.card.narrow", {}, h("h1", {}, t("error.title")), h("p", {}, error.message), h("a", { href: "#/" }, t("error.back"))));
@@ -97,7 +99,7 @@ async function begin() {
     document.getElementById("main").focus({ preventScroll: true });
     scrollTo(0, 0);
   });
-  if (state.health) listen((kind, event) => view?.event?.(kind, event), () => view?.reload?.());
+  if (state.health) listen((kind, event) => { heard += 1; view?.event?.(kind, event); }, () => view?.reload?.());
 }
 
 begin();
