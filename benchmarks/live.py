@@ -115,7 +115,7 @@ def streamed(
         costs.append(time.thread_time() - begun)
         return out
 
-    live.convert = timed  # type: ignore[method-assign]
+    live.convert = timed  # type: ignore[method-assign]  # to time it
     out = live.stream().stream(wav)
     cost = float(np.median(costs))
     return out, f"{1000 * cost:.0f} ({cost / mel_seconds(timing.hop):.0%})"

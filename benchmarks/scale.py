@@ -173,7 +173,7 @@ def measured(name: str, root: Path) -> dict[str, float]:
 def run_step(name: str, root: str) -> None:
     """In the process of its own: imports are not counted."""
     import svc.stages.extraction.extract
-    import svc.store.writer  # noqa: F401
+    import svc.store.writer  # noqa: F401  # for its memory alone
 
     imported, before = peak_mb(), time.perf_counter()
     STEPS[name](Path(root))

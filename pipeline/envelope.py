@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .frames import MEL_RATE
+from .interpolation import columns_at
 from .mel import F_MAX, FLOOR, N_FFT, filterbank
 
 CEILING = int(F_MAX / MEL_RATE * N_FFT)  # the first bin that the mel says nothing of
@@ -22,9 +23,7 @@ def envelope(mel: NDArray[np.float32], f0: NDArray[np.float32]) -> NDArray[np.fl
     magnitude = np.exp(np.asarray(mel, np.float64)) / area
     bins = np.arange(N_FFT // 2 + 1)
     # Linear interpolation, as a matrix: every bin is a mean of the two mel bands around it.
-    place = np.interp(bins, centres, np.arange(len(centres)))
-    low = np.minimum(place.astype(int), len(centres) - 2)
-    spectrum = magnitude[:, low] * (1 - (place - low)) + magnitude[:, low + 1] * (place - low)
+    spectrum = columns_at(magnitude, np.interp(bins, centres, np.arange(len(centres))))
     # Nothing is known above the mel's ceiling; voices fall off there.
     spectrum[:, CEILING:] *= (CEILING / bins[CEILING:]) ** 4
     return np.maximum(_box(spectrum, np.where(f0 > 0, f0, 0.0) * N_FFT / MEL_RATE), FLOOR)

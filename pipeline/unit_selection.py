@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -61,9 +62,9 @@ class UnitSelection:
     def __init__(self, clips: Sequence[UnitFrames], envelopes: Sequence[F32]):
         if not sum(len(clip.hidden) for clip in clips):
             raise ValueError("there are no frames to select from")
-        together = np.concatenate([clip.hidden for clip in clips])
-        self._mean, self._deviation = together.mean(0), together.std(0)
-        self._keys = torch.from_numpy(np.concatenate([self._key(clip.hidden) for clip in clips]))
+        together = torch.from_numpy(np.concatenate([clip.hidden for clip in clips]))
+        self._mean, self._square = together.mean(0), together.square().mean(0)
+        self._keys = torch.cat([self._key(clip.hidden) for clip in clips])
         number = torch.from_numpy(np.repeat(np.arange(len(clips)), [len(clip.hidden) for clip in clips]))
         self._last = torch.cat([number[1:] != number[:-1], torch.tensor([True])])
         envelope = np.concatenate(list(envelopes))
@@ -91,7 +92,7 @@ class UnitSelection:
         """
         if len(source.hidden) == 0:
             return np.zeros(0, np.int64)
-        similarity = torch.from_numpy(self._key(source.hidden)) @ self._keys.T
+        similarity = self._key(source.hidden) @ self._keys.T
         voiced = torch.from_numpy(source.f0 > 0)
         similarity -= VOICING * (voiced[:, None] != self._voiced)
         octave = np.log2(np.maximum(source.f0, 1.0)).clip(self._median - OCTAVES, self._median + OCTAVES)
@@ -102,9 +103,8 @@ class UnitSelection:
         scores, candidates = similarity.topk(min(CANDIDATES, len(self)))
         return self._best_path(scores, candidates).numpy()
 
-    def _key(self, hidden: F32) -> F32:
-        normalised = normalise(hidden, self._mean, self._deviation)
-        return np.asarray(normalised / np.linalg.norm(normalised, axis=1, keepdims=True).clip(1e-9), np.float32)
+    def _key(self, hidden: F32) -> Tensor:
+        return F.normalize(normalise(torch.from_numpy(hidden), self._mean, self._square), dim=1)
 
     def _mapped(self, loudness: F32, percentiles: NDArray[np.float64] | None) -> F32:
         own = loudness_percentiles(loudness) if percentiles is None else percentiles
@@ -128,15 +128,22 @@ class UnitSelection:
         return candidates[torch.arange(len(candidates)), torch.tensor(path[::-1])]
 
 
-def normalise(hidden: F32, mean: F32, deviation: F32) -> F32:
-    """Hidden states (U, H) less their mean, over their standard deviation, which depend on the speaker: float32 (U, H).
+def normalise(frames: Tensor, mean: Tensor, square: Tensor) -> Tensor:
+    """Hidden states (U, H) of a clip less their mean, over their standard deviation, which depend on the speaker.
 
-    The statistics of a short clip are drawn towards `mean` and `deviation` (H,), as if SHRINKAGE frames had these.
+    The statistics of a short clip are drawn towards the target's, as if SHRINKAGE frames had these.
+
+    Args:
+        frames: float (U, H).
+        mean, square: the means (H,) of the target's frames and of their squares.
+
+    Returns:
+        (U, H), of the dtype of `frames`.
     """
-    share = len(hidden) / (len(hidden) + SHRINKAGE)
-    own_mean = (1 - share) * mean + share * hidden.mean(0)
-    square = (1 - share) * (deviation**2 + mean**2) + share * np.square(hidden).mean(0)
-    return np.asarray((hidden - own_mean) / np.sqrt(np.maximum(square - own_mean**2, 1e-6)), np.float32)
+    share = len(frames) / (len(frames) + SHRINKAGE)
+    mean = torch.lerp(mean, frames.mean(0), share)
+    square = torch.lerp(square, frames.square().mean(0), share)
+    return (frames - mean) / (square - mean.square()).clamp(min=1e-6).sqrt()
 
 
 def loudness_percentiles(loudness: F32) -> NDArray[np.float64]:

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-RATE = 16_000
-HOP = 320  # samples per frame of the student and of the teacher
+from ...pipeline.frames import CONTENT_HOP, CONTENT_RATE
+
+RATE, HOP = CONTENT_RATE, CONTENT_HOP  # Hz, and samples per frame of the student and of the teacher
 
 Samples = NDArray[np.float32]
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 
+from ..singer_clips import at_16k
 from .corpus import RATE, CorpusWriter, Samples
 
 ENDINGS = (".flac", ".wav", ".ogg", ".opus")
@@ -46,7 +46,7 @@ def files(source: Path, under: str) -> Iterator[tuple[str, bytes]]:
 def decode(content: bytes) -> Samples:
     """The mean of the channels at 16 kHz."""
     wav, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
-    return np.asarray(soxr.resample(wav.mean(1), rate, RATE), np.float32)
+    return at_16k(wav.mean(1), rate)
 
 
 def trimmed(wav: Samples) -> Samples:

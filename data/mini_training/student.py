@@ -28,7 +28,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .corpus import HOP, RATE
+from ...pipeline.encoder.waveform_transformer import hop_and_receptive_field
+from .corpus import RATE
 
 KERNELS, STRIDES = (400, 1, 3, 3), (160, 1, 1, 2)
 REACH = 750  # frames, 15 s
@@ -43,10 +44,8 @@ LEVELS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 def padding() -> int:
     """Zeros each side with which frame i is centred at (i + 0.5) * 20 ms."""
-    field, step = 1, 1
-    for kernel, stride in zip(KERNELS, STRIDES, strict=True):
-        field, step = field + (kernel - 1) * step, step * stride
-    return (field - HOP) // 2
+    hop, receptive_field = hop_and_receptive_field(KERNELS, STRIDES)
+    return (receptive_field - hop) // 2
 
 
 PAD = padding()

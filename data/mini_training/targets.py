@@ -1,11 +1,10 @@
 """What the student is to give: the teacher's states without position and without the speaker's own mean, as int8.
 
-    python -m svc.data.mini_training.targets --data DATA --names kerstin nathalie kokoro --layers 2 4 --clusters 4
+    python -m svc.data.mini_training.targets --data DATA --names kerstin nathalie --layers 2 4 --clusters 4
 
 `NAME.targetK.i8` holds int8 [frames, width] in units of 1 / 24 of a deviation. The mean and the deviation are those of
-the speaker: of the whole corpus if one person speaks in it, else of the clip, drawn to the corpus's. Without that the
-student would learn to guess the speaker of a changed recording from its language. `clusters.npz` holds the centres of
-`--count` clusters of one layer.
+the speaker, who is one in a corpus: of all its frames. `clusters.npz` holds the centres of `--count` clusters of one
+layer.
 """
 
 from __future__ import annotations
@@ -24,8 +23,6 @@ from .teacher import frame_file, packed
 
 SCALE = 24.0
 WIDTH = 512
-TRUST = 150  # frames of a clip that count as much as the corpus, for the mean of a corpus of many voices
-MANY_VOICES = ("kokoro",)
 
 Frames = NDArray[np.float32]
 
@@ -60,13 +57,9 @@ def write(corpus: Corpus, layer: int, position: Frames, done: int) -> Frames:
     sample = np.sort(np.random.default_rng(0).choice(frames, min(frames, 60_000), replace=False))
     known = states[sample].astype(np.float32) - position[place[sample]]
     mean, deviation = known.mean(0), known.std(0) + 1e-3
-    many = corpus.name.startswith(MANY_VOICES)
     for clip in corpus.clips[:done]:
         part = states[clip.frames].astype(np.float32) - position[place[clip.frames]]
-        own = mean
-        if many:
-            own = (part.sum(0) + TRUST * mean) / (len(part) + TRUST)
-        out[clip.frames] = np.clip(np.round((part - own) / deviation * SCALE), -127, 127)
+        out[clip.frames] = np.clip(np.round((part - mean) / deviation * SCALE), -127, 127)
     out.flush()
     print(f"{corpus.name}, layer {layer}: {frames / 180000:.2f} hours", flush=True)
     return np.asarray(deviation, np.float32)

@@ -1,6 +1,6 @@
 """The teacher's targets: hidden states of Whisper's encoder for every frame of a corpus.
 
-    python -m svc.data.mini_training.teacher --whisper FOLDER --data DATA --names kerstin nathalie kokoro
+    python -m svc.data.mini_training.teacher --whisper FOLDER --data DATA --names kerstin nathalie
 
 For each layer `NAME.layerK.f16` holds float16 [frames, width]. Clips are packed into windows of 30 s, since the encoder
 always hears 30 s. Whisper's frame i is centred at sample 320 i of what it is given, the student's at 320 i + 160: the

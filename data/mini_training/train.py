@@ -26,8 +26,8 @@ PHONES = 56
 KEPT = 0.995  # of the average, each step
 
 
-class Pupil(nn.Module):
-    """The student with the heads that it needs while it learns."""
+class StudentWithHeads(nn.Module):
+    """The student, with the linear heads of its training."""
 
     def __init__(self, data: Path, target: int):
         from transformers import HubertModel
@@ -68,13 +68,13 @@ class Pupil(nn.Module):
 
 
 @torch.inference_mode()
-def fit_norm(pupil: Pupil, batches: list[Batch]) -> None:
+def fit_norm(student: StudentWithHeads, batches: list[Batch]) -> None:
     """Begin with that scale and shift of the last layer norm which come nearest to the targets, number by number."""
-    norm = pupil.hubert.encoder.layer_norm
+    norm = student.hubert.encoder.layer_norm
     given, wanted = [], []
     for heard in batches:
-        target = torch.from_numpy(heard.targets[pupil.target])
-        found = states(pupil.hubert, normalised(torch.from_numpy(heard.wavs)))[-1]
+        target = torch.from_numpy(heard.targets[student.target])
+        found = states(student.hubert, normalised(torch.from_numpy(heard.wavs)))[-1]
         given.append(((found[: len(target)] - norm.bias) / norm.weight).flatten(0, 1))
         wanted.append(target.flatten(0, 1))
     x, y = torch.cat(given), torch.cat(wanted)
@@ -87,11 +87,11 @@ def fit_norm(pupil: Pupil, batches: list[Batch]) -> None:
 WEIGHTS = {"error": 1.0, "cosine": 1.0, "code": 0.3, "phones": 0.3, "middle phones": 0.1}
 
 
-def groups(pupil: Pupil) -> list[dict[str, Any]]:
+def groups(student: StudentWithHeads) -> list[dict[str, Any]]:
     """Parameters with their share of the learning rate: what begins as Whisper's is moved gently."""
-    gentle = list(pupil.hubert.encoder.parameters())
+    gentle = list(student.hubert.encoder.parameters())
     known = {id(parameter) for parameter in gentle}
-    others = [parameter for parameter in pupil.parameters() if id(parameter) not in known]
+    others = [parameter for parameter in student.parameters() if id(parameter) not in known]
     return [{"params": gentle, "share": 0.5}, {"params": others, "share": 1.0}]
 
 
@@ -104,8 +104,8 @@ def rate_at(step: int, steps: int, highest: float) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--names", nargs="+", default=["kerstin", "nathalie", "kokoro"])
-    parser.add_argument("--shares", type=float, nargs="+", default=[0.3, 0.2, 0.5])
+    parser.add_argument("--names", nargs="+", default=["kerstin", "nathalie"])
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.6, 0.4])
     parser.add_argument("--singers", default="singers")
     parser.add_argument("--front", type=Path, required=True, help="weights to begin with")
     parser.add_argument("--out", type=Path, required=True)
@@ -119,24 +119,24 @@ def main() -> None:
     torch.set_num_threads(1)
     recordings = [Recordings(options.data, name, (options.target,)) for name in options.names]
     singers = Singers(options.data, options.singers) if options.singers else None
-    pupil, average = (Pupil(options.data, options.target) for _ in range(2))
-    optimizer = torch.optim.AdamW(groups(pupil), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.01)
+    student, average = (StudentWithHeads(options.data, options.target) for _ in range(2))
+    optimizer = torch.optim.AdamW(groups(student), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.01)
     begin, path = 0, options.out
     if path.exists():
         saved: dict[str, Any] = torch.load(path, weights_only=True)
-        pupil.load_state_dict(saved["pupil"])
+        student.load_state_dict(saved["model"])
         average.load_state_dict(saved["average"])
         optimizer.load_state_dict(saved["optimizer"])
         begin = saved["step"]
     else:
         saved = torch.load(options.front, weights_only=True)
         if "average" in saved:
-            pupil.load_state_dict(saved["average"])
+            student.load_state_dict(saved["average"])
         else:
-            pupil.hubert.load_state_dict(saved["student"])
+            student.hubert.load_state_dict(saved["student"])
             draws = [np.random.default_rng([options.seed, number, 43]) for number in range(10)]
-            fit_norm(pupil, [batch(recordings, options.shares, None, 32.0, draw) for draw in draws])
-        average.load_state_dict(pupil.state_dict())
+            fit_norm(student, [batch(recordings, options.shares, None, 32.0, draw) for draw in draws])
+        average.load_state_dict(student.state_dict())
     for each in recordings:
         copies = [f"{copy.name} {len(frames) / 180000:.2f} h" for copy, frames in each.copies]
         print(each.corpus.name, f"{each.frames / 180000:.2f} h", *copies, flush=True)
@@ -147,22 +147,22 @@ def main() -> None:
         gains = torch.from_numpy(np.exp(generator.uniform(-0.7, 0.7, (len(heard.wavs), 1))).astype(np.float32))
         for group in optimizer.param_groups:
             group["lr"] = group["share"] * rate_at(step, options.steps, options.rate)
-        losses = pupil.losses(heard, gains)
+        losses = student.losses(heard, gains)
         loss = torch.stack([WEIGHTS[name] * value for name, value in losses.items() if name in WEIGHTS]).sum()
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(pupil.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimizer.step()
         keep = min(KEPT, step / (step + 10))
         with torch.no_grad():
-            for mine, new in zip(average.parameters(), pupil.parameters(), strict=True):
+            for mine, new in zip(average.parameters(), student.parameters(), strict=True):
                 mine.lerp_(new, 1 - keep)
         told.append({name: value.item() for name, value in losses.items()})
         if (step + 1) % 25 == 0 or step + 1 == options.steps:
             means = {name: round(float(np.mean([each[name] for each in told[-25:]])), 3) for name in told[-1]}
             print(step + 1, means, f"{time.time() - started:.0f} s", flush=True)
         if (step + 1) % 100 == 0 or step + 1 == options.steps:
-            state = {"pupil": pupil.state_dict(), "average": average.state_dict(), "step": step + 1}
+            state = {"model": student.state_dict(), "average": average.state_dict(), "step": step + 1}
             torch.save({**state, "optimizer": optimizer.state_dict()}, path.with_suffix(".new"))
             path.with_suffix(".new").replace(path)
 

@@ -1,6 +1,6 @@
 """Recordings changed: sung to drawn melodies, vowels stretched, formants moved, by the WORLD vocoder.
 
-    python -m svc.data.mini_training.variants --data DATA --names kerstin nathalie kokoro --round 1
+    python -m svc.data.mini_training.variants --data DATA --names kerstin nathalie --round 1
 
 For each corpus `NAME` a corpus `NAME-vROUND` is written with one changed copy of each clip; `NAME-vROUND.map.f32`
 holds, for each of its frames, the frame of the unchanged corpus (a fraction) that sounds there. Half of the copies

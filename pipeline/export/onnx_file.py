@@ -21,8 +21,8 @@ MISSING = ("svc export needs {}, which is not installed", "install it with: pip 
 def check_installed() -> None:
     """Raises UserError where onnx or onnxscript is not installed."""
     try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
+        import onnx  # noqa: F401  # whether it is there
+        import onnxscript  # noqa: F401  # whether it is there
     except ImportError as error:
         raise UserError(MISSING[0].format(error.name), MISSING[1]) from error
 

@@ -13,6 +13,7 @@ from scipy.signal import fftconvolve, firwin2
 from sklearn.neighbors import NearestNeighbors
 
 from ..frames import MEL_RATE
+from ..interpolation import columns_at
 from ..mel import F_MAX, N_FFT, filterbank
 from .cepstra import Frames, beside, loud, mel_cepstra, own_scale
 
@@ -54,10 +55,7 @@ def equalised(wav: Frames, source: Sequence[Frames], target: Sequence[Frames]) -
 def formant_shifted(mel: Frames, ratio: float) -> Frames:
     """A log mel (M, 128) stretched by `ratio` along frequency, as by a shorter vocal tract: float32 (M, 128)."""
     hertz = centres_hz()
-    place = np.interp(hertz / ratio, hertz, np.arange(len(hertz)))
-    low = np.minimum(place.astype(int), len(hertz) - 2)
-    part = (place - low).astype(np.float32)
-    return np.asarray(mel[:, low] * (1 - part) + mel[:, low + 1] * part, np.float32)
+    return columns_at(mel, np.interp(hertz / ratio, hertz, np.arange(len(hertz))))
 
 
 class NearestFrames:

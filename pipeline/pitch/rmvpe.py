@@ -53,7 +53,7 @@ class Rmvpe(Tracker):
         """float32 (T,) at 16 kHz -> (T // 160 + 1, 360)."""
         network = self.network(device)
         mel = log_mel(torch.from_numpy(signal)).to(device)
-        multiple = 2 ** len(network.unet.encoder.layers)  # type: ignore[arg-type, union-attr]
+        multiple = 2**network.levels
         frames = mel.shape[1]
         # RVC reflects; a recording shorter than the padding cannot be, and is followed by its last frame.
         after = -frames % multiple

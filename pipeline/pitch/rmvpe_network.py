@@ -91,6 +91,7 @@ class RmvpeNetwork(nn.Module):
     def __init__(self, width: int, levels: int, inner: int, blocks: int, recurrent: int, bins: int):
         """`width` is the channels of the first level, `recurrent` those of the GRU in one direction."""
         super().__init__()
+        self.levels = levels
         widths = [width * 2**level for level in range(levels)]
         self.unet = nn.Module()
         self.unet.encoder = nn.Module()
@@ -111,12 +112,12 @@ class RmvpeNetwork(nn.Module):
         """As the class says. Raises RuntimeError where T is no multiple."""
         x = self.unet.encoder.bn(mel.mT[:, None])  # type: ignore[operator, union-attr]  # modules without a class
         kept = []
-        for level in self.unet.encoder.layers:  # type: ignore[union-attr]
+        for level in self.unet.encoder.layers:  # type: ignore[union-attr]  # as above
             kept.append(level(x))
             x = F.avg_pool2d(kept[-1], 2)
-        for level in self.unet.intermediate.layers:  # type: ignore[union-attr]
+        for level in self.unet.intermediate.layers:  # type: ignore[union-attr]  # as above
             x = level(x)
-        for rise in self.unet.decoder.layers:  # type: ignore[union-attr]
+        for rise in self.unet.decoder.layers:  # type: ignore[union-attr]  # as above
             x = rise(x, kept.pop())
         return torch.sigmoid(self.fc(self.cnn(x).transpose(1, 2).flatten(-2)))
 

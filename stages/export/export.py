@@ -24,8 +24,9 @@ from ...pipeline.export.content import ContentUnits
 from ...pipeline.export.onnx_file import OPSET, check_installed, write_onnx
 from ...pipeline.export.vocoder import VocoderFilters, VocoderWaveform
 from ...pipeline.pitch import swift_f0
+from ...pipeline.unit_selection import SHRINKAGE
 from ...pipeline.vocoder.source_filter import SourceFilter
-from ..rendering.retrieval import COMMON, NEIGHBOURS
+from ..rendering.retrieval import NEIGHBOURS
 from ..rendering.run_converter import RunConverter
 from ..run import Run
 from ..settings import RenderSettings
@@ -221,7 +222,7 @@ class Export:
             by_units = found[number].by_units
             files[speaker] = f"retrieval.{number}.npz"
             write_whole(self.out / files[speaker], buffer.getvalue())
-        return {"files": files, "neighbours": NEIGHBOURS, "common": COMMON, "by_units": by_units} if files else None
+        return {"files": files, "neighbours": NEIGHBOURS, "common": SHRINKAGE, "by_units": by_units} if files else None
 
     def _vocoder_yaml(self) -> str:
         """What OpenUtau and DiffSinger want to know of vocoder.onnx."""

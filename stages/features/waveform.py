@@ -96,6 +96,10 @@ class Waveform:
         states = content.encode(self._tensor(frames.CONTENT_RATE), tuple(layers))
         return {name: as_float16(name, state) for layer, state in states.items() if (name := hidden_column(layer))}
 
+    def hidden_layer(self, content: ContentEncoder, layer: int) -> NDArray[np.float32]:
+        """Hidden states of one layer, rounded as they are stored: float32 (unit_frames, width). Raises as `hidden`."""
+        return self.hidden(content, [layer])[hidden_column(layer)].astype(np.float32)
+
     def _tensor(self, rate: int) -> Tensor:
         return torch.from_numpy(self.at(rate))
 

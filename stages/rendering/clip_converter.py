@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...common.column_names import hidden_column
 from ...common.errors import UserError
 from ...common.progress import Progress
 from ...common.text import count
@@ -18,15 +17,14 @@ from ...pipeline import audio, frames
 from ...pipeline.audio import AudioError
 from ...pipeline.encoder.content import ContentEncoder
 from ...pipeline.encoder.registry import is_shipped, load_encoder
-from ...pipeline.mel import N_FFT
+from ...pipeline.interpolation import columns_at
 from ...pipeline.pitch.melody import Range
 from ...pipeline.unit_selection import UnitFrames, UnitSelection, loudness_percentiles
 from ...pipeline.vocoder.pulse_noise import LevelsPulseNoise, PulseNoise
 from ..devices import pick_device, pick_precision
-from ..features import Waveform
 from ..features.content import default_layers
 from ..settings import ConversionSettings, RenderSettings
-from .converter import AudioChunk, ConversionPlan, Converter
+from .converter import AudioChunk, ConversionPlan, Converter, audio_chunks
 from .inputs import find_songs
 from .mel_predictor import PredictedMel, joined
 from .source_audio import Phrase, Segment, SourceAudio
@@ -34,9 +32,8 @@ from .stopwatch import Stopwatch
 
 ENCODER = "mini"  # is part of svc; another one needs to be asked for
 LEAST_SECONDS, USUAL_SECONDS, MOST_SECONDS = 3.0, 10.0, 600.0  # of the voice's sound; below USUAL, a warning
-BINS = N_FFT // 2 + 1
 
-Levels = NDArray[np.float32]  # ln gains of pulses and noise, (frames, BINS)
+Levels = NDArray[np.float32]  # ln gains of pulses and noise, (frames, n_fft // 2 + 1)
 
 
 class ClipConverter(Converter):
@@ -109,17 +106,8 @@ class ClipConverter(Converter):
                 yield from self._phrase(phrase, plan, watch)
 
     def _phrase(self, phrase: Phrase, plan: ConversionPlan, watch: Stopwatch) -> Iterator[AudioChunk]:
-        at = phrase.start
         levels = joined(self._segment_levels(phrase.segments, plan, watch))
-        pieces = self.vocoder.stream(levels, plan.target.f0[phrase.start : phrase.end])
-        while True:
-            with watch("vocoder"):
-                wav = next(pieces, None)
-            if wav is None:
-                return
-            stop = at + len(wav) // frames.MEL_HOP
-            yield AudioChunk(phrase.number, at, wav, begins=at == phrase.start, ends=stop == phrase.end)
-            at = stop
+        return audio_chunks(phrase, self.vocoder.stream(levels, plan.target.f0[phrase.start : phrase.end]), watch)
 
     def _segment_levels(
         self, segments: Sequence[Segment], plan: ConversionPlan, watch: Stopwatch
@@ -128,7 +116,7 @@ class ClipConverter(Converter):
         percentiles = loudness_percentiles(plan.features.loudness)
         for segment, wave in plan.source.waveforms(segments, (frames.CONTENT_RATE,)):
             with watch("encoder"):
-                hidden = self._hidden(wave)
+                hidden = wave.hidden_layer(self.content, self.layer)
             with watch("selection"):
                 f0 = plan.target.f0[segment.start : segment.end]
                 source = _at_units(hidden, f0, plan.features.segment_loudness[segment])
@@ -154,7 +142,7 @@ class ClipConverter(Converter):
                 for segment, wave in source.waveforms(source.segments, (frames.MEL_RATE, frames.CONTENT_RATE)):
                     f0 = wave.f0(self.stored_pitch)
                     level = self.vocoder.levels(wave.log_mel().astype(np.float32), f0).astype(np.float32)
-                    unit = _at_units(self._hidden(wave), f0, wave.loudness())
+                    unit = _at_units(wave.hidden_layer(self.content, self.layer), f0, wave.loudness())
                     found.append(unit)
                     levels.append(level[_mel_frames_of(len(unit.hidden), len(level))])
                     pitches.append(f0[f0 > 0])
@@ -163,9 +151,6 @@ class ClipConverter(Converter):
         voiced = np.concatenate(pitches)
         low, middle, high = np.percentile(voiced, [5, 50, 95]).tolist() if len(voiced) else (0.0, 0.0, 0.0)
         self._range = Range(low, middle, high) if len(voiced) else None
-
-    def _hidden(self, wave: Waveform) -> NDArray[np.float32]:
-        return wave.hidden(self.content, [self.layer])[hidden_column(self.layer)].astype(np.float32)
 
 
 def check_clips(clips: Sequence[Path], run: Path | None, settings: RenderSettings) -> list[Path]:
@@ -187,19 +172,14 @@ def to_mel_frames(levels: Levels, mel_frames: int) -> Levels:
     if len(levels) == 0:
         return np.full((mel_frames, levels.shape[1]), -20.0, np.float32)
     place = np.interp(frames.mel_centres(0, mel_frames), frames.unit_centres(len(levels)), np.arange(len(levels)))
-    low = np.minimum(place.astype(int), max(0, len(levels) - 2))
-    part = (place - low).astype(np.float32)[:, None]
-    return np.asarray(levels[low] * (1 - part) + levels[np.minimum(low + 1, len(levels) - 1)] * part, np.float32)
+    return columns_at(levels.T, place).T
 
 
 def moved_formants(levels: Levels, semitones: float) -> Levels:
-    """Levels (N, BINS) stretched along frequency, as by a shorter vocal tract (up) or a longer one (down)."""
+    """Levels (N, n_fft // 2 + 1) stretched along frequency, as by a shorter vocal tract (up) or a longer one (down)."""
     if semitones == 0:
         return levels
-    place = np.minimum(np.arange(levels.shape[1]) / 2 ** (semitones / 12), levels.shape[1] - 1.0)
-    low = np.minimum(place.astype(int), levels.shape[1] - 2)
-    part = (place - low).astype(np.float32)
-    return np.asarray(levels[:, low] * (1 - part) + levels[:, low + 1] * part, np.float32)
+    return columns_at(levels, np.minimum(np.arange(levels.shape[1]) / 2 ** (semitones / 12), levels.shape[1] - 1.0))
 
 
 def _mel_frames_of(units: int, mel_frames: int) -> NDArray[np.int64]:

@@ -34,7 +34,7 @@ from .dynamics import volume
 from .measurement import Measurement, measure
 from .mixer import Mixer
 from .output_buffer import OutputBuffer
-from .source_audio import SourceAudio, song_slices
+from .source_audio import Phrase, SourceAudio, song_slices
 from .source_features import SourceFeatures
 from .stopwatch import Stopwatch
 from .target_f0 import F0, TargetF0, melody_of, range_warnings, target_f0
@@ -273,6 +273,19 @@ class Converter(ABC):
             if on_audio is not None:
                 on_audio(chunk.seconds, chunk.samples)
             bar.advance(len(chunk.samples) / frames.MEL_RATE)
+
+
+def audio_chunks(phrase: Phrase, pieces: Iterator[Samples], watch: Stopwatch) -> Iterator[AudioChunk]:
+    """A whole phrase's sound with its place in the song, from a vocoder's pieces, float32 (512 n,) at 44.1 kHz each."""
+    at = phrase.start
+    while True:
+        with watch("vocoder"):
+            wav = next(pieces, None)
+        if wav is None:
+            return
+        stop = at + len(wav) // frames.MEL_HOP
+        yield AudioChunk(phrase.number, at, wav, begins=at == phrase.start, ends=stop == phrase.end)
+        at = stop
 
 
 class Tenth(Bar):

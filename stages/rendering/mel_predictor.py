@@ -91,8 +91,7 @@ class MelPredictor:
         self, plan: ConversionPlan, segments: Sequence[Segment], voice: Voice, sampling: Sampling, watch: Stopwatch
     ) -> Iterator[PredictedMel]:
         """The mels of some of a plan's segments, in order."""
-        model = copy.copy(self.model)  # shares its weights
-        model.shallow_depth = sampling.depth
+        model = self._started_at(sampling.depth)
         prepared = self._prepare(plan, segments, voice, watch)
         while several := list(islice(prepared, self.batch)):
             with watch("diffusion"):
@@ -123,13 +122,18 @@ class MelPredictor:
             skip: mel frames at the beginning that the encoder sees and the acoustic model does not.
         """
         watch = watch or Stopwatch()
-        model = copy.copy(self.model)  # shares its weights
-        model.shallow_depth = sampling.depth
+        model = self._started_at(sampling.depth)
         condition = self._condition(wave, segment, f0, loudness, voice, watch)
         condition = {name: value if name == "units" else value[skip:] for name, value in condition.items()}
         rest = replace(segment, start=segment.start + skip)
         with watch("diffusion"):
             return self._sample(model, [(rest, condition)], voice.speaker_mix, sampling)[0]
+
+    def _started_at(self, depth: float) -> Diffusion:
+        """The model, sharing its weights, with sampling from another share of the noise steps."""
+        model = copy.copy(self.model)
+        model.shallow_depth = depth
+        return model
 
     def _prepare(
         self, plan: ConversionPlan, segments: Sequence[Segment], voice: Voice, watch: Stopwatch
@@ -149,8 +153,7 @@ class MelPredictor:
         watch: Stopwatch,
     ) -> dict[str, Tensor]:
         with watch("encoder"):
-            name = f"hidden/{self.layer}"
-            hidden = torch.from_numpy(wave.hidden(self.content, [self.layer])[name].astype(np.float32))
+            hidden = torch.from_numpy(wave.hidden_layer(self.content, self.layer))
         with watch("units"), torch.inference_mode():
             units = voice.move(segment.start, hidden, self.projection(hidden.to(self.device)))
         return {**condition_inputs(wave.mel2ph(), f0, loudness), "units": units}

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ...common.errors import UserError
 from ...pipeline.encoder.registry import is_shipped
+from ...pipeline.unit_selection import normalise
 from ...store import Clip, Store
 from ..features import SOFT
 from ..retrieval_index import read_index
@@ -26,7 +27,6 @@ from ..run_stores import open_stores
 
 NEIGHBOURS = 4
 MOST_FRAMES = 30_000  # of the target's, 10 minutes; of more, whole utterances are taken, spread evenly
-COMMON = 50  # frames, 1 s: how much the target's average counts in a clip's mean and deviation; short ones have no own
 ROWS = 256  # frames that are looked up at a time
 
 
@@ -111,10 +111,7 @@ class Retrieval:
 
     def _key(self, frames: Tensor) -> Tensor:
         """Frames (U, H) of a clip by which they are found: of length 1."""
-        share = len(frames) / (len(frames) + COMMON)
-        mean = torch.lerp(self._mean, frames.mean(0), share)
-        square = torch.lerp(self._square, frames.square().mean(0), share)
-        return F.normalize((frames - mean) / (square - mean.square()).clamp(min=1e-6).sqrt(), dim=1)
+        return F.normalize(normalise(frames, self._mean, self._square), dim=1)
 
 
 def nearest(wanted: Tensor, keys: Tensor, count: int = NEIGHBOURS) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...common.differences import differences
 from ...common.errors import UserError
-from ...pipeline import audio, frames
+from ...pipeline import audio
 from ...pipeline.diffusion.shape import NOISE_STEPS
 from ...pipeline.encoder.content import ContentEncoder
 from ...pipeline.encoder.registry import load_encoder
@@ -21,7 +21,7 @@ from ...pipeline.pitch.melody import Range
 from ..devices import pick_device, pick_precision
 from ..run import Run
 from ..settings import ConversionSettings, RenderSettings
-from .converter import AudioChunk, ConversionPlan, Converter, Samples
+from .converter import AudioChunk, ConversionPlan, Converter, Samples, audio_chunks
 from .mel_predictor import MelPredictor, PredictedMel, Sampling, Voice, joined
 from .retrieval import Retrieval, default_amount
 from .source_audio import Phrase
@@ -154,16 +154,8 @@ class RunConverter(Converter):
     def _phrase(
         self, phrase: Phrase, predicted: Iterator[PredictedMel], plan: ConversionPlan, watch: Stopwatch
     ) -> Iterator[AudioChunk]:
-        at = phrase.start
-        pieces = self.vocoder.stream(self._mels(phrase, predicted, plan), plan.target.f0[phrase.start : phrase.end])
-        while True:
-            with watch("vocoder"):
-                wav = next(pieces, None)
-            if wav is None:
-                return
-            stop = at + len(wav) // frames.MEL_HOP
-            yield AudioChunk(phrase.number, at, wav, begins=at == phrase.start, ends=stop == phrase.end)
-            at = stop
+        mels = self._mels(phrase, predicted, plan)
+        return audio_chunks(phrase, self.vocoder.stream(mels, plan.target.f0[phrase.start : phrase.end]), watch)
 
     def _mels(self, phrase: Phrase, predicted: Iterator[PredictedMel], plan: ConversionPlan) -> Iterator[Samples]:
         """The phrase's mel, piece by piece, with its formants moved as asked."""

@@ -14,7 +14,6 @@ from ..settings import TrainSettings, VocoderSettings, chosen_training, chosen_v
 from ..stores import check_store, only_store
 
 PARTS = ("units", "diffusion", "vocoder")
-COMPARED = "128,256,512,768,hidden"  # units that --compare trains, unless others are named
 
 
 class Report(Protocol):

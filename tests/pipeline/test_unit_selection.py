@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from svc.pipeline.unit_selection import SHRINKAGE, UnitFrames, UnitSelection, loudness_percentiles, normalise
 
 WIDTH, BINS = 24, 40
@@ -77,7 +78,8 @@ def test_normalise_is_the_closed_form() -> None:
     pairs = np.concatenate([mean + deviation, mean - deviation]).reshape(2, WIDTH)  # mean and deviation as asked
     together = np.concatenate([hidden, *([pairs] * (SHRINKAGE // 2))])
     expected = (hidden - together.mean(0)) / together.std(0)
-    np.testing.assert_allclose(normalise(hidden, mean, deviation), expected, rtol=1e-3, atol=1e-4)
+    target = torch.from_numpy(mean), torch.from_numpy(deviation**2 + mean**2)
+    np.testing.assert_allclose(normalise(torch.from_numpy(hidden), *target), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_unvoiced_and_short_clips() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from svc.common.errors import UserError
+from svc.pipeline import unit_selection
 from svc.stages.rendering import retrieval
 from svc.stages.rendering.retrieval import Retrieval
 from svc.store import open_store
@@ -35,7 +36,7 @@ def test_what_the_target_said_stays_and_other_units_are_moved_by_the_amount(alto
 
 
 def test_it_is_blind_to_a_clips_mean_and_scale(alto: Retrieval, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrieval, "COMMON", 0)
+    monkeypatch.setattr(unit_selection, "SHRINKAGE", 0)
     hidden = torch.randn(300, alto.units.shape[1], generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(
         alto.blend(hidden * 3 + 5, hidden, 1.0), alto.blend(hidden, hidden, 1.0), atol=1e-3, rtol=1e-3
