@@ -59,8 +59,8 @@ class ClipConverter(Converter):
         self.content = _load_encoder(settings, self.device)
         # The last layer of `mini` imitates a middle layer of Whisper; the middle ones of others tell phones best.
         self.layer = self.content.layers if is_shipped(self.content.name) else default_layers(self.content.layers)[0]
-        self.hashes = [audio.file_hash(clip) for clip in self.clips]
         self._read(progress or Progress())
+        self.hashes = [audio.file_hash(clip) for clip in self.clips]
 
     def headline(self) -> str:
         clips = count(len(self.clips), "clip")

@@ -81,6 +81,7 @@ def test_the_command(tmp_path: Path, clips: list[Path], encoder: Path, song: Pat
         (["--voice", "{clip}", "-s", "alto"], "leave --speaker out"),
         (["--voice", "{short}"], "a voice needs 3 s at least"),
         (["--voice", "{noise}"], "noise.wav"),
+        (["--voice", "/dev/null"], "--voice /dev/null: is no regular file"),
     ],
 )
 def test_what_cannot_be_used(
