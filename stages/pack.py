@@ -15,7 +15,7 @@ from ..pipeline.encoder.registry import looks_like_path, short_names
 from ..pipeline.frames import UNIT_RATE
 from . import checkpoint, voice_file
 from .checkpoint_records import BestRecord, VocoderRecord
-from .retrieval_index import IndexRecord, write_index
+from .retrieval_index import load_index, write_index
 from .run import BEST, CONFIG, INDEX, UNITS, VOCODER, Run, newest_run
 from .run_config import RunConfig
 from .run_format import config_text
@@ -129,7 +129,7 @@ def _without_paths(config: RunConfig) -> RunConfig:
 
 def _card(run: Run, config: RunConfig, step: int, licence: str) -> dict[str, Any]:
     """What the voice is, as JSON has it."""
-    lengths = checkpoint.load_record(run.index, IndexRecord)[1].lengths
+    lengths = load_index(run.index)[1].lengths
     best = next((line for line in TrainingLog(run.log).read() if line["step"] == step), {})
     vocoder = "plain"
     if run.vocoder.exists():

@@ -72,13 +72,21 @@ def write_index(run: Run, stores: Sequence[Store], progress: Progress) -> None:
     )
 
 
+def load_index(path: Path) -> tuple[dict[str, Tensor], IndexRecord]:
+    """The tensors of an index and its record. Raises UserError, which says how to render without it, when damaged."""
+    try:
+        return checkpoint.load_record(path, IndexRecord)
+    except UserError as error:
+        raise UserError(error.message, _HINT) from error
+
+
 def read_index(run: Run, number: int) -> list[Tensor]:
     """The utterances of speaker `number` of a run in its index: (frames, width) each.
 
     Raises UserError when the index is damaged or of another run.
     """
     path: Path = run.index
-    tensors, record = checkpoint.load_record(path, IndexRecord)
+    tensors, record = load_index(path)
     hidden = tensors.get(f"hidden.{number}")
     width = run.config.unit_column.width
     expected = (run.config.unit_column.name, tuple(run.speakers), len(run.speakers))
@@ -99,4 +107,7 @@ def evenly(clips: Sequence[Clip], most: int) -> list[Clip]:
     return [clips[place * len(clips) // number] for place in range(number)]
 
 
-_HINT = "Restore it from a copy, or remove it: `svc train` on the run's store writes it again"
+_HINT = (
+    "Render without it: --retrieve 0. Or restore it from a copy, or remove it: "
+    "`svc train` and `svc pack` write it again, from the store that --store names"
+)

@@ -48,7 +48,8 @@ class Converters:
         opened = Run.open(run)
         key = (run, opened.best.stat().st_mtime_ns if opened.best.exists() else 0)
         if key not in self._kept:
-            self._kept[key] = RunConverter(opened, RenderSettings())
+            # Each take has settings of its own: what those need (a retrieval index, which may be damaged) is loaded then.
+            self._kept[key] = RunConverter(opened, RenderSettings(retrieve=0.0))
             while len(self._kept) > self.KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)

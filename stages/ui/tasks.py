@@ -147,7 +147,7 @@ def sample(params: Params, channel: Channel, progress: Progress) -> dict[str, An
     recording = audio.scan(audio.decode(file))
     span = Span(clip.utterance.start, min(recording.frames, clip.utterance.end))
     source = conversion.one_by_one(recording, [span])
-    plan = converter.plan(converter.analyse(source), converter.settings)
+    plan = converter.plan(converter.analyse(source), RenderSettings())
     folder = Path(params["folder"])
     folder.mkdir(parents=True, exist_ok=True)
     about = {**params["about"], "step": converter.step}
