@@ -109,6 +109,11 @@ def noise_floor(level_db: NDArray[np.float32], flatness: NDArray[np.float32] | N
     return float(np.percentile(level[noise], 5))
 
 
+def running_level(level_db: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The level over 0.4 s around each mel frame: dBFS (frames,), from that of frames."""
+    return np.asarray(10 * np.log10(_smooth(level_db, GATE_FRAMES) + 1e-20))
+
+
 def is_tonal(flatness: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Frames that sound like a voice rather than like noise: bool (frames,), from spectral flatness (frames,)."""
     width = 2 * SMOOTH_FRAMES + 1

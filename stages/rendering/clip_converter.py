@@ -27,6 +27,7 @@ from ..settings import ConversionSettings, RenderSettings
 from .converter import AudioChunk, ConversionPlan, Converter, audio_chunks
 from .inputs import find_songs
 from .mel_predictor import PredictedMel, joined
+from .soft_passages import NEPERS
 from .source_audio import Phrase, Segment, SourceAudio
 from .stopwatch import Stopwatch
 
@@ -113,16 +114,18 @@ class ClipConverter(Converter):
         self, segments: Sequence[Segment], plan: ConversionPlan, watch: Stopwatch
     ) -> Iterator[PredictedMel]:
         """For each segment, the levels of the frames that were selected, at mel frames."""
-        percentiles = loudness_percentiles(plan.features.loudness)
-        for segment, wave in plan.source.waveforms(segments, (frames.CONTENT_RATE,)):
+        source = plan.source
+        percentiles = loudness_percentiles(plan.features.loudness + source.gain_db)
+        for segment, wave in source.waveforms(segments, (frames.CONTENT_RATE,)):
+            gain = source.segment_gain_db(segment)
             with watch("encoder"):
                 hidden = wave.hidden_layer(self.content, self.layer)
             with watch("selection"):
                 f0 = plan.target.f0[segment.start : segment.end]
-                source = _at_units(hidden, f0, plan.features.segment_loudness[segment])
-                path = self.selection.search(source, percentiles)
+                wanted = _at_units(hidden, f0, plan.features.segment_loudness[segment] + gain)
+                path = self.selection.search(wanted, percentiles)
                 levels = moved_formants(self.levels[path], plan.settings.formants)
-            yield PredictedMel(segment, to_mel_frames(levels, len(segment)))
+            yield PredictedMel(segment, to_mel_frames(levels, len(segment)) - NEPERS * gain[:, None])
 
     def _read(self, progress: Progress) -> None:
         """Features of the voice's own recordings."""
@@ -139,7 +142,7 @@ class ClipConverter(Converter):
         pitches: list[NDArray[np.float32]] = []
         with progress.bar("voice", round(self.seconds, 1), "s") as bar:
             for source in sources:
-                for segment, wave in source.waveforms(source.segments, (frames.MEL_RATE, frames.CONTENT_RATE)):
+                for segment, wave in source.waveforms(source.segments, (frames.MEL_RATE, frames.CONTENT_RATE), False):
                     f0 = wave.f0(self.stored_pitch)
                     level = self.vocoder.levels(wave.log_mel().astype(np.float32), f0).astype(np.float32)
                     unit = _at_units(wave.hidden_layer(self.content, self.layer), f0, wave.loudness())

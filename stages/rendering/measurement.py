@@ -21,6 +21,7 @@ from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.vocoder import rumble
 from ..picture import PooledMel
 from .output_buffer import OutputBuffer
+from .soft_passages import amplified
 from .source_audio import SourceAudio
 
 SILENT_DB = -60.0  # dBFS: softer is taken for silence,
@@ -158,7 +159,7 @@ def measure(result: OutputBuffer, source: SourceAudio, target: NDArray[np.float3
         span, own = slice(segment.span.start, segment.span.end), segment.own
         wav = result.read(segment.start * frames.MEL_HOP, segment.end * frames.MEL_HOP)
         signal = torch.from_numpy(wav)
-        f0[span] = pitch.track(wav, settings)[own]
+        f0[span] = pitch.track(amplified(wav, source.segment_gain_db(segment)), settings)[own]
         loudness[span] = mel.loudness(signal).numpy()[own]
         pooled.put(span.start, mel.log_mel(signal).numpy()[own])
         around = result.read(span.start * frames.MEL_HOP - CONTEXT, span.stop * frames.MEL_HOP + CONTEXT)

@@ -24,6 +24,7 @@ from ...pipeline.frames import mel_centres, mel_seconds, unit_centres
 from ..features import Waveform
 from .converter import ConversionPlan
 from .retrieval import Retrieval
+from .soft_passages import NEPERS
 from .source_audio import SHARED_FRAMES, Segment
 from .speaker_mix import SpeakerMix
 from .stopwatch import Stopwatch
@@ -97,7 +98,7 @@ class MelPredictor:
             with watch("diffusion"):
                 mels = self._sample(model, several, voice.speaker_mix, sampling)
             for (segment, _), mel in zip(several, mels, strict=True):
-                yield PredictedMel(segment, mel)
+                yield PredictedMel(segment, mel - NEPERS * plan.source.segment_gain_db(segment)[:, None])
 
     def predict_one(
         self,
@@ -141,7 +142,8 @@ class MelPredictor:
         """Each segment's condition, as tensors whose first axis is frames."""
         for segment, wave in plan.source.waveforms(segments, (frames.CONTENT_RATE,)):
             f0 = plan.target.f0[segment.start : segment.end]
-            yield segment, self._condition(wave, segment, f0, plan.features.segment_loudness[segment], voice, watch)
+            loudness = plan.features.segment_loudness[segment] + plan.source.segment_gain_db(segment)
+            yield segment, self._condition(wave, segment, f0, loudness, voice, watch)
 
     def _condition(
         self,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...pipeline import audio, frames
 from ...pipeline.audio import Recording
 from ...pipeline.slicing import SliceSettings, Span, describe_unused, is_sound, slice_at_silence
 from ..features import Waveform
+from .soft_passages import amplified, soft_gain_db
 
 SHARED_FRAMES = 22  # mel frames, 0.25 s, that segments cut in mid-sound share with their neighbours
 
@@ -123,10 +126,21 @@ class SourceAudio:
         spans = [segment.span for segment in self.segments]
         return [note] if (note := describe_unused(self.frames, spans)) else []
 
-    def waveforms(self, segments: Sequence[Segment], rates: Sequence[int]) -> Iterator[tuple[Segment, Waveform]]:
+    @cached_property
+    def gain_db(self) -> NDArray[np.float32]:
+        """How much louder than it is each mel frame is converted, dB, float32 (frames,): soft_passages."""
+        return soft_gain_db(self.recording.level_db, self.recording.flatness)
+
+    def segment_gain_db(self, segment: Segment) -> NDArray[np.float32]:
+        """`gain_db` of a segment, context included: float32 (len(segment),)."""
+        return self.gain_db[segment.start : segment.end]
+
+    def waveforms(
+        self, segments: Sequence[Segment], rates: Sequence[int], amplify: bool = True
+    ) -> Iterator[tuple[Segment, Waveform]]:
         """The sound of segments, context included, at sample rates of `rates` (44100, 16000).
 
-        What adjoining segments share is read once.
+        What adjoining segments share is read once. Soft passages are louder by `gain_db`, unless `amplify` is false.
         """
         rate = self.recording.sample_rate
         held, held_start, held_end = np.zeros(0, np.float32), 0, 0
@@ -138,4 +152,5 @@ class SourceAudio:
                 else:
                     mono = reader.read(segment.start, segment.end)
                 held, held_start, held_end = mono, segment.start, segment.end
-                yield segment, Waveform(mono, rate, len(segment), rates)
+                sound = amplified(mono, self.segment_gain_db(segment)) if amplify else mono
+                yield segment, Waveform(sound, rate, len(segment), rates)

@@ -13,6 +13,7 @@ from ...pipeline import frames, mel
 from ...pipeline.pitch.melody import with_high_notes
 from ...pipeline.pitch.pitch import PitchSettings
 from ..picture import PooledMel
+from .soft_passages import NEPERS
 from .source_audio import Segment, SourceAudio
 from .stopwatch import Stopwatch
 
@@ -58,8 +59,9 @@ def analyse(
                 tracked = with_high_notes(tracked, wave.f0(replace(pitch, f0_max=highest)), pitch.f0_max)
             f0[span] = tracked[own]
         with watch("mel and loudness"):
-            of_segment[segment] = wave.loudness()
+            gain = source.segment_gain_db(segment)
+            of_segment[segment] = wave.loudness() - gain
             loudness[span] = of_segment[segment][own]
-            pooled.put(segment.span.start, wave.log_mel()[own].astype(np.float32))
+            pooled.put(segment.span.start, (wave.log_mel().astype(np.float32) - NEPERS * gain[:, None])[own])
         bar.advance(frames.mel_seconds(len(segment.span)))
     return SourceFeatures(source, pitch, f0, loudness, of_segment, pooled)

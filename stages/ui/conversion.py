@@ -48,7 +48,7 @@ class Converters:
         opened = Run.open(run)
         key = (run, opened.best.stat().st_mtime_ns if opened.best.exists() else 0)
         if key not in self._kept:
-            # Each take has settings of its own: what those need (a retrieval index, which may be damaged) is loaded then.
+            # Each take has its own settings: a retrieval index, which may be damaged, is loaded when one needs it.
             self._kept[key] = RunConverter(opened, RenderSettings(retrieve=0.0))
             while len(self._kept) > self.KEPT:
                 self._kept.popitem(last=False)
