@@ -132,7 +132,7 @@ class SourceAudio:
         return soft_gain_db(self.recording.level_db, self.recording.flatness)
 
     def segment_gain_db(self, segment: Segment) -> NDArray[np.float32]:
-        """`gain_db` of a segment, context included: float32 (len(segment),)."""
+        """`gain_db` of a segment, context included: float32 (M,)."""
         return self.gain_db[segment.start : segment.end]
 
     def waveforms(
