@@ -33,11 +33,15 @@ class UnitsRecord:
 
 @dataclass(frozen=True)
 class BestRecord:
-    """best.safetensors: the step of the weights, their conversion score, and their loss on held-out crops."""
+    """best.safetensors: the step of the weights, their conversion score, and their loss on held-out crops.
+
+    `highest` is the highest score of any step until then: svc 0.1 did not record it, and took the weights that had it.
+    """
 
     step: int = 0
     score: float = -1.0
     loss: float | None = None
+    highest: float = -1.0
 
 
 @dataclass(frozen=True)

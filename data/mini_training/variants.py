@@ -24,6 +24,7 @@ from .corpus import HOP, RATE, Corpus, CorpusWriter, Samples
 PERIOD = 5.0  # ms
 STEPS = 4  # of WORLD in a frame
 FLOOR, CEILING = 60.0, 700.0
+LEVEL = 0.08  # RMS of a copy
 
 Array = NDArray[np.float64]
 
@@ -35,12 +36,18 @@ class Analysis:
     aperiodicity: Array
 
     @classmethod
-    def of(cls, wav: Samples) -> Analysis:
+    def of(cls, wav: Samples, rate: int = RATE) -> Analysis:
         signal = wav.astype(np.float64)
-        f0, times = pyworld.dio(signal, RATE, f0_floor=FLOOR, f0_ceil=CEILING, frame_period=PERIOD)
-        f0 = pyworld.stonemask(signal, f0, times, RATE)
-        spectrum = pyworld.cheaptrick(signal, f0, times, RATE)
-        return cls(f0, np.log(spectrum + 1e-12), pyworld.d4c(signal, f0, times, RATE))
+        f0, times = pyworld.dio(signal, rate, f0_floor=FLOOR, f0_ceil=CEILING, frame_period=PERIOD)
+        f0 = pyworld.stonemask(signal, f0, times, rate)
+        spectrum = pyworld.cheaptrick(signal, f0, times, rate)
+        return cls(f0, np.log(spectrum + 1e-12), pyworld.d4c(signal, f0, times, rate))
+
+    @property
+    def note(self) -> float:
+        """The median of the voiced f0, as a MIDI note; A3 where nothing is voiced."""
+        voiced = self.f0[self.f0 > 0]
+        return float(69 + 12 * np.log2(np.median(voiced) / 440)) if len(voiced) else 57.0
 
     def at(self, steps: Array, formants: float) -> tuple[Array, Array]:
         """Spectrum and aperiodicity at fractional steps, with the frequency axis stretched by `formants`."""
@@ -119,18 +126,39 @@ def changed(analysis: Analysis, sung: bool, generator: np.random.Generator) -> t
     keep = 0.1 * generator.random() if sung else generator.uniform(0.3, 1.6)
     pitch = np.where(voiced, 440 * 2 ** ((semitones + keep * own - 69) / 12), 0)
     pitch = np.where(pitch > 0, np.clip(pitch, 55, 1100), 0)
-    spectrum, aperiodicity = analysis.at(steps, formants)
-    if generator.random() < 0.3:  # breathier or cleaner
-        aperiodicity = np.clip(aperiodicity ** np.exp(generator.uniform(-0.7, 0.7)), 0.0005, 0.9995)
-    tilt = generator.normal(0, 3) * np.log2(np.maximum(np.arange(spectrum.shape[1]), 4) / 32) * np.log(10) / 10
-    wav = pyworld.synthesize(
-        pitch, np.ascontiguousarray(spectrum * np.exp(tilt)), np.ascontiguousarray(aperiodicity), RATE, PERIOD
-    )
-    wav *= 0.08 / (np.sqrt(np.mean(wav**2)) + 1e-9)
-    wav *= min(1.0, 0.99 / (np.abs(wav).max() + 1e-9))
+    # Breathier or cleaner, in three of ten.
+    breath = float(np.exp(generator.uniform(-0.7, 0.7))) if generator.random() < 0.3 else 1.0
+    wav = synthesize(analysis, steps, pitch, formants, breath, generator.normal(0, 3))
     frames = len(steps) // STEPS
     middle = steps[STEPS // 2 :: STEPS][:frames]
-    return wav[: frames * HOP].astype(np.float32), (middle - STEPS / 2) / STEPS
+    return wav[: frames * HOP], (middle - STEPS / 2) / STEPS
+
+
+def synthesize(
+    analysis: Analysis, steps: Array, pitch: Array, formants: float, breath: float, tilt: float, rate: int = RATE
+) -> Samples:
+    """A recording sung or spoken otherwise, float32 (T,) at `rate` Hz, at the RMS level LEVEL.
+
+    Args:
+        analysis: of the recording, at the same rate.
+        steps: of the recording that sound at each step of the copy, (S,).
+        pitch: f0 of the copy in Hz, 0 = unvoiced, (S,).
+        formants: factor of all formants' frequencies.
+        breath: exponent of the aperiodicity: below 1 is breathier.
+        tilt: dB an octave above 500 Hz.
+        rate: in Hz.
+    """
+    spectrum, aperiodicity = analysis.at(steps, formants)
+    if breath != 1:
+        aperiodicity = np.clip(aperiodicity**breath, 0.0005, 0.9995)
+    bins = spectrum.shape[1]
+    half_kilohertz = 500 * 2 * (bins - 1) / rate  # the bin of 500 Hz
+    octaves = np.log2(np.maximum(np.arange(bins), half_kilohertz / 8) / half_kilohertz)
+    spectrum = np.ascontiguousarray(spectrum * np.exp(tilt * octaves * np.log(10) / 10))
+    wav = pyworld.synthesize(pitch, spectrum, np.ascontiguousarray(aperiodicity), rate, PERIOD)
+    wav *= LEVEL / (np.sqrt(np.mean(wav**2)) + 1e-9)
+    wav *= min(1.0, 0.99 / (np.abs(wav).max() + 1e-9))
+    return np.asarray(wav, np.float32)
 
 
 def main() -> None:

@@ -34,6 +34,7 @@ from .statistics import mel_statistics, unit_statistics
 from .tensorboard import TensorBoard
 
 VALIDATION_BATCHES = 8
+TIE = 0.01  # relative: scores that differ by less are equal
 PICTURE_FRAMES = 600  # mel frames of a held-out utterance that are sampled for a picture, 7 s
 
 
@@ -116,7 +117,7 @@ class AcousticTask(Task):
         return {"held_out": loss, **self.probe(self.average, self.projection, tensorboard, step)}
 
     def is_better(self, line: Mapping[str, float], best: BestRecord) -> bool:
-        return line["score"] > best.score
+        return converts_better(line, best)
 
     def save_best(self, record: BestRecord) -> None:
         checkpoint.save(self.run.best, checkpoint.prefixed("ema", self.average), asdict(record))
@@ -169,6 +170,16 @@ class AcousticTask(Task):
     def _precision(self) -> AbstractContextManager[Any]:
         kind = torch.device(self.device).type
         return torch.autocast(kind, torch.bfloat16) if self.bf16 else nullcontext()
+
+
+def converts_better(line: Mapping[str, float], best: BestRecord) -> bool:
+    """Whether a validation's weights are to be preferred: by their score, or by their held-out loss where the score is
+    within TIE of the highest. Scores of one training vary by so much from one validation to the next.
+    """
+    highest = max(best.highest, best.score)
+    if line["score"] > highest:
+        return True
+    return best.loss is not None and line["score"] >= highest * (1 - TIE) and line["held_out"] < best.loss
 
 
 def _set_scales(model: Diffusion, corpus: Corpus, column: str, projection: nn.Module) -> None:
