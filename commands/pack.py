@@ -18,12 +18,14 @@ from .terminal import Terminal
 @cloup.option(
     "--store", "stores", multiple=True, metavar="STORE", help="For an old run: where its store is now; may be repeated."
 )
-def pack(run: Path | None, out: Path | None, licence: str, stores: tuple[str, ...]) -> None:
+@cloup.option("--base", is_flag=True, help="Make a base to train from, half as large: no vocoder, no retrieval index.")
+def pack(run: Path | None, out: Path | None, licence: str, stores: tuple[str, ...], base: bool) -> None:
     """Write a RUN (the newest in runs/) into one voice file: voice, vocoder, retrieval index, card and licence.
 
-    `svc render song.wav -m FILE` renders with it on any machine. It holds no paths and no names of recordings.
+    `svc render song.wav -m FILE` renders with it on any machine, and `svc train --base FILE` begins from it. It holds
+    no paths and no names of recordings.
     """
     from ..stages.pack import pack as run_pack
 
-    for line in run_pack(run, out, licence, stores, Terminal()).lines():
+    for line in run_pack(run, out, licence, stores, Terminal(), base).lines():
         say(line)

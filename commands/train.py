@@ -23,7 +23,12 @@ from .terminal import Terminal
     cloup.option("-o", "--out", type=PATH, metavar="RUN", help="The run's folder.  [default: runs/NAME of the store]"),
     cloup.option("--preset", help="tiny, base, large, diff-svc, diffusion-svc.  [default: base on a GPU, else tiny]"),
     cloup.option("--steps", type=int, help="Steps of the acoustic model.  [default: the preset's]"),
-    cloup.option("--base", type=PATH, metavar="RUN", help="Begin with the units and weights of another run."),
+    cloup.option(
+        "--base",
+        metavar="RUN",
+        help="Begin with the units and weights of another run; none: with no base.  "
+        "[default: the base voice that ships for the encoder, if any]",
+    ),
     cloup.option(
         "--only",
         type=click.Choice(["units", "diffusion", "vocoder"]),
@@ -71,7 +76,7 @@ def train(
     stores: tuple[str, ...],
     out: Path | None,
     preset: str | None,
-    base: Path | None,
+    base: str | None,
     only: str | None,
     compare: str | None,
     truth: str | None,

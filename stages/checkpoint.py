@@ -33,6 +33,11 @@ MAX_HEADER = 100_000_000  # bytes, as the safetensors library has it
 
 def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     """Write tensors, and JSON about them in the header; `load` verifies both. Equal content gives equal bytes."""
+    write_whole(path, to_bytes(tensors, metadata))
+
+
+def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> bytes:
+    """The content of a checkpoint, as `save` writes it."""
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     data = safetensors.torch.save(whole)
     length = struct.unpack("<Q", data[:8])[0]
@@ -44,7 +49,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any])
     digest = hashlib.sha256(start + header)
     digest.update(content)
     header = header.replace(_field(NO_DIGEST), _field(digest.hexdigest()), 1)
-    write_whole(path, b"".join((start, header, content)))
+    return b"".join((start, header, content))
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

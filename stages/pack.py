@@ -1,4 +1,4 @@
-"""`svc pack`: a run as one voice file, for others to render with."""
+"""`svc pack`: a run as one voice file, for others to render with, or as a base for others to train from."""
 
 from __future__ import annotations
 
@@ -24,29 +24,43 @@ from .training_log import TrainingLog
 
 FORMAT = "svc voice"
 SCORES = ("score", "content", "speaker", "pitch", "variance", "held_out")
+HALVED = 1024  # elements: smaller tensors take no room
+NAMED = 8  # speakers that are listed by name
 NO_LICENCE = "The maker of this voice has not said on which terms it may be used: ask before using it."
 
 
 @dataclass(frozen=True)
 class PackReport:
-    """The result of `svc pack`: the file, its size in bytes, its card, and whether the maker named a licence."""
+    """The result of `svc pack`: the file, its size in bytes, its card, whether the maker named a licence, and whether
+    it is a base to train from.
+    """
 
     path: Path
     size: int
     card: dict[str, Any]
     licensed: bool
+    base: bool = False
 
     def lines(self) -> list[str]:
         """For a reader: what was written, and what to do next."""
         encoder = self.card["encoder"]["name"] or "an encoder that has no public name: pass it on too"
+        names = [speaker["name"] for speaker in self.card["speakers"]]
+        shown = ", ".join(names) if len(names) <= NAMED else count(len(names), "speaker")
+        whole = f"{self.path}: {self.size / 1e6:.1f} MB, {shown}"
+        if self.base:
+            return [f"{whole}, a base to train from", f"  it needs a store of {encoder}", self._next()]
         said = [
-            f"{self.path}: {self.size / 1e6:.1f} MB, {', '.join(s['name'] for s in self.card['speakers'])}, "
-            f"vocoder {self.card['vocoder']}, {self.card['retrieval_minutes']:.1f} minutes to retrieve from",
+            f"{whole}, vocoder {self.card['vocoder']}, {self.card['retrieval_minutes']:.1f} minutes to retrieve from",
             f"  it needs {encoder}",
         ]
         if not self.licensed:
             said.append("  it says nothing about how others may use the voice; say it with --licence TEXT")
-        return [*said, f"next: svc render song.wav -m {self.path}"]
+        return [*said, self._next()]
+
+    def _next(self) -> str:
+        if self.base:
+            return f"next: svc train --store STORE --base {self.path}"
+        return f"next: svc render song.wav -m {self.path}"
 
 
 def pack(
@@ -55,6 +69,7 @@ def pack(
     licence: str = "",
     stores: Sequence[str] = (),
     progress: Progress | None = None,
+    base: bool = False,
 ) -> PackReport:
     """Write a run's voice, vocoder and retrieval index into one file, with a card.
 
@@ -65,6 +80,8 @@ def pack(
         out: None is NAME.svc in the current folder.
         licence: on which terms others may use the voice, in the maker's words.
         stores: where the run's stores are now, for a run that has no index yet.
+        base: make a base to train from (`svc train --base FILE`): without vocoder and index, and with weights in
+            float16, half as large.
 
     Raises:
         UserError: the run was not trained, has no index and its stores cannot be opened, or `out` is another file.
@@ -75,22 +92,23 @@ def pack(
     model, step = opened.load_best("cpu")
     del model  # it was loaded to check it
     opened.load_units()
-    if not opened.index.exists():
+    if not base and not opened.index.exists():
         write_index(opened, open_stores(opened, stores), progress or Progress())
     config = _without_paths(opened.config)
-    card = _card(opened, config, step, licence)
+    card = _card(opened, config, step, licence, base)
     members: dict[str, Path | bytes] = {
         voice_file.CARD: (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(),
         "README.md": _readme(card).encode(),
         CONFIG: config_text(config).encode(),
         UNITS: opened.units,
-        BEST: opened.best,
-        INDEX: opened.index,
+        BEST: _half(opened.best) if base else opened.best,
     }
-    if opened.vocoder.exists():
-        members[VOCODER] = opened.vocoder
+    if not base:
+        members[INDEX] = opened.index
+        if opened.vocoder.exists():
+            members[VOCODER] = opened.vocoder
     voice_file.write(out, members)
-    return PackReport(out, out.stat().st_size, card, bool(licence))
+    return PackReport(out, out.stat().st_size, card, bool(licence), base)
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -127,12 +145,19 @@ def _without_paths(config: RunConfig) -> RunConfig:
     return replace(config, stores=(), held_out=(), init_from=None, encoder=encoder)
 
 
-def _card(run: Run, config: RunConfig, step: int, licence: str) -> dict[str, Any]:
+def _half(path: Path) -> bytes:
+    """A checkpoint with its weights in float16; scales and other small tensors stay as they are."""
+    tensors, metadata = checkpoint.load(path)
+    halves = {name: tensor.half() if tensor.numel() >= HALVED else tensor for name, tensor in tensors.items()}
+    return checkpoint.to_bytes(halves, metadata)
+
+
+def _card(run: Run, config: RunConfig, step: int, licence: str, base: bool) -> dict[str, Any]:
     """What the voice is, as JSON has it."""
-    lengths = load_index(run.index)[1].lengths
+    lengths = [] if base else load_index(run.index)[1].lengths
     best = next((line for line in TrainingLog(run.log).read() if line["step"] == step), {})
     vocoder = "plain"
-    if run.vocoder.exists():
+    if run.vocoder.exists() and not base:
         vocoder = f"own (step {checkpoint.load_record(run.vocoder, VocoderRecord)[1].step})"
     return {
         "format": FORMAT,

@@ -9,6 +9,7 @@ from ...pipeline.diffusion.shape import MAX_WIDTH, Architecture, check_size
 from .seed import check_seed
 
 UNITS = ("soft", "hidden", "linear", "hubert-soft")
+AUTO_BASE, NO_BASE = "auto", "none"  # the base voice that ships and fits; no base
 SCHEDULES = ("cosine", "step", "constant")
 
 

@@ -28,7 +28,7 @@ from .crops import Augmentation, Crops, Tensors, add_noise, completed, to_batch,
 from .distributed import DistributedContext
 from .learner import Learner
 from .loop import Task, TrainingLoop, not_finite
-from .pretrained import copy_weights
+from .pretrained import copy_weights, recorded_base
 from .schedule import learning_rate
 from .statistics import mel_statistics, unit_statistics
 from .tensorboard import TensorBoard
@@ -54,8 +54,8 @@ class AcousticTask(Task):
         model = run.new_model()
         if run.last.exists():
             pass  # its weights and scales are loaded by `load_state`
-        elif run.config.init_from:
-            copy_weights(model, Run.open(run.beside(run.config.init_from)), corpus.speakers)
+        elif base := recorded_base(run):
+            copy_weights(model, base, corpus.speakers)
         else:
             _set_scales(model, corpus, run.config.unit_column.name, projection)
         self.projection = projection.to(self.device)

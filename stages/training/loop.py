@@ -192,7 +192,9 @@ class TrainingLoop:
             line |= self.task.validate(self.step, tensorboard)
             if self.task.is_better(line, self.best):
                 score = line.get("score", 0.0)
-                self.best = BestRecord(self.step, score, line["held_out"], max(score, self.best.highest, self.best.score))
+                self.best = BestRecord(
+                    self.step, score, line["held_out"], max(score, self.best.highest, self.best.score)
+                )
                 self.task.save_best(self.best)
         self.validated, self._losses = self.step, []
         if self.distributed.leads:

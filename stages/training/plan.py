@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ...common.errors import UserError
 from ...common.progress import Progress
 from ..devices import pick_preset
-from ..settings import TrainSettings, VocoderSettings, chosen_training, chosen_vocoder
+from ..settings import AUTO_BASE, NO_BASE, TrainSettings, VocoderSettings, chosen_training, chosen_vocoder
 from ..stores import check_store, only_store
 
 PARTS = ("units", "diffusion", "vocoder")
@@ -34,7 +34,7 @@ class TrainingPlan:
         settings: of a voice, or of a vocoder.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
         only: one of PARTS; None trains units and acoustic model.
-        base: a run whose units and weights are begun with.
+        base: a run whose units and weights are begun with, AUTO_BASE for the one that ships and fits, or None.
         compare: kinds and widths of units to compare; empty trains one run.
         truth: a store with parallel songs, to measure the compared units by.
     """
@@ -45,7 +45,7 @@ class TrainingPlan:
     settings: TrainSettings | VocoderSettings
     device: str = "auto"
     only: str | None = None
-    base: Path | None = None
+    base: Path | str | None = AUTO_BASE
     compare: tuple[str, ...] = ()
     truth: str | None = None
 
@@ -60,7 +60,7 @@ def plan_training(
     preset: str | None = None,
     device: str = "auto",
     only: str | None = None,
-    base: Path | None = None,
+    base: str | None = None,
     compare: str | None = None,
     truth: str | None = None,
     resume: bool = False,
@@ -71,6 +71,7 @@ def plan_training(
     Args:
         stores: empty takes the only store of the current folder.
         out: None is `runs/NAME`, after the first store.
+        base: a run to begin from, `auto` or None for the base voice that ships and fits, or `none`.
         preset: None is what the device trains in a reasonable time.
         compare: kinds and widths with commas between, such as `128,256,hidden`.
         resume: whether the run must be there already.
@@ -86,7 +87,7 @@ def plan_training(
     settings = chosen_vocoder(preset, asked) if only == "vocoder" else chosen_training(preset, asked)
     if truth and compare is None:
         raise UserError("--truth is what --compare measures by; name the widths to compare: --compare 128,256")
-    if base and (compare is not None or only == "vocoder"):
+    if base not in (None, AUTO_BASE, NO_BASE) and (compare is not None or only == "vocoder"):
         raise UserError("--base gives a voice its units and weights; it has none for --compare or a vocoder")
     if compare is not None and only in ("diffusion", "vocoder"):
         raise UserError("--compare is about units; leave --only out")
@@ -98,7 +99,8 @@ def plan_training(
     if resume and not (out / "run.json").exists():
         raise UserError(f"there is no run in {out} to resume; leave --resume out to begin one, or name it with --out")
     kinds = () if compare is None else tuple(kind.strip() for kind in compare.split(","))
-    return TrainingPlan(stores, out, preset, settings, device, only, base, kinds, truth)
+    begin = None if base == NO_BASE else base or AUTO_BASE
+    return TrainingPlan(stores, out, preset, settings, device, only, begin, kinds, truth)
 
 
 def run_plan(plan: TrainingPlan, progress: Progress | None = None) -> Report:

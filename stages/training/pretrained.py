@@ -1,8 +1,14 @@
-"""Beginning from another run: a base voice, whose units and weights a new run starts with."""
+"""Beginning from another run: a base voice, whose units and weights a new run starts with.
+
+Base voices of many speakers ship with the package, as voice files in data/base (data/base_training made them). A run on
+a store of the same encoder begins from one of them unless another base, or none, is asked for.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,15 +20,73 @@ from ...common.files import write_whole
 from .. import checkpoint
 from ..run import Run
 from ..run_config import RunConfig
+from ..run_stores import to_record
+from ..settings import AUTO_BASE
+from ..voice_file import SUFFIX
 
 # Settings that must be equal for the weights of one run to fit another; its speakers may differ.
 SETTINGS = ("units", "unit_dim", "objective", "shallow_depth")
+
+
+SHIPPED = "shipped:"  # begins the record of a base that ships
+
+
+def find_base(base: Path | str | None, config: RunConfig, out: Path) -> tuple[str, Run] | None:
+    """The base that a new run with this record begins from, as its run.json records it, and opened; None: no base.
+
+    Args:
+        base: a run, AUTO_BASE for the one that ships and fits, if there is one, or None.
+        config: of the new run.
+        out: the new run's folder.
+
+    Raises:
+        UserError: the run that is named was not trained, or does not fit.
+    """
+    if base is None:
+        return None
+    if base != AUTO_BASE:
+        before = Run.open(Path(base))
+        check_pretrained(before, config)
+        return to_record(Path(base), out), before
+    for path in shipped():
+        before = Run.open(path)
+        if not _misfits(before, config):
+            return f"{SHIPPED}{path.stem}", before
+    return None
+
+
+def shipped() -> list[Path]:
+    """The base voices in data/base: voice files without an index."""
+    return sorted(Path(str(files("svc.data"))).glob(f"base/*{SUFFIX}"))
+
+
+def recorded_base(run: Run) -> Run | None:
+    """The base that a run's record names, opened. Raises UserError when it is not there any more."""
+    recorded = run.config.init_from
+    if recorded is None:
+        return None
+    if not recorded.startswith(SHIPPED):
+        return Run.open(run.beside(recorded))
+    name = recorded.removeprefix(SHIPPED)
+    found = [path for path in shipped() if path.stem == name]
+    if not found:
+        raise UserError(
+            f"{run.path} was to begin from the base voice {name!r}, which this version of svc does not have",
+            "Train a new run with another --out",
+        )
+    return Run.open(found[0])
 
 
 def check_pretrained(before: Run, config: RunConfig) -> None:
     """Raises UserError when a run with this record cannot begin from the weights of `before`."""
     if not before.best.exists():
         raise UserError(f"{before.path} was never trained, so nothing can begin from it; give another --base")
+    if changed := _misfits(before, config):
+        raise UserError(f"the weights of {before.path} do not fit what is to be trained:\n{changed}")
+
+
+def _misfits(before: Run, config: RunConfig) -> str:
+    """In which settings a base differs from what is to be trained, in lines; nothing where it fits."""
 
     def essence(config: RunConfig) -> dict[str, Any]:
         return {
@@ -32,8 +96,7 @@ def check_pretrained(before: Run, config: RunConfig) -> None:
             "shape": asdict(replace(config.shape, speakers=1)),
         }
 
-    if changed := differences(essence(before.config), essence(config), "in the base", "asked for"):
-        raise UserError(f"the weights of {before.path} do not fit what is to be trained:\n{changed}")
+    return differences(essence(before.config), essence(config), "in the base", "asked for")
 
 
 def copy_units(run: Run, base: Run) -> None:

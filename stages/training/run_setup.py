@@ -13,6 +13,7 @@ import numpy as np
 from ...common.differences import differences
 from ...common.errors import UserError
 from ...common.progress import Progress
+from ...common.text import count
 from ...pipeline.slicing import SliceSettings
 from ...store import Clip, Store
 from ..devices import pick_precision
@@ -20,9 +21,9 @@ from ..features import SOFT
 from ..run import CONFIG, Run
 from ..run_config import EncoderRecord, FrameRates, RunConfig, Speaker, UnitColumn
 from ..run_stores import is_address, recorded_locations, to_record
-from ..settings import TrainSettings
+from ..settings import AUTO_BASE, TrainSettings
 from .corpus import Corpus
-from .pretrained import check_pretrained, copy_units
+from .pretrained import copy_units, find_base
 from .statistics import spread
 from .units import Layers
 
@@ -36,7 +37,7 @@ def open_run(
     corpus: Corpus,
     settings: TrainSettings,
     device: str,
-    init_from: Path | None,
+    init_from: Path | str | None,
     progress: Progress,
 ) -> Run:
     """Begin a run, or check that the one that is there has the same settings and data.
@@ -46,11 +47,11 @@ def open_run(
     if (out / CONFIG).exists():
         return _go_on(Run.open(out), stores, corpus, settings, device, init_from, progress)
     config = _config(out, stores, corpus, settings, device)
-    if init_from is not None:
-        before = Run.open(init_from)
-        check_pretrained(before, config)
-        config = replace(config, init_from=to_record(init_from, out))
-        progress.say(f"it begins with the units and weights of {init_from}")
+    if base := find_base(init_from, config, out):
+        recorded, before = base
+        config = replace(config, init_from=recorded)
+        shown = f"the base voice {before.name} ({count(len(before.speakers), 'speaker')})"
+        progress.say(f"it begins with the units and weights of {shown if init_from == AUTO_BASE else init_from}")
         copy_units(Run(out, config), before)
     run = Run(out, config)
     run.save()
@@ -113,7 +114,7 @@ def _go_on(
     corpus: Corpus,
     settings: TrainSettings,
     device: str,
-    init_from: Path | None,
+    init_from: Path | str | None,
     progress: Progress,
 ) -> Run:
     """A run that is there, perhaps with other steps or batch. Raises UserError where it differs otherwise."""
@@ -123,8 +124,8 @@ def _go_on(
             f"{run.path} was trained on other data: the store has changed since it began",
             "Train a new run with --out ANOTHER, or restore the store",
         )
-    if init_from is not None and (
-        before.init_from is None or os.path.realpath(run.beside(before.init_from)) != os.path.realpath(init_from)
+    if init_from not in (None, AUTO_BASE) and (
+        before.init_from is None or os.path.realpath(run.beside(before.init_from)) != os.path.realpath(str(init_from))
     ):
         raise UserError(
             f"{run.path} did not begin from {init_from}", "Leave --base out to go on with it, or give another --out"

@@ -79,7 +79,7 @@ def train(
     device: str = "auto",
     only: str | None = None,
     progress: Progress | None = None,
-    init_from: Path | None = None,
+    init_from: Path | str | None = None,
 ) -> TrainReport:
     """Train a run on stores, or go on with one that was interrupted or that is to have more steps or another batch.
 
@@ -90,7 +90,8 @@ def train(
         device: where to compute.
         only: `units` stops after the soft projection, `diffusion` needs units that are there.
         progress: reports what happens.
-        init_from: a trained run whose units and weights a new run begins with.
+        init_from: a trained run whose units and weights a new run begins with; `auto`: the base voice that ships and
+            fits, if there is one; None: no base.
 
     Raises:
         UserError: the stores cannot be trained on, or the run is of other settings or other data, or in use.
