@@ -141,6 +141,19 @@ class ContentEncoder(ABC):
         self._copies = HostCopies(self.device)
 
     @classmethod
+    def default_layers(cls, count: int) -> tuple[int, ...]:
+        """The layers, of `count`, that are stored unless others are asked for: one for the codes, one for the units.
+
+        A middle one and the last: 7 and 12 of a base model's 12.
+        """
+        return tuple(sorted({max(1, round(count * 7 / 12)), count}))
+
+    @classmethod
+    def selection_layer(cls, count: int) -> int:
+        """The layer, of `count`, whose states are compared to find frames of another recording: the middle one."""
+        return cls.default_layers(count)[0]
+
+    @classmethod
     @abstractmethod
     def from_folder(cls, folder: ModelFolder, settings: EncoderSettings) -> Self:
         """The encoder in a folder whose config.json has this `model_type`.

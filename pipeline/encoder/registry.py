@@ -48,6 +48,12 @@ def short_names() -> dict[str, str]:
     return {name: meant for encoder in ENCODERS for name, meant in encoder.short_names.items()}
 
 
+def default_layers(model_type: str, count: int) -> tuple[int, ...]:
+    """The layers, of `count`, that are stored of an encoder of that `model_type` unless others are asked for."""
+    found = next((encoder for encoder in ENCODERS if encoder.model_type == model_type), ContentEncoder)
+    return found.default_layers(count)
+
+
 def is_shipped(name: str) -> bool:
     """Whether a short name is an encoder that comes with svc."""
     return short_names().get(name, "").startswith(SHIPPED)

@@ -67,6 +67,17 @@ class Whisper(TransformersEncoder):
     def from_folder(cls, folder: ModelFolder, settings: EncoderSettings) -> Self:
         return cls(cls.read_model(folder), settings)
 
+    @classmethod
+    def default_layers(cls, count: int) -> tuple[int, ...]:
+        """Layers at a half and at two thirds: 3 and 4 of Whisper base's 6. Later ones depend on the position in the
+        window, and keep fewer words (docs/encoders.md).
+        """
+        return tuple(sorted({max(1, round(count / 2)), max(1, round(count * 2 / 3))}))
+
+    @classmethod
+    def selection_layer(cls, count: int) -> int:
+        return cls.default_layers(count)[-1]
+
     @property
     def most_samples(self) -> int:  # what has no frame at the end does not count
         return int(self.model.config.max_source_positions + 1) * CONTENT_HOP - 1

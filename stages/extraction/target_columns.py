@@ -64,6 +64,7 @@ def target_columns(
         known=known,
         settled=store is not None and store.settled,
         encoder_layers=encoder.layers,
+        default_layers=encoder.default_layers,
         has_soft_head=encoder.head is not None,
         names=settings.features,
         layers=settings.layers,

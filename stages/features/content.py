@@ -45,14 +45,14 @@ class HiddenState(Feature):
 
     @classmethod
     def wanted(cls, request: FeatureRequest) -> Iterable[Self]:
-        """The layers that are there, asked for, or by default a middle one and the last; shifted ones of the last.
+        """The layers that are there, asked for, or the defaults; shifted ones of the highest.
 
         Raises EncoderError when the encoder has no such layer.
         """
         known = {found for name in request.known if (found := cls.parse(name))}
         asked = {found for name in request.names if (found := cls.parse(name))}
         # Until all columns were described once, a stopped run may have left a part of the defaults only.
-        defaults = () if known and request.settled else default_layers(request.encoder_layers)
+        defaults = () if known and request.settled else request.default_layers
         layers = {feature.layer for feature in known | asked} | set(request.layers or defaults)
         if wrong := [layer for layer in layers if not 0 <= layer <= request.encoder_layers]:
             raise EncoderError(f"the encoder has no layer {wrong[0]}: it has layers 0 to {request.encoder_layers}")
@@ -108,11 +108,6 @@ def _checked(values: Tensor) -> NDArray[np.float16]:
     """What an encoder computed, as it is stored. It was found finite where it was computed; the store checks again."""
     stored: NDArray[np.float16] = values.numpy()
     return stored
-
-
-def default_layers(count: int) -> tuple[int, ...]:
-    """A middle layer for the codes and the last for the units: 7 and 12 of a base model's 12."""
-    return tuple(sorted({max(1, round(count * 7 / 12)), count}))
 
 
 def describe_encoder(content: ContentEncoder) -> EncoderInfo:

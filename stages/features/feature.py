@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...pipeline import frames
 from ...pipeline.encoder.content import EncodedClip
+from ...pipeline.encoder.registry import default_layers
 from ...pipeline.pitch.pitch import PitchSettings
 from ...store.schema import Column
 from .waveform import CPU, Waveform
@@ -40,6 +41,11 @@ class EncoderInfo:
         """How many transformer layers it has."""
         return int(self.description["layers"])
 
+    @property
+    def default_layers(self) -> tuple[int, ...]:
+        """The layers that are stored unless others are asked for."""
+        return default_layers(str(self.description["kind"]), self.layers)
+
 
 @dataclass(frozen=True)
 class FeatureSettings:
@@ -57,6 +63,7 @@ class FeatureRequest:
         known: names of the columns that the store has.
         settled: whether a run before this one described all columns that it wanted.
         encoder_layers: how many layers the encoder has.
+        default_layers: those that are stored unless others are asked for.
         has_soft_head: whether the encoder comes with a soft head.
         names: columns asked for by name.
         layers: hidden layers asked for; None asks for the defaults.
@@ -66,6 +73,7 @@ class FeatureRequest:
     known: Collection[str]
     settled: bool
     encoder_layers: int
+    default_layers: tuple[int, ...]
     has_soft_head: bool
     names: Collection[str] = ()
     layers: Collection[int] | None = None

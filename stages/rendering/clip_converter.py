@@ -22,7 +22,6 @@ from ...pipeline.pitch.melody import Range
 from ...pipeline.unit_selection import UnitFrames, UnitSelection, loudness_percentiles
 from ...pipeline.vocoder.pulse_noise import LevelsPulseNoise, PulseNoise
 from ..devices import pick_device, pick_precision
-from ..features.content import default_layers
 from ..settings import ConversionSettings, RenderSettings
 from .converter import AudioChunk, ConversionPlan, Converter, audio_chunks
 from .inputs import find_songs
@@ -58,8 +57,9 @@ class ClipConverter(Converter):
         self.device = pick_device(settings.device)
         self.vocoder = LevelsPulseNoise()
         self.content = _load_encoder(settings, self.device)
-        # The last layer of `mini` imitates a middle layer of Whisper; the middle ones of others tell phones best.
-        self.layer = self.content.layers if is_shipped(self.content.name) else default_layers(self.content.layers)[0]
+        # The last layer of `mini` imitates a middle layer of Whisper.
+        layers = self.content.layers
+        self.layer = layers if is_shipped(self.content.name) else self.content.selection_layer(layers)
         self._read(progress or Progress())
         self.hashes = [audio.file_hash(clip) for clip in self.clips]
 

@@ -16,9 +16,8 @@ import torch
 from svc.common.errors import UserError
 from svc.pipeline import audio, frames
 from svc.pipeline.encoder.content import ContentEncoder
-from svc.pipeline.encoder.registry import load_encoder
+from svc.pipeline.encoder.registry import default_layers, load_encoder
 from svc.stages.extraction.extract import extract
-from svc.stages.features.content import default_layers
 from svc.stages.settings import ExtractSettings
 from svc.store import SettingsError, open_store
 from svc.store.verify import verify
@@ -504,4 +503,5 @@ def test_korean_and_japanese_recordings(shared: Path, tmp_path: Path, encoder: P
 
 
 def test_default_layers() -> None:
-    assert [default_layers(n) for n in (12, 24, 4, 1)] == [(7, 12), (14, 24), (2, 4), (1,)]
+    assert [default_layers("hubert", n) for n in (12, 24, 4, 1)] == [(7, 12), (14, 24), (2, 4), (1,)]
+    assert [default_layers("whisper", n) for n in (6, 4, 12, 32, 1)] == [(3, 4), (2, 3), (6, 8), (16, 21), (1,)]
