@@ -21,8 +21,9 @@ import soxr
 
 from ...common.files import write_whole
 from ...pipeline.frames import MEL_RATE
+from ..mini_training.corpus import Samples
 from ..mini_training.recordings import files
-from ..mini_training.variants import Analysis, Array, Samples, melody, synthesize, time_map
+from ..mini_training.variants import Analysis, Array, melody, synthesize, time_map
 from ..singer_clips import LANGUAGES
 from ..singers import draw_score, draw_voice, sing
 
