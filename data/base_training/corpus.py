@@ -102,6 +102,7 @@ def chosen(recordings: Sequence[tuple[str, bytes]], minutes: float, seed: int) -
 
 
 def main() -> None:
+    """Make the corpus, as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
