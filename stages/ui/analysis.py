@@ -19,7 +19,7 @@ from ...pipeline.slicing import SliceSettings, Span, slice_at_silence
 from ..rendering import f0_file, source_features
 from ..rendering.stopwatch import Stopwatch
 from ..settings.render import F0_MAX
-from .conversion import Songs, one_by_one
+from .conversion import SongCache, one_by_one
 
 Samples = NDArray[np.float32]
 
@@ -46,7 +46,7 @@ def check_length(path: Path, seconds: float) -> None:
         raise AudioError(f"lasts over {seconds / 60:.0f} minutes, which is more than this server takes")
 
 
-def analyse(file: Path, folder: Path, max_seconds: float, songs: Songs, progress: Progress) -> dict[str, Any]:
+def analyse(file: Path, folder: Path, max_seconds: float, songs: SongCache, progress: Progress) -> dict[str, Any]:
     """Look into a song, and write what the page shows into its folder. Returns the fields of `schemas.Song`.
 
     Raises:

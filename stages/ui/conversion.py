@@ -35,7 +35,7 @@ from ..settings.render import F0_MAX
 Samples = NDArray[np.float32]
 
 
-class Converters:
+class ConverterCache:
     """Loaded runs, the last used ones kept. Settings of a take need nothing to be loaded anew."""
 
     KEPT = 3
@@ -56,7 +56,7 @@ class Converters:
         return self._kept[key]
 
 
-class Songs:
+class SongCache:
     """Songs as they were analysed, the last ones kept: each is decoded and tracked once for any number of takes."""
 
     KEPT = 2

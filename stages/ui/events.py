@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from typing import Any
 
 from .errors import ApiError
-from .schemas import Event
+from .schemas import Event, EventKind
 
 BEHIND = 1_000  # events that a stream may be behind before it is closed; the page connects anew
 BEAT_SECONDS = 15.0  # a comment is sent after so much silence, which shows whether the client is there
@@ -28,6 +29,10 @@ class Broadcaster:
                     del self._subscribers[queue]
                 else:
                     loop.call_soon_threadsafe(_put, queue, event)
+
+    def changed(self, kind: EventKind, subject: str, **data: Any) -> None:
+        """Publish that a voice, a song or what belongs to it was changed."""
+        self.publish(Event(kind=kind, subject=subject, data=data))
 
     def close(self) -> None:
         """End all streams."""

@@ -25,7 +25,7 @@ from ..settings import PRESETS, ExtractSettings, RenderSettings
 from ..training.train import train
 from . import analysis, conversion
 from .channel import Channel
-from .conversion import Converters, Songs
+from .conversion import ConverterCache, SongCache
 from .corpus import report_corpus
 from .export import export, write
 from .schemas import JobKind, Phrase
@@ -33,7 +33,7 @@ from .schemas import JobKind, Phrase
 Params = dict[str, Any]
 Task = Callable[[Params, Channel, Progress], dict[str, Any]]
 
-CONVERTERS, SONGS = Converters(), Songs()
+CONVERTERS, SONGS = ConverterCache(), SongCache()
 
 
 def analyse(params: Params, channel: Channel, progress: Progress) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from .... import __version__
 from ...settings import PRESETS
+from ..encoders import encoder_names
 from ..errors import ApiError
 from ..schemas import Event, EventKind, Health, Job, JobState, Result, Session, SettingsBody
 from ..security import COOKIE, same_token
@@ -30,7 +31,7 @@ def health(service: TheService) -> Health:
         version=__version__,
         token_needed=limits.token is not None,
         host=os.uname().nodename if hasattr(os, "uname") else "",
-        encoders=service.encoders(),
+        encoders=encoder_names(service.home),
         presets={name: PRESETS[name].steps for name in ("tiny", "base", "large")},
         limits={"upload_bytes": limits.upload_bytes, "song_seconds": limits.song_seconds, "jobs": limits.jobs},
     )
@@ -111,23 +112,23 @@ def _stream(messages: Any) -> StreamingResponse:
 @router.get("/results", tags=["results"])
 def list_results(service: TheService, song: str | None = None) -> list[Result]:
     """Newest first."""
-    return service.results(song)
+    return service.results.all(song)
 
 
 @router.get("/results/{result}", tags=["results"])
 def get_result(result: str, service: TheService) -> Result:
     """An exported file's record."""
-    return service.result(result)
+    return service.results.get(result)
 
 
 @router.get("/results/{result}/file", response_class=FileResponse, responses=AUDIO, tags=["results"])
 def result_file(result: str, service: TheService, save: bool = False) -> FileResponse:
     """Its file, with Range requests; `save`: to be saved under its name."""
-    found = service.result(result)
+    found = service.results.get(result)
     return send(service.home.results / found.file, found.media, found.label if save else None, cached=True)
 
 
 @router.delete("/results/{result}", status_code=204, tags=["results"])
 def delete_result(result: str, service: TheService) -> None:
     """Delete an exported file."""
-    service.delete_result(result)
+    service.results.delete(result)

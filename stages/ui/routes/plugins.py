@@ -59,7 +59,7 @@ def _clear(out: Path) -> None:
 
 def _voice_named(name: str | None, service: TheService) -> str:
     """The id of a trained voice, by its id or name; the newest where none is named."""
-    ready = [voice for voice in service.voices() if voice.state in (VoiceState.ready, VoiceState.training)]
+    ready = [voice for voice in service.voices.all() if voice.state in (VoiceState.ready, VoiceState.training)]
     chosen = [voice for voice in ready if name in (None, "", voice.id, voice.name)]
     if not chosen:
         raise ApiError(404, "not_found", "there is no trained voice of that name")
@@ -100,7 +100,7 @@ async def voice_change_model(
 ) -> FileResponse:
     """What VST plug-ins of so-vits-svc and DDSP-SVC send: key in semitones, sample rate, number of the speaker."""
     voice = _voice_named(None, service)
-    speakers = service.voice(voice).speakers
+    speakers = service.voices.get(voice).speakers
     number = int(_number(speaker_number))
     if not 0 <= number < len(speakers):
         raise ApiError(404, "not_found", f"there are speakers 0 to {len(speakers) - 1}")

@@ -11,8 +11,8 @@ from fastapi.responses import FileResponse, PlainTextResponse
 from ...rendering import f0_file
 from ..errors import ApiError, not_found
 from ..home import new_id
+from ..media import BINARY, MEDIA
 from ..schemas import ConvertRequest, ExportRequest, Job, Picks, Song, SongChange, Take
-from ..service import BINARY, MEDIA
 from ..uploads import checked_suffix, display_name, receive
 from .context import AUDIO, ERRORS, PREFIX, TheService, send
 
@@ -24,7 +24,7 @@ CSV = {"requestBody": {"required": True, "content": {"text/csv": {"schema": {"ty
 @router.get("/songs")
 def list_songs(service: TheService) -> list[Song]:
     """Songs, without their parts; newest first."""
-    return [song for song in reversed(service.database.all("song", Song)) if song.parent is None]
+    return service.songs.all()
 
 
 async def _add(name: str, request: Request, service: TheService, parent: str | None) -> Song:
@@ -39,7 +39,7 @@ async def _add(name: str, request: Request, service: TheService, parent: str | N
             folder.rmdir()
         raise
     song = Song(id=id, name=shown, file=path.name, bytes=path.stat().st_size, created=time.time(), parent=parent)
-    return await run_in_threadpool(service.add_song, song)
+    return await run_in_threadpool(service.songs.add, song)
 
 
 @router.post("/songs", status_code=201, openapi_extra=UPLOAD)
@@ -51,34 +51,34 @@ async def add_song(name: str, request: Request, service: TheService) -> Song:
 @router.get("/songs/{song}")
 def get_song(song: str, service: TheService) -> Song:
     """A song, with its phrases."""
-    return service.song(song)
+    return service.songs.get(song)
 
 
 @router.patch("/songs/{song}")
 def change_song(song: str, asked: SongChange, service: TheService) -> Song:
     """Change a song's name, role or gain."""
-    changed = service.song(song).model_copy(update=asked.model_dump(exclude_none=True))
-    service.change_song(changed)
+    changed = service.songs.get(song).model_copy(update=asked.model_dump(exclude_none=True))
+    service.songs.change(changed)
     return changed
 
 
 @router.delete("/songs/{song}", status_code=204)
 def delete_song(song: str, service: TheService) -> None:
     """Remove a song with its parts and takes. Results stay."""
-    service.song(song)
-    service.delete_song(song)
+    service.songs.get(song)
+    service.songs.delete(song)
 
 
 @router.get("/songs/{song}/parts")
 def list_parts(song: str, service: TheService) -> list[Song]:
     """The song itself, then its parts."""
-    return service.parts(song)
+    return service.songs.parts(song)
 
 
 @router.post("/songs/{song}/parts", status_code=201, openapi_extra=UPLOAD)
 async def add_part(song: str, name: str, request: Request, service: TheService) -> Song:
     """Upload another voice or the backing of a song; all parts are mixed when it is exported."""
-    if service.song(song).parent is not None:
+    if service.songs.get(song).parent is not None:
         raise ApiError(409, "is_part", "a part has no parts")
     return await _add(name, request, service, song)
 
@@ -86,20 +86,20 @@ async def add_part(song: str, name: str, request: Request, service: TheService) 
 @router.get("/songs/{song}/audio", response_class=FileResponse, responses=AUDIO)
 def song_audio(song: str, service: TheService) -> FileResponse:
     """The song, mixed to mono at 44.1 kHz."""
-    found = service.song(song)
+    found = service.songs.get(song)
     return send(service.home.song(found.id) / "preview.flac", MEDIA[".flac"])
 
 
 @router.get("/songs/{song}/peaks", response_class=FileResponse)
 def song_peaks(song: str, service: TheService) -> FileResponse:
     """int8 pairs: the lowest and highest sample of every 256 at 44.1 kHz, 127 = full scale."""
-    return send(service.home.song(service.song(song).id) / "peaks.bin", BINARY)
+    return send(service.home.song(service.songs.get(song).id) / "peaks.bin", BINARY)
 
 
 @router.get("/songs/{song}/spectrogram/{tile}", response_class=FileResponse)
 def song_spectrogram(song: str, tile: int, service: TheService) -> FileResponse:
     """A grey PNG: columns are mel frames, 1024 a tile; rows are thirds of semitones from MIDI 108 down to 36."""
-    found = service.song(song)
+    found = service.songs.get(song)
     if not 0 <= tile < found.tiles:
         raise not_found("tile")
     return send(service.home.song(found.id) / f"spectrogram-{tile:03d}.png", "image/png")
@@ -108,8 +108,8 @@ def song_spectrogram(song: str, tile: int, service: TheService) -> FileResponse:
 @router.get("/songs/{song}/f0", response_class=PlainTextResponse)
 def get_f0(song: str, service: TheService, original: bool = False) -> PlainTextResponse:
     """The target f0, as `svc render --f0-file` takes it; `original`: as it was found."""
-    found = service.ready_song(song)
-    path = service.home.song(found.id) / "f0.csv" if original else service.f0_path(found)
+    found = service.songs.ready(song)
+    path = service.home.song(found.id) / "f0.csv" if original else service.songs.f0_path(found)
     headers = {"content-disposition": f"attachment; filename={found.id}.f0.csv"}
     return PlainTextResponse(path.read_text("utf-8"), media_type="text/csv", headers=headers)
 
@@ -117,71 +117,61 @@ def get_f0(song: str, service: TheService, original: bool = False) -> PlainTextR
 @router.put("/songs/{song}/f0", openapi_extra=CSV)
 async def put_f0(song: str, request: Request, service: TheService) -> Song:
     """Sing this f0 curve from now on: lines `seconds,hz`, 0 Hz where nothing is voiced."""
-    found = service.ready_song(song)
+    found = service.songs.ready(song)
     try:
         text = (await request.body()).decode("utf-8")
     except UnicodeDecodeError as error:
         raise ApiError(422, "user", "the f0 file is no text") from error
 
-    return await run_in_threadpool(service.change_f0, found, f0_file.loads(text, found.frames))
+    return await run_in_threadpool(service.songs.change_f0, found, f0_file.loads(text, found.frames))
 
 
 @router.delete("/songs/{song}/f0")
 def delete_f0(song: str, service: TheService) -> Song:
     """Sing the f0 that was found again."""
-    return service.change_f0(service.ready_song(song), None)
+    return service.songs.change_f0(service.songs.ready(song), None)
 
 
 @router.post("/songs/{song}/convert", status_code=202)
 def convert_song(song: str, asked: ConvertRequest, service: TheService) -> Job:
     """Convert phrases: each take is an event as soon as it is there."""
-    return service.convert(song, asked.settings, asked.phrases, asked.takes)
+    return service.songs.convert(song, asked.settings, asked.phrases, asked.takes)
 
 
 @router.get("/songs/{song}/takes")
 def list_takes(song: str, service: TheService) -> list[Take]:
     """Best first within each phrase."""
-    service.song(song)
-    return sorted(service.takes(song), key=lambda take: (take.phrase, -take.scores.overall))
-
-
-def _take(song: str, take: str, service: TheService) -> Take:
-    found = service.database.get("take", take, Take)
-    if found is None or found.song != song:
-        raise not_found("take")
-    return found
+    service.songs.get(song)
+    return sorted(service.takes.all(song), key=lambda take: (take.phrase, -take.scores.overall))
 
 
 @router.get("/songs/{song}/takes/{take}/audio", response_class=FileResponse, responses=AUDIO)
 def take_audio(song: str, take: str, service: TheService) -> FileResponse:
     """A take's sound, as FLAC."""
-    found = _take(song, take, service)
-    return send(service.take_path(found), MEDIA[".flac"], cached=True)
+    return send(service.takes.path(service.takes.get(song, take)), MEDIA[".flac"], cached=True)
 
 
 @router.delete("/songs/{song}/takes/{take}", status_code=204)
 def delete_take(song: str, take: str, service: TheService) -> None:
     """Delete a take."""
-    found = _take(song, take, service)
-    service.database.delete("take", take)
-    service.take_path(found).unlink(missing_ok=True)
+    service.takes.delete(service.takes.get(song, take))
 
 
 @router.get("/songs/{song}/picks")
 def get_picks(song: str, service: TheService) -> dict[int, str | None]:
     """Of each phrase the take that is exported: chosen by hand, else the best one."""
-    service.song(song)
-    return service.picks(song)
+    service.songs.get(song)
+    return service.takes.picks(song)
 
 
 @router.put("/songs/{song}/picks")
 def put_picks(song: str, asked: Picks, service: TheService) -> dict[int, str | None]:
     """Choose the take of each phrase; null chooses none."""
-    service.song(song)
-    return service.pick(song, asked.picks)
+    service.songs.get(song)
+    return service.takes.pick(song, asked.picks)
 
 
 @router.post("/songs/{song}/export", status_code=202)
 def export_song(song: str, asked: ExportRequest, service: TheService) -> Job:
     """Write the whole song, its stems, or a folder of all takes into results."""
-    return service.export(song, asked)
+    return service.songs.export(song, asked)

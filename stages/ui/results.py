@@ -1,0 +1,57 @@
+"""Results: files that were exported."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from .database import Database
+from .errors import not_found
+from .events import Broadcaster
+from .home import Home
+from .media import MEDIA
+from .schemas import EventKind, Job, Result, Song
+
+
+class Results:
+    """The exported files of a home folder."""
+
+    def __init__(self, home: Home, database: Database, broadcaster: Broadcaster):
+        self.home, self.database, self.broadcaster = home, database, broadcaster
+
+    def all(self, song: str | None = None) -> list[Result]:
+        """Exported files that are there, the newest first."""
+        found = self.database.all("result", Result, song)
+        return [result for result in reversed(found) if (self.home.results / result.file).is_file()]
+
+    def get(self, id: str) -> Result:
+        """An exported file. Raises ApiError 404."""
+        result = self.database.get("result", id, Result)
+        if result is None or not (self.home.results / result.file).is_file():
+            raise not_found("result")
+        return result
+
+    def delete(self, id: str) -> None:
+        """Delete an exported file."""
+        result = self.get(id)
+        self.database.delete("result", id)
+        (self.home.results / result.file).unlink(missing_ok=True)
+        self.broadcaster.changed(EventKind.result, id)
+
+    def add(self, job: Job, song: Song, made: dict[str, Any], about: dict[str, Any]) -> None:
+        """Keep the record of a file that an export job wrote. `about` is in its tags."""
+        what, form = job.params["what"], job.params["format"]
+        suffix = "." + form if what == "whole" else ".zip"
+        label = f"{song.name}.{'converted' if what == 'whole' else what}{suffix}"
+        result = Result(
+            id=job.params["result"],
+            song=song.id,
+            label=label,
+            file=f"{job.params['result']}{suffix}",
+            bytes=made["bytes"],
+            created=time.time(),
+            media=MEDIA[suffix],
+            about=about,
+        )
+        self.database.put("result", result.id, result, song.id)
+        self.broadcaster.changed(EventKind.result, song.id, **result.model_dump(mode="json"))

@@ -1,0 +1,34 @@
+"""What a run says of its voice: speakers, how far it is trained, how well it converts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from ...common.errors import UserError
+from ..run import Run
+from ..training_log import TrainingLog
+from .schemas import SpeakerInfo, Validation, Voice, VoiceState
+
+VALIDATIONS = 400  # of a run that are shown
+
+
+def fill_from_run(voice: Voice, path: Path) -> None:
+    """Write what a run says of itself into a voice; nothing where the run cannot be read."""
+    try:
+        run = Run.open(path)
+        validations = TrainingLog(run.log).read()
+        voice.speakers = [SpeakerInfo(**asdict(speaker)) for speaker in run.config.speakers]
+        voice.steps_wanted = run.config.settings.steps
+    except (UserError, OSError, ValueError, KeyError, TypeError):
+        return
+    every = max(1, len(validations) // VALIDATIONS)
+    voice.validations = [
+        Validation(step=int(line["step"]), values={name: value for name, value in line.items() if name != "step"})
+        for line in validations[::every]
+    ]
+    if validations:
+        voice.steps = int(validations[-1]["step"])
+        voice.best_step = int(max(validations, key=lambda line: line.get("score", 0.0))["step"])
+    if run.best.is_file():
+        voice.state = VoiceState.ready

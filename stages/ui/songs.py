@@ -1,0 +1,116 @@
+"""Songs and their parts: files, what was found in them, the f0 that is to be sung, and jobs on them."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...common.files import write_whole
+from ...pipeline.frames import seconds_to_mel_frames
+from ..rendering import f0_file
+from .database import Database
+from .errors import ApiError, not_found
+from .events import Broadcaster
+from .home import Home, new_id
+from .jobs import JobQueue
+from .schemas import EventKind, ExportRequest, Job, JobKind, Song, SongState, TakeSettings
+from .voices import Voices
+
+
+class Songs:
+    """The songs of a home folder, as records in the database and folders."""
+
+    def __init__(self, home: Home, database: Database, broadcaster: Broadcaster, jobs: JobQueue, voices: Voices):
+        self.home, self.database, self.broadcaster, self.jobs = home, database, broadcaster, jobs
+        self.voices = voices
+
+    def all(self) -> list[Song]:
+        """Songs without their parts, the newest first."""
+        return [song for song in reversed(self.database.all("song", Song)) if song.parent is None]
+
+    def get(self, id: str) -> Song:
+        """A song. Raises ApiError 404."""
+        song = self.database.get("song", id, Song)
+        if song is None:
+            raise not_found("song")
+        return song
+
+    def ready(self, id: str) -> Song:
+        """A song that was analysed. Raises ApiError 409 before."""
+        song = self.get(id)
+        if song.state != SongState.ready:
+            raise ApiError(409, "song_not_ready", "the song is still being looked into")
+        return song
+
+    def source(self, song: Song) -> Path:
+        """Path of a song's uploaded file."""
+        return self.home.song(song.id) / song.file
+
+    def add(self, song: Song) -> Song:
+        """A song whose file is there: look into it."""
+        self.database.put("song", song.id, song, song.parent)
+        self.broadcaster.changed(EventKind.song, song.id, id=song.id, parent=song.parent)
+        self.jobs.add(JobKind.analyse, song.id, {})
+        return song
+
+    def change(self, song: Song) -> None:
+        """Store a changed song, and send the change to the pages."""
+        self.database.put("song", song.id, song, song.parent)
+        self.broadcaster.changed(EventKind.song, song.id, id=song.id, parent=song.parent)
+
+    def parts(self, id: str) -> list[Song]:
+        """The song itself, then its parts."""
+        return [self.get(id), *self.database.all("song", Song, id)]
+
+    def delete(self, id: str) -> None:
+        """Delete a song with its parts, takes and jobs."""
+        for song in self.parts(id):
+            self.jobs.cancel_of(song.id)
+            with self.database.transaction():
+                self.database.delete("song", song.id)
+                self.database.delete("picks", song.id)
+                self.database.delete_of("take", song.id)
+            shutil.rmtree(self.home.song(song.id), ignore_errors=True)
+            self.broadcaster.changed(EventKind.song, song.id, id=song.id, parent=song.parent, deleted=True)
+
+    def f0_path(self, song: Song) -> Path:
+        """The target f0: as it was drawn, else as it was tracked."""
+        return self.home.song(song.id) / ("f0.edited.csv" if song.f0_edited else "f0.csv")
+
+    def change_f0(self, song: Song, f0: NDArray[np.float32] | None) -> Song:
+        """Sing another f0 (frames,), or with None the one that was found; phrases that it changes are marked."""
+        before = f0_file.read(self.f0_path(song), song.frames)
+        after = f0_file.read(self.home.song(song.id) / "f0.csv", song.frames) if f0 is None else f0
+        if f0 is not None:
+            write_whole(self.home.song(song.id) / "f0.edited.csv", f0_file.dumps(f0).encode())
+        times = dict(song.f0_times)
+        for phrase in song.phrases:
+            part = slice(seconds_to_mel_frames(phrase.start), seconds_to_mel_frames(phrase.end))
+            if not np.array_equal(before[part], after[part]):
+                times[phrase.index] = time.time()
+        changed = song.model_copy(update={"f0_edited": f0 is not None, "f0_times": times})
+        self.change(changed)
+        return changed
+
+    def convert(self, id: str, settings: TakeSettings, phrases: list[int] | None, takes: int) -> Job:
+        """Queue takes of phrases (None: all of them)."""
+        song = self.ready(id)
+        self.voices.run(settings.voice)
+        if any(not 0 <= number < len(song.phrases) for number in phrases or []):
+            raise not_found("phrase")
+        if takes * len(phrases or song.phrases) > 5_000:
+            raise ApiError(422, "too_many_takes", "that are more than 5000 takes")
+        return self.jobs.add(
+            JobKind.convert,
+            id,
+            {"settings": settings.model_dump(), "phrases": phrases, "takes": takes},
+        )
+
+    def export(self, id: str, asked: ExportRequest) -> Job:
+        """Queue an export."""
+        self.ready(id)
+        return self.jobs.add(JobKind.export, id, {**asked.model_dump(), "result": new_id()})
