@@ -46,6 +46,7 @@ def find_breaths(
     level_db: NDArray[np.float32],
     flatness: NDArray[np.float32],
     read: Callable[[int, int], NDArray[np.float32]],
+    within: tuple[int, int] | None = None,
 ) -> list[NoisePassage]:
     """The breaths and sibilants of a song, in order.
 
@@ -54,9 +55,13 @@ def find_breaths(
         level_db: RMS of each mel frame, dBFS, float32 (frames,).
         flatness: spectral flatness of each mel frame, float32 (frames,).
         read: the sound of mel frames [start, end): float32 (512 (end - start),) at 44.1 kHz.
+        within: mel frames [start, end): only passages that overlap them are looked for. None is the whole song.
     """
     passages = []
+    first, last = within or (0, len(f0))
     for start, end in noisy_runs(f0, level_db, flatness):
+        if end <= first or start >= last:
+            continue
         seconds = mel_seconds(end - start)
         breath = seconds >= BREATH_SECONDS[0]
         if breath and seconds < BREATH_SECONDS[1]:

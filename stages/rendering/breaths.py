@@ -13,7 +13,6 @@ from ...pipeline.audio import Recording
 from ...pipeline.breaths import NoisePassage, find_breaths
 from ..features import Waveform
 from ..settings import ConversionSettings
-from .output_buffer import OutputBuffer
 from .source_features import SourceFeatures
 
 FADE = 441  # samples, 10 ms, over which the song's own sound begins and ends
@@ -69,7 +68,11 @@ class BreathTreatment:
 
 
 def treat_breaths(
-    settings: ConversionSettings, features: SourceFeatures, result: OutputBuffer, volume: NDArray[np.float32]
+    settings: ConversionSettings,
+    features: SourceFeatures,
+    power: NDArray[np.float32],
+    volume: NDArray[np.float32],
+    within: tuple[int, int] | None = None,
 ) -> BreathTreatment:
     """Find the song's breaths and sibilants, and decide how they are mixed.
 
@@ -78,8 +81,9 @@ def treat_breaths(
             are put in, as loud beside the voice as they were in the song; a number: converted breaths are multiplied
             with it, and sibilants, which are parts of words, stay.
         features: the song's.
-        result: what was converted.
+        power: mean square of each mel frame of the result, float32 (frames,).
         volume: the factor for each mel frame of the result, float32 (frames,).
+        within: mel frames [start, end): only their breaths are treated. None is the whole song.
     """
     breaths = settings.breaths
     if breaths == "sing":
@@ -88,14 +92,14 @@ def treat_breaths(
     assert recording.flatness is not None
     with audio.Reader(recording) as reader:
         found = find_breaths(
-            features.f0, recording.level_db, recording.flatness, lambda start, end: _sound(reader, start, end)
+            features.f0, recording.level_db, recording.flatness, lambda start, end: _sound(reader, start, end), within
         )
     if settings.threshold is not None:
         found = [each for each in found if recording.level_db[each.start : each.end].max() >= settings.threshold]
     drawn = [passage for passage in found if passage.breath]
     words = count(len(drawn), "breath") + f" ({sum(each.seconds for each in drawn):.1f} s)"
     if breaths == "keep":
-        gain = _voice_gain(features, result, volume)
+        gain = _voice_gain(features, power, volume)
         others = count(len(found) - len(drawn), "sibilant")
         note = f"{words} and {others} are the song's own, {20 * np.log10(gain):+.1f} dB"
         return BreathTreatment(volume, SourceNoise(recording, found, gain), tuple(found), (note,))
@@ -107,10 +111,10 @@ def treat_breaths(
     return BreathTreatment(volume, None, tuple(drawn), (f"{words} {done}",))
 
 
-def _voice_gain(features: SourceFeatures, result: OutputBuffer, volume: NDArray[np.float32]) -> float:
+def _voice_gain(features: SourceFeatures, power: NDArray[np.float32], volume: NDArray[np.float32]) -> float:
     """How much louder the voice of the result is than the song's: the median over voiced frames, as a factor."""
-    level = features.source.recording.level_db[: len(result.power)]
-    sung = 10 * np.log10(np.maximum(result.power, 1e-12)) + 20 * np.log10(np.maximum(volume, 1e-6))
+    level = features.source.recording.level_db[: len(power)]
+    sung = 10 * np.log10(np.maximum(power, 1e-12)) + 20 * np.log10(np.maximum(volume, 1e-6))
     voiced = (features.f0[: len(level)] > 0) & (level > AUDIBLE_DB) & (sung > AUDIBLE_DB)
     if not voiced.any():
         return 1.0

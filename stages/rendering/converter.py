@@ -65,7 +65,7 @@ class ConversionPlan:
         loud = volume(self.features.loudness[: len(result.power)], result.power, self.settings)
         if source_gain != 1.0:
             loud = loud / np.float32(source_gain)
-        return treat_breaths(self.settings, self.features, result, loud)
+        return treat_breaths(self.settings, self.features, result.power, loud)
 
 
 @dataclass(frozen=True)

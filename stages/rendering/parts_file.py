@@ -17,7 +17,7 @@ from ..settings.render import parse_breaths, parse_key
 MOST_BYTES = 1 << 20
 MOST_PARTS = 64
 GAIN_DB = -60.0, 24.0
-OWN_KEYS = ("song", "sing", "model", "gain_db", "start", "end")
+OWN_KEYS = ("song", "sing", "model", "f0_file", "gain_db", "start", "end")
 SETTING_KEYS = tuple(field.name for field in fields(ConversionSettings))
 EXAMPLE = (
     '{"parts": [{"song": "lead.wav", "model": "runs/a", "speaker": "alto", "key": 0}, '
@@ -34,6 +34,7 @@ class Part:
         settings: how it is converted.
         sing: whether it is converted; else it is mixed as it is.
         model: the run; None is the command's.
+        f0_file: the f0 that is sung in place of the tracked one (stages.rendering.f0_file).
         gain_db: by which it is made louder in the mix.
         start, end: seconds; outside it is silent. None is the recording's end.
     """
@@ -42,6 +43,7 @@ class Part:
     settings: RenderSettings
     sing: bool = True
     model: Path | None = None
+    f0_file: Path | None = None
     gain_db: float = 0.0
     start: float = 0.0
     end: float | None = None
@@ -59,23 +61,37 @@ def read_parts(path: Path, settings: RenderSettings) -> list[Part]:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is no JSON: {error}", f"Expected {EXAMPLE}") from error
-    parts = given.get("parts") if isinstance(given, dict) else None
-    if not isinstance(parts, list) or not parts or len(parts) > MOST_PARTS:
-        raise UserError(f"{path} has no list of 1 to {MOST_PARTS} parts", f"Expected {EXAMPLE}")
-    found = [_part(path, number, part, settings) for number, part in enumerate(parts, 1)]
+    return parse_parts(given.get("parts") if isinstance(given, dict) else None, str(path), path.parent, settings)
+
+
+def parse_parts(given: Any, origin: str, folder: Path, settings: RenderSettings) -> list[Part]:
+    """The parts of a list as it is in a file.
+
+    Args:
+        given: the list.
+        origin: where it is from, for messages.
+        folder: what its paths are relative to.
+        settings: those of a part that gives none of its own.
+
+    Raises:
+        UserError: as read_parts.
+    """
+    if not isinstance(given, list) or not given or len(given) > MOST_PARTS:
+        raise UserError(f"{origin} has no list of 1 to {MOST_PARTS} parts", f"Expected {EXAMPLE}")
+    found = [_part(f"{origin}: part {number}", folder, part, settings) for number, part in enumerate(given, 1)]
     if not any(part.sing for part in found):
-        raise UserError(f"{path}: no part is to be converted", 'Leave out "sing": false of one')
+        raise UserError(f"{origin}: no part is to be converted", 'Leave out "sing": false of one')
     return found
 
 
-def _part(path: Path, number: int, given: Any, settings: RenderSettings) -> Part:
-    where = f"{path}: part {number}"
+def _part(where: str, folder: Path, given: Any, settings: RenderSettings) -> Part:
     if not isinstance(given, dict) or not isinstance(given.get("song"), str):
         raise UserError(f'{where} has no "song"', f"Expected {EXAMPLE}")
     if unknown := [str(key) for key in given if key not in (*OWN_KEYS, *SETTING_KEYS)]:
         raise UserError(f"{where}: {', '.join(unknown)} not known", f"Known: {', '.join((*OWN_KEYS, *SETTING_KEYS))}")
-    if not isinstance(given.get("sing", True), bool) or not isinstance(given.get("model", ""), str):
-        raise UserError(f'{where}: "sing" is true or false, and "model" a path')
+    named = [given.get("model", ""), given.get("f0_file", "")]
+    if not isinstance(given.get("sing", True), bool) or not all(isinstance(each, str) for each in named):
+        raise UserError(f'{where}: "sing" is true or false, "model" and "f0_file" are paths')
     start, end = _seconds(where, given.get("start", 0.0)), given.get("end")
     end = None if end is None else _seconds(where, end)
     if end is not None and end <= start:
@@ -84,10 +100,11 @@ def _part(path: Path, number: int, given: Any, settings: RenderSettings) -> Part
     if not GAIN_DB[0] <= gain_db <= GAIN_DB[1]:
         raise UserError(f"{where}: a gain lies between {GAIN_DB[0]:g} and {GAIN_DB[1]:g} dB, not {gain_db:g}")
     return Part(
-        path.parent / given["song"],
+        folder / given["song"],
         _settings(where, given, settings),
         given.get("sing", True),
-        path.parent / given["model"] if "model" in given else None,
+        folder / given["model"] if "model" in given else None,
+        folder / given["f0_file"] if "f0_file" in given else None,
         gain_db,
         start,
         end,

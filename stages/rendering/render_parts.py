@@ -21,7 +21,7 @@ from ...pipeline.audio import Recording
 from ...pipeline.sample_buffer import SampleBuffer
 from ..run import Run, newest_run
 from ..settings import RenderSettings
-from . import provenance
+from . import f0_file, provenance
 from .claim import claimed
 from .converter import ConversionPlan, Converter, Tenth
 from .formats import FORMATS, choose_format, parse_format
@@ -35,6 +35,7 @@ from .parts_file import Part, read_parts
 from .parts_mix import PartsMix, PartTrack, WholeTrack
 from .run_converter import RunConverter
 from .separation import stereo_blocks
+from .songs import check_f0_file
 from .source_audio import SourceAudio
 from .stopwatch import Stopwatch
 from .writing import Blocks, SourceLength, write_output
@@ -105,6 +106,7 @@ class PartsBatch:
         choose_format(out.suffix, settings.bit_depth, settings.rate)
         for part in parts:
             check_song(part.song)
+            check_f0_file(part.f0_file, 1)
         runs = [Run.open(part.model or model or newest_run()) if part.sing else None for part in parts]
         loaded: dict[Path, RunConverter] = {}
         converters: list[Converter | None] = []
@@ -163,6 +165,7 @@ class _PartConversion:
             "song": str(part.song.absolute()),
             "song_sha256": sha256,
             "sing": part.sing,
+            **({"f0_file": str(part.f0_file.absolute())} if part.f0_file else {}),
             "gain_db": part.gain_db,
             "start": part.start,
             "end": part.end,
@@ -189,7 +192,8 @@ class _PartConversion:
         self.opened.callback(result.close)
         phrases = _phrases(source, part)
         with progress.bar(part.song.name, round(1.1 * source.seconds_converted, 1), "s") as bar:
-            plan = converter.plan(converter.analyse(source, part.settings, Tenth(bar), watch), part.settings)
+            f0 = f0_file.read(part.f0_file, source.frames) if part.f0_file else None
+            plan = converter.plan(converter.analyse(source, part.settings, Tenth(bar), watch), part.settings, f0)
             converter.fill(result, plan, watch, bar, phrases=phrases)
         mixing = plan.mixing(result, source.recording.mixdown.gain)
         with watch("measuring"):

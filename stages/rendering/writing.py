@@ -62,12 +62,14 @@ def write_output(
     length: SourceLength,
     suffix: str | None = None,
     about: Mapping[str, Any] | None = None,
+    title: str | None = None,
 ) -> LimiterGain | None:
     """Encode a mix in the format that `suffix` (or the name) says, its peaks brought down where they do not fit.
 
     It is written beside `out` under a name that nobody can know, and takes its place when it is whole. At the song's
     own rate it has the number of samples of the song; at another one what lasts as long, to the nearest sample.
-    `about`, what made it, goes into the tags (provenance.py), and into Content Credentials where these are wanted.
+    `about`, what made it, goes into the tags (provenance.py), and into Content Credentials where these are wanted;
+    so does a `title`, in place of the file's name.
 
     Returns:
         What was done to its peaks; None for floating-point samples, which have room for any.
@@ -87,15 +89,15 @@ def write_output(
     try:
         if out == STANDARD:
             with tempfile.TemporaryFile() as file:
-                _encode(file, blocks, SoundFormat(rate, mix.channels, form, subtype), about)
-                _sign(file, out, suffix, about)
+                _encode(file, blocks, SoundFormat(rate, mix.channels, form, subtype), about, title)
+                _sign(file, out, suffix, about, title)
                 file.seek(0)
                 shutil.copyfileobj(file, sys.stdout.buffer)
                 sys.stdout.buffer.flush()
         else:
             with new_file_beside(out) as file:
-                _encode(file, blocks, SoundFormat(rate, mix.channels, form, subtype), about)
-                _sign(file, out, suffix, about)
+                _encode(file, blocks, SoundFormat(rate, mix.channels, form, subtype), about, title)
+                _sign(file, out, suffix, about, title)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror or error}") from error
     return limiter
@@ -116,20 +118,24 @@ def at_rate(mix: Blocks, rate: int, length: int) -> Iterator[NDArray[np.float32]
     yield np.pad(last, ((0, left - len(last)), (0, 0)))
 
 
-def _sign(file: IO[bytes], out: Path, suffix: str | None, about: Mapping[str, Any] | None) -> None:
+def _sign(file: IO[bytes], out: Path, suffix: str | None, about: Mapping[str, Any] | None, title: str | None) -> None:
     if about is not None:
-        content_credentials.sign(file, (suffix or out.suffix).lower(), out.name, about)
+        content_credentials.sign(file, (suffix or out.suffix).lower(), title or out.name, about)
 
 
 def _encode(
-    file: IO[bytes], blocks: Iterable[NDArray[np.float32]], kind: SoundFormat, about: Mapping[str, Any] | None
+    file: IO[bytes],
+    blocks: Iterable[NDArray[np.float32]],
+    kind: SoundFormat,
+    about: Mapping[str, Any] | None,
+    title: str | None,
 ) -> None:
     """Encode blocks (n, channels) into an open file. Raises OSError where the disk does not take them."""
     guarded = _GuardedFile(file)
     try:
         with soundfile.SoundFile(guarded, "w", kind.rate, kind.channels, kind.subtype, format=kind.form) as sound:
             if about is not None:
-                provenance.tag(sound, about)
+                provenance.tag(sound, about, title)
             for block in blocks:
                 for start in range(0, len(block), PIECE):
                     sound.write(block[start : start + PIECE])

@@ -77,6 +77,7 @@ def analyse(file: Path, folder: Path, max_seconds: float, songs: SongCache, prog
         "f0_high": high,
         "tiles": tiles,
         "rms_db": rms_db(mono),
+        "mixdown_gain": recording.mixdown.gain,
     }
 
 

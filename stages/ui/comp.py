@@ -1,4 +1,4 @@
-"""Picked takes put together: one track for a song or a part, and the mix of all parts."""
+"""Picked takes put together into one track of a song or a part."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from .schemas import Phrase
 Samples = NDArray[np.float32]
 EDGE_SECONDS = 0.02  # over which a phrase rises from and falls to silence
 CROSS_SECONDS = 0.04  # over which one take turns into the next where they adjoin in mid-sound
-HEADROOM = 0.99
 
 
 @dataclass(frozen=True)
@@ -60,16 +59,3 @@ def comp(picks: Sequence[Pick], phrases: Sequence[Phrase], samples: int) -> Samp
         wav = place(wav, pick.start, pick.phrase, pick.phrase.index in joined)[: max(0, samples - first)]
         out[first : first + len(wav)] += wav
     return out
-
-
-def mix(tracks: Sequence[tuple[NDArray[np.float32], float]]) -> tuple[NDArray[np.float32], float]:
-    """Tracks, mono (T,) or (T, C), each with a gain in dB -> float32 (T, C), and the gain that made it fit."""
-    channels = max(1 if track.ndim == 1 else track.shape[1] for track, _ in tracks)
-    length = max(len(track) for track, _ in tracks)
-    out = np.zeros((length, channels), np.float32)
-    for track, gain_db in tracks:
-        wide = track[:, None] if track.ndim == 1 else track
-        out[: len(track)] += wide * np.float32(10 ** (gain_db / 20))
-    peak = float(np.abs(out).max(initial=0.0))
-    gain = min(1.0, HEADROOM / peak) if peak > 0 else 1.0
-    return out * np.float32(gain), gain

@@ -22,6 +22,7 @@ from ...pipeline.metrics.phone_agreement import PhoneGroupClassifier
 from ...pipeline.pitch.pitch import PitchSettings
 from ...pipeline.slicing import Span
 from ..rendering import source_features
+from ..rendering.breaths import BreathTreatment, treat_breaths
 from ..rendering.converter import ConversionPlan
 from ..rendering.dynamics import volume
 from ..rendering.run_converter import RunConverter
@@ -107,9 +108,27 @@ def convert_phrase(converter: RunConverter, plan: ConversionPlan, number: int) -
     (segment,) = plan.source.phrases[number].segments
     wav = np.concatenate([chunk.samples for chunk in converter.stream(plan, [number])])
     power = np.square(wav).reshape(-1, frames.MEL_HOP).mean(1)
-    factor = volume(plan.features.segment_loudness[segment][: len(power)], power, plan.settings)
+    loud = volume(plan.features.segment_loudness[segment][: len(power)], power, plan.settings)
+    treated = phrase_breaths(plan, segment.start, power, loud)
+    factor = treated.volume[segment.start : segment.end]
     at = np.arange(len(wav)) / frames.MEL_HOP - 0.5
-    return (wav * np.interp(at, np.arange(len(factor)), factor)).astype(np.float32)
+    wav = (wav * np.interp(at, np.arange(len(factor)), factor)).astype(np.float32)
+    return wav if treated.noise is None else treated.noise.blend(segment.start * frames.MEL_HOP, wav)
+
+
+def phrase_breaths(plan: ConversionPlan, start: int, power: Samples, loud: Samples) -> BreathTreatment:
+    """How the breaths of one phrase are mixed. The song's own are as loud beside this phrase's voice as in the song.
+
+    Args:
+        plan: whose settings say what becomes of breaths.
+        start: the phrase's first mel frame.
+        power: mean square of its mel frames, float32 (n,).
+        loud: the factor for each of its mel frames, float32 (n,).
+    """
+    end = start + len(power)
+    song_power, song_loud = np.zeros(plan.source.frames, np.float32), np.ones(plan.source.frames, np.float32)
+    song_power[start:end], song_loud[start:end] = power, loud
+    return treat_breaths(plan.settings, plan.features, song_power, song_loud, (start, end))
 
 
 def source_of(plan: ConversionPlan, number: int) -> Samples:
@@ -146,5 +165,4 @@ def f0_hash(asked: Samples) -> str:
 
 def settings_of(settings: dict[str, Any], seed: int) -> ConversionSettings:
     """A take's settings as those of `svc render`. Raises ValueError for what it does not take."""
-    taken = {name: value for name, value in settings.items() if name not in ("voice", "seed")}
-    return ConversionSettings(**taken, seed=seed)
+    return ConversionSettings(**{**settings, "seed": seed})

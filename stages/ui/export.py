@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,42 +18,52 @@ from ...common.errors import UserError
 from ...common.progress import Progress
 from ...pipeline import audio
 from ...pipeline.frames import MEL_RATE
+from ...pipeline.sample_buffer import SampleBuffer
 from ..rendering import content_credentials, provenance
 from ..rendering.formats import FORMATS
-from .comp import Pick, comp, mix
+from ..rendering.limiter import limited
+from ..rendering.parts_mix import PartsMix, PartTrack, WholeTrack
+from ..rendering.separation import stereo_blocks
+from ..rendering.writing import SourceLength, write_output
+from ..settings import OutputSettings
+from .comp import Pick, comp
 from .schemas import Phrase
-
-BLOCK = 65_536  # samples a write: libsndfile's Vorbis encoder overflows on larger ones
 
 
 @dataclass(frozen=True)
-class Part:
+class ExportPart:
     """A song or one of its parts, as it is exported. `sing`: its comp; else its own sound, untouched."""
 
     name: str
     source: Path
     sing: bool
     gain_db: float
+    begins: float
+    ends: float | None
     seconds: float
     phrases: list[Phrase]
     picks: list[Pick]
 
     @classmethod
-    def of(cls, given: dict[str, Any]) -> Part:
+    def of(cls, given: dict[str, Any]) -> ExportPart:
         """From the record that the export job was given."""
         phrases = [Phrase(**phrase) for phrase in given["phrases"]]
         picks = [Pick(phrases[p["phrase"]], Path(p["file"]), p["start"]) for p in given["picks"]]
-        return cls(
-            given["name"], Path(given["source"]), given["sing"], given["gain_db"], given["seconds"], phrases, picks
-        )
+        fields = {name: given[name] for name in ("name", "sing", "gain_db", "begins", "ends", "seconds")}
+        return cls(source=Path(given["source"]), phrases=phrases, picks=picks, **fields)
 
-    def track(self) -> NDArray[np.float32]:
-        """Mono (T,), or of the source's channels (T, C), at 44.1 kHz."""
+    def track(self, folder: Path, opened: ExitStack) -> PartTrack:
+        """Its sound at 44.1 kHz with its gain and times. What it opens, in `folder`, is closed with `opened`."""
+        sound = SampleBuffer(MEL_RATE, 1 if self.sing else 2, folder)
+        opened.callback(sound.close)
         if self.sing:
-            return comp(self.picks, self.phrases, round(self.seconds * MEL_RATE))
-        wav, rate = soundfile.read(self.source, dtype="float32", always_2d=True)
-        columns = [audio.resample(np.ascontiguousarray(column), rate, MEL_RATE) for column in wav.T[:2]]
-        return np.stack(columns, 1)
+            sound.append(comp(self.picks, self.phrases, round(self.seconds * MEL_RATE))[:, None])
+        else:
+            decoded = audio.decode(self.source, folder)
+            opened.callback(decoded.close)
+            for pair, _ in stereo_blocks(decoded):
+                sound.append(pair.T)
+        return PartTrack(WholeTrack(sound), self.gain_db, self.begins, self.ends)
 
 
 def export(given: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -60,46 +72,49 @@ def export(given: dict[str, Any], progress: Progress) -> dict[str, Any]:
     Raises:
         UserError: nothing was picked yet.
     """
-    out, suffix, about = Path(given["out"]), "." + given["format"], given["about"]
-    parts = [Part.of(part) for part in given["parts"]]
+    out, suffix, about, title = Path(given["out"]), "." + given["format"], given["about"], given["title"]
+    parts = [ExportPart.of(part) for part in given["parts"]]
     if not any(part.picks for part in parts if part.sing):
         raise UserError("no phrase has a take yet; convert the song first")
-    with tempfile.TemporaryDirectory(prefix=".svc-", dir=out.parent) as place:
-        made = Path(place) / ("made" + (suffix if given["what"] == "whole" else ".zip"))
-        with progress.bar("exporting", 1, "file") as bar:
-            gain = 1.0
-            if given["what"] == "whole":
-                mixed, gain = mix([(part.track(), part.gain_db) for part in parts])
-                write(made, mixed, given["title"], about)
-            elif given["what"] == "stems":
-                _zip(made, _stems(parts, Path(place), suffix, given["title"], about))
-            else:
-                _zip(made, [(take["name"], Path(take["file"])) for take in given["takes"]])
-            bar.advance()
+    notes: list[str] = []
+    with (
+        tempfile.TemporaryDirectory(prefix=".svc-", dir=out.parent) as name,
+        progress.bar("exporting", 1, "file") as bar,
+    ):
+        place = Path(name)
+        made = place / ("made" + (suffix if given["what"] == "whole" else ".zip"))
+        if given["what"] == "whole":
+            notes = write_mix(parts, made, title, about)
+        elif given["what"] == "stems":
+            stems = []
+            for number, part in enumerate(parts, 1):
+                stems.append(place / f"{number:02d}-{'voice' if part.sing else 'backing'}{suffix}")
+                notes += write_mix([part], stems[-1], f"{title}: {part.name}", about)
+            _zip(made, [(stem.name, stem) for stem in stems])
+        else:
+            _zip(made, [(take["name"], Path(take["file"])) for take in given["takes"]])
+        bar.advance()
         made.replace(out)
-    return {"bytes": out.stat().st_size, "turned_down_db": round(-20 * float(np.log10(gain)), 2)}
+    return {"bytes": out.stat().st_size, "notes": notes}
 
 
-def write(path: Path, wav: NDArray[np.float32], title: str, about: dict[str, Any], depth: str = "24") -> None:
-    """Write (T, C) or (T,) at 44.1 kHz in the format that the ending names, with its tags; Content Credentials too."""
-    form, depths = FORMATS[path.suffix]
-    wide = wav[:, None] if wav.ndim == 1 else wav
-    subtype = depths.get(depth) or next(iter(depths.values()))
-    with soundfile.SoundFile(path, "w", MEL_RATE, wide.shape[1], subtype, format=form) as file:
+def write_mix(parts: Sequence[ExportPart], out: Path, title: str, about: dict[str, Any]) -> list[str]:
+    """Mix parts as `svc render --parts` does and write them; returns what was done to peaks that did not fit."""
+    depths = FORMATS[out.suffix][1]
+    settings = OutputSettings(bit_depth="24" if "24" in depths else next(iter(depths)))
+    length = SourceLength(max(round(part.seconds * MEL_RATE) for part in parts), MEL_RATE)
+    with ExitStack() as opened:
+        mix = PartsMix([part.track(out.parent, opened) for part in parts])
+        return limited(write_output(mix, out, settings, length, about=about, title=title))
+
+
+def write_take(path: Path, wav: NDArray[np.float32], title: str, about: dict[str, Any]) -> None:
+    """Write a take, float32 (T,) at 44.1 kHz, as FLAC with its tags; Content Credentials too where they are wanted."""
+    with soundfile.SoundFile(path, "w", MEL_RATE, 1, "PCM_24", format="FLAC") as file:
         provenance.tag(file, about, title)
-        for start in range(0, len(wide), BLOCK):
-            file.write(wide[start : start + BLOCK])
+        file.write(wav)
     with path.open("r+b") as written:
         content_credentials.sign(written, path.suffix, title, about)
-
-
-def _stems(parts: list[Part], place: Path, suffix: str, title: str, about: dict[str, Any]) -> list[tuple[str, Path]]:
-    stems = []
-    for number, part in enumerate(parts, 1):
-        name = f"{number:02d}-{'voice' if part.sing else 'backing'}{suffix}"
-        write(place / name, mix([(part.track(), part.gain_db)])[0], f"{title}: {part.name}", about)
-        stems.append((name, place / name))
-    return stems
 
 
 def _zip(path: Path, files: list[tuple[str, Path]]) -> None:

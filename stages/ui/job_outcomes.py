@@ -49,6 +49,8 @@ class JobOutcomes:
         elif job.kind == JobKind.export:
             song = self.songs.get(job.subject)
             self.results.add(job, song, job.result, self.params.about_song(song))
+        elif job.kind == JobKind.render:
+            self.results.add(job, self.songs.get(job.subject), job.result, self.params.about_render(job))
         of_voice = job.kind in (JobKind.prepare, JobKind.train, JobKind.sample)
         self.voices.broadcaster.changed(EventKind.voice if of_voice else EventKind.song, job.subject, id=job.subject)
 

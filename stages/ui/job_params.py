@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from .encoders import encoder_source
@@ -24,6 +25,7 @@ class JobParams:
             JobKind.analyse: self._analyse,
             JobKind.convert: self._convert,
             JobKind.export: self._export,
+            JobKind.render: self._render,
             JobKind.single: self._single,
             JobKind.prepare: self._prepare,
             JobKind.train: self._train,
@@ -58,6 +60,15 @@ class JobParams:
             "voice": self.voices.likely_run() if song.parent is None else None,
         }
 
+    def about_render(self, job: Job) -> dict[str, Any]:
+        """What a render of all parts is made with: for its record; its tags are those of `svc render --parts`."""
+        asked = [TakeSettings(**given) for given in job.params["settings"].values()]
+        return {
+            "song": self.songs.get(job.subject).name,
+            "voices": [self.voices.about(voice) for voice in sorted({settings.voice for settings in asked})],
+            "settings": [settings.model_dump() for settings in asked],
+        }
+
     def _convert(self, job: Job) -> dict[str, Any]:
         song = self.songs.get(job.subject)
         settings = TakeSettings(**job.params["settings"])
@@ -78,7 +89,7 @@ class JobParams:
             "f0": str(self.songs.f0_path(song)),
             "f0_edited": song.f0_edited,
             "run": str(self.voices.run(settings.voice)),
-            "settings": {name: value for name, value in settings.model_dump().items() if name not in ("voice", "seed")},
+            "settings": {name: value for name, value in conversion_settings(settings).items() if name != "seed"},
             "phrases": [phrase.model_dump() for phrase in song.phrases],
             "todo": [(n, seed) for seed in seeds for n in phrases if (n, seed) not in there],
             "folder": str(folder),
@@ -111,11 +122,35 @@ class JobParams:
             "name": part.name,
             "source": str(self.songs.source(part)),
             "sing": part.role == "sing",
-            "gain_db": part.gain_db,
+            "gain_db": part.gain_db - 20 * math.log10(part.mixdown_gain) * (part.role == "sing"),
+            "begins": part.begins,
+            "ends": part.ends,
             "seconds": part.seconds,
             "phrases": [phrase.model_dump() for phrase in part.phrases],
             "picks": [{"phrase": n, "file": str(self.takes.path(t)), "start": t.start} for n, t in picks],
         }
+
+    def _render(self, job: Job) -> dict[str, Any]:
+        song = self.songs.get(job.subject)
+        self.home.results.mkdir(exist_ok=True)
+        asked = {id: TakeSettings(**given) for id, given in job.params["settings"].items()}
+        return {
+            "out": str(self.home.results / f"{job.params['result']}.{job.params['format']}"),
+            "parts": [self._render_part(part, asked.get(part.id)) for part in self.songs.parts(song.id)],
+        }
+
+    def _render_part(self, part: Song, settings: TakeSettings | None) -> dict[str, Any]:
+        given = {
+            "song": str(self.songs.source(part)),
+            "gain_db": part.gain_db,
+            "start": part.begins,
+            "end": part.ends,
+            "sing": settings is not None,
+        }
+        if settings is None:
+            return given
+        f0 = {"f0_file": str(self.songs.f0_path(part))} if part.f0_edited else {}
+        return {**given, **f0, "model": str(self.voices.run(settings.voice)), **conversion_settings(settings)}
 
     def _single(self, job: Job) -> dict[str, Any]:
         folder = self.home.state / "single" / job.id
@@ -156,3 +191,8 @@ class JobParams:
             "folder": str(self.voices.examples(record.id)),
             "about": self.voices.about(record.id),
         }
+
+
+def conversion_settings(settings: TakeSettings) -> dict[str, Any]:
+    """A take's settings as fields of ConversionSettings."""
+    return settings.model_dump(exclude={"voice"})

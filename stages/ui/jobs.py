@@ -22,7 +22,7 @@ KEPT = 200  # finished jobs that are remembered
 CANCEL_SECONDS = 15.0  # a worker that does not stop by then is ended
 # Which worker does what, in order of urgency; short work never waits for a training.
 LANES: dict[str, tuple[JobKind, ...]] = {
-    "songs": (JobKind.analyse, JobKind.single, JobKind.convert, JobKind.export, JobKind.sample),
+    "songs": (JobKind.analyse, JobKind.single, JobKind.convert, JobKind.export, JobKind.render, JobKind.sample),
     "voices": (JobKind.prepare, JobKind.train),
 }
 Params = Callable[[Job], dict[str, Any]]

@@ -35,12 +35,14 @@ class Results:
         """Delete an exported file."""
         result = self.get(id)
         self.database.delete("result", id)
-        (self.home.results / result.file).unlink(missing_ok=True)
+        path = self.home.results / result.file
+        for file in (path, path.with_suffix(".json")):  # beside a render lies its description
+            file.unlink(missing_ok=True)
         self.broadcaster.changed(EventKind.result, id)
 
     def add(self, job: Job, song: Song, made: dict[str, Any], about: dict[str, Any]) -> None:
         """Keep the record of a file that an export job wrote. `about` is in its tags."""
-        what, form = job.params["what"], job.params["format"]
+        what, form = job.params.get("what", "whole"), job.params["format"]
         suffix = "." + form if what == "whole" else ".zip"
         label = f"{song.name}.{'converted' if what == 'whole' else what}{suffix}"
         result = Result(

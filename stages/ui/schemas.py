@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -41,6 +41,7 @@ class JobKind(StrEnum):
     analyse = "analyse"
     convert = "convert"
     export = "export"
+    render = "render"
     single = "single"
     prepare = "prepare"
     train = "train"
@@ -205,6 +206,8 @@ class Song(BaseModel):
     parent: str | None = None
     role: str = "sing"
     gain_db: float = 0.0
+    begins: Annotated[float, Field(description="Seconds before which a part is silent in the mix.")] = 0.0
+    ends: Annotated[float | None, Field(description="Seconds after which it is; null is its end.")] = None
     state: SongState = SongState.analysing
     error: ErrorBody | None = None
     seconds: float = 0.0
@@ -219,14 +222,29 @@ class Song(BaseModel):
     f0_times: Annotated[dict[int, float], Field(description="When the f0 of a phrase was changed last.")] = {}
     tiles: int = 0
     rms_db: float = -20.0
+    mixdown_gain: Annotated[float, Field(description="What its sound was multiplied with to fit full scale.")] = 1.0
+
+
+class NewPart(Strict):
+    """A part that is the same recording as its song."""
+
+    name: Name
 
 
 class SongChange(Strict):
-    """Changes of a song; null leaves a value as it is."""
+    """Changes of a song; null leaves a value as it is. `ends` 0 is the recording's end."""
 
     name: Name | None = None
     role: Annotated[str, StringConstraints(pattern="^(sing|keep)$")] | None = None
     gain_db: Annotated[float, Field(ge=-60, le=24)] | None = None
+    begins: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    ends: Annotated[float, Field(ge=0, le=86_400)] | None = None
+
+
+Breaths = Annotated[
+    Annotated[float, Field(ge=0, le=1)] | Literal["keep", "sing"],
+    Field(description="`keep` the song's own breaths, `sing` them, or multiply converted breaths with 0 to 1."),
+]
 
 
 class TakeSettings(Strict):
@@ -239,6 +257,7 @@ class TakeSettings(Strict):
     formants: Annotated[float, Field(ge=-12, le=12)] = 0.0
     retrieve: Annotated[float, Field(ge=0, le=1)] | None = None
     loudness: Annotated[float, Field(ge=0, le=1)] = 0.0
+    breaths: Breaths = "sing"
     smooth_ms: Annotated[float, Field(ge=0, le=1000)] = 0.0
     fix_octaves: bool = False
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
@@ -292,6 +311,16 @@ class ExportRequest(Strict):
     """What to export, and in which format."""
 
     what: Annotated[str, StringConstraints(pattern="^(whole|stems|takes)$")] = "whole"
+    format: Annotated[str, StringConstraints(pattern="^(wav|flac|mp3|ogg)$")] = "wav"
+
+
+class RenderRequest(Strict):
+    """Render all parts of a song at once, as `svc render --parts` does, without takes.
+
+    `settings`: how each part that is converted is, by its id. Gains, times and f0 are those of the parts.
+    """
+
+    settings: Annotated[dict[str, TakeSettings], Field(max_length=64)]
     format: Annotated[str, StringConstraints(pattern="^(wav|flac|mp3|ogg)$")] = "wav"
 
 

@@ -17,7 +17,7 @@ from .errors import ApiError, not_found
 from .events import Broadcaster
 from .home import Home, new_id
 from .jobs import JobQueue
-from .schemas import EventKind, ExportRequest, Job, JobKind, Song, SongState, TakeSettings
+from .schemas import EventKind, ExportRequest, Job, JobKind, RenderRequest, Song, SongState, TakeSettings
 from .voices import Voices
 
 
@@ -56,6 +56,28 @@ class Songs:
         self.broadcaster.changed(EventKind.song, song.id, id=song.id, parent=song.parent)
         self.jobs.add(JobKind.analyse, song.id, {})
         return song
+
+    def add_copy(self, id: str, name: str) -> Song:
+        """A part that is the same recording as the song, for another voice in other passages."""
+        song = self.ready(id)
+        part = Song(
+            **{
+                **song.model_dump(),
+                "id": new_id(),
+                "name": name,
+                "parent": song.parent or song.id,
+                "created": time.time(),
+                "begins": 0.0,
+                "ends": None,
+            }
+        )
+        here, there = self.home.song(song.id), self.home.song(part.id)
+        there.mkdir(parents=True)
+        for file in here.iterdir():
+            if file.is_file():
+                link_or_copy(file, there / file.name)
+        self.change(part)
+        return part
 
     def change(self, song: Song) -> None:
         """Store a changed song, and send the change to the pages."""
@@ -110,7 +132,30 @@ class Songs:
             {"settings": settings.model_dump(), "phrases": phrases, "takes": takes},
         )
 
+    def render(self, id: str, asked: RenderRequest) -> Job:
+        """Queue a render of all parts at once. Raises ApiError where a part is not ready, or none is converted."""
+        if self.get(id).parent is not None:
+            raise ApiError(409, "is_part", "a part is rendered with its song")
+        parts = {part.id: self.ready(part.id) for part in self.parts(id)}
+        if any(known not in parts or parts[known].role != "sing" for known in asked.settings):
+            raise not_found("part that is converted")
+        if missing := [part.name for part in parts.values() if part.role == "sing" and part.id not in asked.settings]:
+            raise ApiError(422, "no_voice", f"no voice was chosen for {', '.join(missing)}")
+        if not asked.settings:
+            raise ApiError(422, "nothing_to_convert", "every part is kept as it is")
+        for settings in asked.settings.values():
+            self.voices.run(settings.voice)
+        return self.jobs.add(JobKind.render, id, {**asked.model_dump(), "result": new_id()})
+
     def export(self, id: str, asked: ExportRequest) -> Job:
         """Queue an export."""
         self.ready(id)
         return self.jobs.add(JobKind.export, id, {**asked.model_dump(), "result": new_id()})
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Another name for a file that is never written to again; a copy where the file system has no hard links."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -17,8 +17,10 @@ from ...pipeline.metrics.phone_agreement import PhoneGroupClassifier
 from ...pipeline.slicing import Span
 from ..extraction.extract import extract
 from ..rendering import f0_file
-from ..rendering.converter import ConversionPlan
+from ..rendering.converter import ConversionPlan, Converter
+from ..rendering.parts_file import parse_parts
 from ..rendering.render_file import render_file
+from ..rendering.render_parts import PartsBatch
 from ..rendering.run_converter import RunConverter
 from ..run import Run
 from ..settings import PRESETS, ExtractSettings, RenderSettings
@@ -27,7 +29,7 @@ from . import analysis, conversion
 from .channel import Channel
 from .conversion import ConverterCache, SongCache
 from .corpus import report_corpus
-from .export import export, write
+from .export import export, write_take
 from .schemas import JobKind, Phrase
 
 Params = dict[str, Any]
@@ -86,7 +88,7 @@ def _take(
         "settings": {**params["settings"], "seed": seed, "key": key},
         "phrase": number,
     }
-    write(Path(params["folder"]) / f"{take}.flac", wav, f"phrase {number + 1}", about)
+    write_take(Path(params["folder"]) / f"{take}.flac", wav, f"phrase {number + 1}", about)
     channel.item(
         "take",
         id=take,
@@ -101,6 +103,17 @@ def _take(
         run_sha256=converter.run_hash,
         f0_sha256=conversion.f0_hash(asked),
     )
+
+
+def render(params: Params, channel: Channel, progress: Progress) -> dict[str, Any]:
+    """Render all parts of a song at once, as `svc render --parts` does."""
+    progress.say("loading the voices")
+    out = Path(params["out"])
+    settings = RenderSettings(bit_depth="24" if out.suffix in (".wav", ".flac") else "16")
+    parts = parse_parts(params["parts"], "the song", out.parent, settings)
+    converters: list[Converter | None] = [CONVERTERS.get(part.model) if part.model else None for part in parts]
+    report = PartsBatch(parts, converters, out, settings).render(progress)
+    return {"bytes": out.stat().st_size, "seconds": report.seconds, "notes": report.lines()[:-1]}
 
 
 def single(params: Params, channel: Channel, progress: Progress) -> dict[str, Any]:
@@ -152,9 +165,9 @@ def sample(params: Params, channel: Channel, progress: Progress) -> dict[str, An
     folder.mkdir(parents=True, exist_ok=True)
     about = {**params["about"], "step": converter.step}
     wav = conversion.convert_phrase(converter, plan, 0)
-    write(folder / f"step-{converter.step:07d}.flac", wav, f"held out, step {converter.step}", about)
+    write_take(folder / f"step-{converter.step:07d}.flac", wav, f"held out, step {converter.step}", about)
     if not (folder / "recorded.flac").exists():
-        write(folder / "recorded.flac", conversion.source_of(plan, 0), "as recorded", {"synthetic": False})
+        write_take(folder / "recorded.flac", conversion.source_of(plan, 0), "as recorded", {"synthetic": False})
     return {"step": converter.step}
 
 
@@ -181,6 +194,7 @@ TASKS: dict[str, Task] = {
     JobKind.analyse: analyse,
     JobKind.convert: convert,
     JobKind.export: lambda params, channel, progress: export(params, progress),
+    JobKind.render: render,
     JobKind.single: single,
     JobKind.prepare: prepare,
     JobKind.train: train_voice,

@@ -77,6 +77,7 @@ async def voice_conversion(
     formants: Annotated[float, Form(ge=-12, le=12)] = 0.0,
     retrieve: Annotated[float | None, Form(ge=0, le=1)] = None,
     loudness: Annotated[float, Form(ge=0, le=1)] = 0.0,
+    breaths: Annotated[str, Form(description="keep, sing, or a number from 0 to 1.")] = "sing",
 ) -> FileResponse:
     """Convert a recording; the answer is a WAV file."""
     settings: dict[str, Any] = {
@@ -86,6 +87,7 @@ async def voice_conversion(
         "formants": formants,
         "retrieve": retrieve,
         "loudness": loudness,
+        "breaths": breaths if breaths in ("keep", "sing") else _share(breaths),
     }
     return await _convert(audio, _voice_named(voice, service), settings, service)
 
@@ -115,4 +117,11 @@ def _number(text: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise ApiError(422, "invalid_request", f"expected a number, found {text[:40]!r}")
+    return value
+
+
+def _share(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value <= 1:
+        raise ApiError(422, "invalid_request", f"breaths are keep, sing or a number from 0 to 1, not {text[:40]!r}")
     return value

@@ -12,7 +12,7 @@ from ...rendering import f0_file
 from ..errors import ApiError, not_found
 from ..home import new_id
 from ..media import BINARY, MEDIA
-from ..schemas import ConvertRequest, ExportRequest, Job, Picks, Song, SongChange, Take
+from ..schemas import ConvertRequest, ExportRequest, Job, NewPart, Picks, RenderRequest, Song, SongChange, Take
 from ..uploads import checked_suffix, display_name, receive
 from .context import AUDIO, ERRORS, PREFIX, TheService, send
 
@@ -56,8 +56,13 @@ def get_song(song: str, service: TheService) -> Song:
 
 @router.patch("/songs/{song}")
 def change_song(song: str, asked: SongChange, service: TheService) -> Song:
-    """Change a song's name, role or gain."""
-    changed = service.songs.get(song).model_copy(update=asked.model_dump(exclude_none=True))
+    """Change a song's name, and its role, gain and time in the mix."""
+    changes = asked.model_dump(exclude_none=True)
+    if "ends" in changes:
+        changes["ends"] = changes["ends"] or None
+    changed = service.songs.get(song).model_copy(update=changes)
+    if changed.ends is not None and changed.ends <= changed.begins:
+        raise ApiError(422, "invalid_request", "a part must end after it begins")
     service.songs.change(changed)
     return changed
 
@@ -81,6 +86,14 @@ async def add_part(song: str, name: str, request: Request, service: TheService) 
     if service.songs.get(song).parent is not None:
         raise ApiError(409, "is_part", "a part has no parts")
     return await _add(name, request, service, song)
+
+
+@router.post("/songs/{song}/parts/copy", status_code=201)
+def copy_part(song: str, asked: NewPart, service: TheService) -> Song:
+    """Add a part that is the same recording: another voice for other passages of it."""
+    if service.database.count("song") >= service.settings.songs:
+        raise ApiError(409, "too_many_songs", f"up to {service.settings.songs} songs are kept; delete some")
+    return service.songs.add_copy(song, asked.name)
 
 
 @router.get("/songs/{song}/audio", response_class=FileResponse, responses=AUDIO)
@@ -175,3 +188,9 @@ def put_picks(song: str, asked: Picks, service: TheService) -> dict[int, str | N
 def export_song(song: str, asked: ExportRequest, service: TheService) -> Job:
     """Write the whole song, its stems, or a folder of all takes into results."""
     return service.songs.export(song, asked)
+
+
+@router.post("/songs/{song}/render", status_code=202)
+def render_song(song: str, asked: RenderRequest, service: TheService) -> Job:
+    """Render all parts at once into results, each with its own voice and key, as `svc render --parts` does."""
+    return service.songs.render(song, asked)

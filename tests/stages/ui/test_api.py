@@ -162,6 +162,103 @@ def test_parts_are_mixed(voice_site: Any, song: Path) -> None:
     assert np.abs(kept).max() == pytest.approx(np.abs(source).max() * 10 ** (-6 / 20), rel=0.1)
 
 
+def test_breaths_are_a_setting_of_a_take(voice_site: Any, tmp_path: Path) -> None:
+    """Kept breaths are the song's own sound; left out, they are silent; the sung voice is the same in all three."""
+    rate, tone = 44_100, 0.3 * np.sin(2 * np.pi * 220 * np.arange(66_150) / 44_100)
+    noise = np.random.default_rng(1).normal(0, 0.02, 22_050)
+    gap = np.zeros(2_205)
+    file = tmp_path / "breath.wav"
+    soundfile.write(file, np.concatenate([gap, tone, gap, noise, gap, tone, gap]), rate)
+    found = voice_site.add_song(file, "breath.wav")
+    sounds: dict[Any, np.ndarray[Any, Any]] = {}
+    for breaths in ("sing", "keep", 0.0):
+        convert(voice_site, found["id"], settings={"breaths": breaths}, phrases=[0])
+    for take in voice_site.client.get(f"/api/v1/songs/{found['id']}/takes").json():
+        data = voice_site.client.get(f"/api/v1/songs/{found['id']}/takes/{take['id']}/audio").content
+        sounds[take["settings"]["breaths"]] = np.pad(
+            soundfile.read(io.BytesIO(data))[0], (round(take["start"] * rate), 0)
+        )
+    inside = slice(2_205 + 66_150 + 2_205 + 6_000, 2_205 + 66_150 + 2_205 + 16_000)
+    voice = slice(10_000, 60_000)
+    assert len(found["phrases"]) == 1
+    assert np.array_equal(sounds["sing"][voice], sounds["keep"][voice])
+    assert np.array_equal(sounds["sing"][voice], sounds[0.0][voice])
+    own = soundfile.read(file)[0][inside]
+    assert np.corrcoef(sounds["keep"][inside], own)[0, 1] > 0.99
+    assert np.abs(sounds[0.0][inside]).max() < 1e-6
+    for wrong in ("loud", 1.5, -0.1):
+        settings = {"voice": voice_of(voice_site), "breaths": wrong}
+        answer = voice_site.client.post(f"/api/v1/songs/{found['id']}/convert", json={"settings": settings})
+        assert answer.status_code == 422
+
+
+def test_two_voices_in_one_render_are_those_of_the_command_line(voice_site: Any, song: Path, tmp_path: Path) -> None:
+    """A render of parts is the same, sample for sample, as `svc render --parts` of the same parts."""
+    client, home = voice_site.client, voice_site.service.home
+    found = voice_site.add_song(song)
+    base = f"/api/v1/songs/{found['id']}"
+    second = client.post(f"{base}/parts/copy", json={"name": "second"}).json()
+    assert second["parent"] == found["id"]
+    assert second["phrases"] == found["phrases"]
+    band = client.post(f"{base}/parts", params={"name": "band.flac"}, content=song.read_bytes()).json()
+    while client.get(f"/api/v1/songs/{band['id']}").json()["state"] == "analysing":
+        time.sleep(0.1)
+    half = round(found["seconds"] / 2, 2)
+    client.patch(f"/api/v1/songs/{band['id']}", json={"role": "keep", "gain_db": -12})
+    client.patch(f"/api/v1/songs/{second['id']}", json={"begins": half})
+    client.patch(base, json={"ends": half})
+    f0 = client.get(f"/api/v1/songs/{second['id']}/f0").text.replace(",0\n", ",0.0\n")
+    client.put(f"/api/v1/songs/{second['id']}/f0", content=f0)
+    voice = voice_of(voice_site)
+    speaker = client.get("/api/v1/voices").json()[0]["speakers"][-1]["name"]
+    lead = {"voice": voice, "key": 2.0, "breaths": "keep"}
+    settings = {found["id"]: lead, second["id"]: {"voice": voice, "speaker": speaker, "key": -3.0, "seed": 4}}
+    job = client.post(f"{base}/render", json={"settings": settings, "format": "wav"})
+    assert job.status_code == 202, job.text
+    ended = voice_site.wait(job.json()["id"])
+    assert ended["state"] == "done", ended["error"]
+    result = client.get("/api/v1/results", params={"song": found["id"]}).json()[0]
+    assert [made["run"] for made in result["about"]["voices"]] == ["choir"]
+    made = home.results / result["file"]
+    assert provenance.read(made)["synthetic"] is True
+    source, drawn = home.song(found["id"]) / found["file"], tmp_path / "drawn.csv"
+    drawn.write_text(f0)
+    parts = [
+        {"song": str(source), "key": 2, "breaths": "keep", "end": half},
+        {"song": str(source), "speaker": speaker, "key": -3, "seed": 4, "start": half, "f0_file": str(drawn)},
+        {"song": str(home.song(band["id"]) / band["file"]), "sing": False, "gain_db": -12},
+    ]
+    (tmp_path / "parts.json").write_text(json.dumps({"parts": parts}))
+    command = [sys.executable, "-m", "svc.cli", "render", "--parts", "parts.json", "--bit-depth", "24"]
+    command += ["--model", str(home.path / "runs" / "choir"), "-o", "out.wav"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert np.array_equal(soundfile.read(made)[0], soundfile.read(tmp_path / "out.wav")[0])
+    assert client.delete(f"/api/v1/results/{result['id']}").status_code == 204
+    assert list(home.results.glob(f"{made.stem}*")) == []
+
+
+def test_a_render_of_parts_needs_a_voice_for_each(voice_site: Any, song: Path) -> None:
+    client = voice_site.client
+    found = voice_site.add_song(song)
+    base = f"/api/v1/songs/{found['id']}"
+    second = client.post(f"{base}/parts/copy", json={"name": "second"}).json()
+    lead = {"voice": voice_of(voice_site)}
+    for settings, status, code in [
+        ({found["id"]: lead}, 422, "no_voice"),
+        ({found["id"]: lead, "0123456789ab": lead}, 404, "not_found"),
+        ({found["id"]: {"voice": "0123456789ab"}, second["id"]: lead}, 404, "not_found"),
+    ]:
+        answer = client.post(f"{base}/render", json={"settings": settings})
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert client.patch(base, json={"begins": 2.0, "ends": 1.0}).status_code == 422
+    assert client.patch(base, json={"ends": 1.0}).json()["ends"] == 1.0
+    assert client.patch(base, json={"ends": 0}).json()["ends"] is None
+    for part in (found, second):
+        client.patch(f"/api/v1/songs/{part['id']}", json={"role": "keep"})
+    assert client.post(f"{base}/render", json={"settings": {}}).json()["code"] == "nothing_to_convert"
+
+
 def test_range_requests(voice_site: Any, song: Path) -> None:
     found = voice_site.add_song(song)
     path = f"/api/v1/songs/{found['id']}/audio"
