@@ -12,19 +12,13 @@ from .database import Database
 from .errors import ApiError, body, not_found
 from .events import Broadcaster
 from .home import new_id
-from .process import WorkerProcess
+from .lane import LANES, Lane
 from .schemas import ErrorBody, Event, EventKind, Job, JobKind, JobProgress, JobState
 from .settings import ServerSettings
 
 ATTEMPTS = 2  # a job whose worker died is tried so often
 LOG_LINES = 40
 KEPT = 200  # finished jobs that are remembered
-CANCEL_SECONDS = 15.0  # a worker that does not stop by then is ended
-# Which worker does what, in order of urgency; short work never waits for a training.
-LANES: dict[str, tuple[JobKind, ...]] = {
-    "songs": (JobKind.analyse, JobKind.single, JobKind.convert, JobKind.export, JobKind.render, JobKind.sample),
-    "voices": (JobKind.prepare, JobKind.train),
-}
 Params = Callable[[Job], dict[str, Any]]
 Item = Callable[[Job, dict[str, Any]], None]
 
@@ -56,7 +50,7 @@ class JobQueue:
             if job.state == JobState.running:  # the server ended while it ran: it is resumed
                 job.state = JobState.queued
                 self._save(job)
-        self.lanes = [_Lane(name, self) for name in LANES]
+        self.lanes = [Lane(name, self) for name in LANES]
 
     def start(self) -> None:
         """Start the lanes' threads."""
@@ -233,74 +227,3 @@ class JobQueue:
         for job in over[:-KEPT]:
             del self._jobs[job.id]
             self.database.delete("job", job.id)
-
-
-class _Lane(threading.Thread):
-    """Hands one job after another to one worker process, which it starts when there is none."""
-
-    def __init__(self, name: str, jobs: JobQueue):
-        super().__init__(name=f"lane {name}", daemon=True)
-        self.kinds, self.jobs, self.worker = LANES[name], jobs, None
-        self.nice = 5 if name == "voices" else 0
-
-    worker: WorkerProcess | None
-
-    def run(self) -> None:
-        if JobKind.convert in self.kinds and self.jobs.settings.warm:
-            self._ready_worker()  # it loads its libraries while the user looks at the page
-        while (job := self.jobs.claim(self.kinds)) is not None:
-            try:
-                self._work(job)
-            except Exception as error:  # a fault in one job, such as a full disk, ends that job only
-                self._lose()
-                self.jobs.died(job, f"the job could not be carried out: {error}", "fault")
-        if self.worker is not None:
-            self.worker.end(3.0)
-
-    def _ready_worker(self) -> WorkerProcess:
-        if self.worker is None or not self.worker.alive:
-            self.worker = WorkerProcess(self.name, self.nice)
-        return self.worker
-
-    def _lose(self) -> None:
-        if self.worker is not None:
-            self.worker.kill()
-        self.worker = None
-
-    def _work(self, job: Job) -> None:
-        try:
-            params = self.jobs.params(job)
-        except ApiError as error:
-            self.jobs.finished(job, {"event": "error", "error": body(error.code, error.message, error.detail)})
-            return
-        worker = self._ready_worker()
-        told = False
-        try:
-            worker.send({"job": job.id, "kind": job.kind, "params": params})
-            while True:
-                message = worker.receive(0.25)
-                asked = self.jobs.cancel_asked(job)
-                if self.jobs.stopping:
-                    self._lose()
-                    return
-                if asked is not None and not told:
-                    worker.send({"cancel": job.id})
-                    told = True
-                if asked is not None and asked > CANCEL_SECONDS:
-                    raise EOFError
-                if worker.resident_bytes() > self.jobs.settings.worker_bytes:
-                    self._lose()
-                    self.jobs.died(job, "the job needed more memory than it may have", "memory")
-                    return
-                if message is None or message.get("job") != job.id:
-                    continue
-                if message["event"] in ("progress", "say"):
-                    self.jobs.progressed(job, message)
-                elif message["event"] == "item":
-                    self.jobs.item(job, message["item"])
-                else:
-                    self.jobs.finished(job, message)
-                    return
-        except (EOFError, OSError):
-            self._lose()
-            self.jobs.died(job, "the process that worked on it ended unexpectedly, twice")

@@ -13,7 +13,7 @@ from ..errors import ApiError, not_found
 from ..home import new_id
 from ..media import BINARY, MEDIA
 from ..schemas import ConvertRequest, ExportRequest, Job, NewPart, Picks, RenderRequest, Song, SongChange, Take
-from ..uploads import checked_suffix, display_name, receive
+from ..uploads import check_room, checked_suffix, display_name, receive
 from .context import AUDIO, ERRORS, PREFIX, TheService, send
 
 router = APIRouter(prefix=PREFIX, tags=["songs"], responses=ERRORS)
@@ -93,6 +93,7 @@ def copy_part(song: str, asked: NewPart, service: TheService) -> Song:
     """Add a part that is the same recording: another voice for other passages of it."""
     if service.database.count("song") >= service.settings.songs:
         raise ApiError(409, "too_many_songs", f"up to {service.settings.songs} songs are kept; delete some")
+    check_room(service.home, service.settings)  # a file system without hard links needs it
     return service.songs.add_copy(song, asked.name)
 
 

@@ -20,6 +20,8 @@ from svc.stages.ui.server import open_server  # noqa: E402  # after the check th
 from svc.stages.ui.service import Service  # noqa: E402
 from svc.stages.ui.settings import ServerSettings  # noqa: E402
 
+from .browser import CHROMIUM, WAIT  # noqa: E402
+
 MIB = 2**20
 
 
@@ -97,3 +99,39 @@ def voice_site(voice_home: Path) -> Iterator[Site]:
 def serve() -> Callable[..., AbstractContextManager[Site]]:
     """Starts servers with settings of their own."""
     return serving
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
+    playwright.expect.set_options(timeout=WAIT)
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a page in a language and of a width; whatever it logs as an error fails the test."""
+    contexts, faults = [], []
+
+    def make(url: str, language: str = "en", width: int = 1280, **more: Any) -> Any:
+        context = chromium.new_context(
+            locale={"en": "en-US", "ko": "ko-KR"}[language], viewport={"width": width, "height": 860}, **more
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(WAIT)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda m: faults.append(m.text) if m.type == "error" and "resource" not in m.text else None)
+        page.goto(url)
+        page.wait_for_selector("main h1")
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert faults == []

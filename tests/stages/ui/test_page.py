@@ -2,82 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from .browser import CHROMIUM, check_access, words
+
 playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
-WAIT = 300_000  # ms, for a busy machine
 expect = playwright.expect
-expect.set_options(timeout=WAIT)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
 
-AXE = Path(__file__).parent / "axe" / "axe.min.js"
-STATIC = Path(__file__).parents[3] / "stages" / "ui" / "static"
 PAGES = ("#/", "#/voices", "#/results")
-
-
-def words(language: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((STATIC / "i18n" / f"{language}.json").read_text("utf-8"))
-    return found
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
-    """Opens a page in a language and of a width; whatever it logs as an error fails the test."""
-    contexts, faults = [], []
-
-    def make(url: str, language: str = "en", width: int = 1280, **more: Any) -> Any:
-        context = chromium.new_context(
-            locale={"en": "en-US", "ko": "ko-KR"}[language], viewport={"width": width, "height": 860}, **more
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(WAIT)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda m: faults.append(m.text) if m.type == "error" and "resource" not in m.text else None)
-        page.goto(url)
-        page.wait_for_selector("main h1")
-        return page
-
-    yield make
-    for context in contexts:
-        context.close()
-    assert faults == []
-
-
-def check_access(page: Any) -> None:
-    """axe-core finds nothing serious, and nothing is wider than the screen."""
-    page.evaluate("() => new Promise(requestAnimationFrame)")
-    session = page.context.new_cdp_session(page)  # past the page's own policy, which runs no script from elsewhere
-    session.send("Runtime.evaluate", {"expression": AXE.read_text("utf-8")})
-    answer = session.send(
-        "Runtime.evaluate",
-        {"expression": "axe.run().then(r => JSON.stringify(r.violations))", "awaitPromise": True},
-    )
-    serious = [
-        (fault["id"], [node["html"][:200] for node in fault["nodes"]])
-        for fault in json.loads(answer["result"]["value"])
-        if fault["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])

@@ -130,6 +130,22 @@ def test_preflights_are_not_answered_and_nothing_is_shared(site: Any) -> None:
     assert not any(name.lower().startswith("access-control") for name in headers)
 
 
+def test_each_threat_of_the_document_has_its_tests() -> None:
+    here = Path(__file__).parent
+    document = (here.parents[2] / "docs" / "ui-security.md").read_text("utf-8")
+    lines = [
+        line for line in document.splitlines() if line.startswith("|") and not line.startswith(("| threat", "|---"))
+    ]
+    assert len(lines) >= 11
+    for line in lines:
+        tests, file = line.split("|")[3], "test_security.py"
+        named = re.findall(r"`(\w+\.py)?::(\w+)`", tests)
+        assert named, line
+        for given, name in named:
+            file = given or file
+            assert f"def {name}(" in (here / file).read_text("utf-8"), f"{file}::{name}"
+
+
 def test_every_answer_has_the_headers(site: Any) -> None:
     for path in ("/", "/js/main.js", "/api/v1/songs", "/nothing"):
         headers = {name.lower(): value for name, value in ask(site, "GET", path)[1].items()}

@@ -10,15 +10,15 @@ function svg(tag, attributes, ...children) {
 }
 
 /** A chart of lines [{name, points: [[x, y]], kind}], with a table's worth of text for who cannot see it. */
-export function lines(series, label, format = (y) => y.toPrecision(3)) {
+export function lines(series, label, format = (y) => y.toPrecision(3), most = Infinity) {
   const known = series.filter((one) => one.points.length), points = known.flatMap((one) => one.points);
   if (!points.length) return h("div.chart.empty", {});
-  const [W, H, L, B] = [560, 200, 46, 24];
+  const [W, H, L, B] = [innerWidth < 640 ? 340 : 560, 200, 46, 24]; // letters stay readable where it is narrow
   const xs = points.map((p) => p[0]), ys = points.map((p) => p[1]);
   const x0 = Math.min(...xs), x1 = Math.max(x0 + 1, ...xs);
   let y0 = Math.min(...ys), y1 = Math.max(...ys);
   const pad = (y1 - y0 || Math.abs(y1) || 1) * 0.08;
-  [y0, y1] = [y0 - pad, y1 + pad];
+  [y0, y1] = [y0 - pad, Math.min(most, y1 + pad)];
   const x = (v) => L + ((v - x0) / (x1 - x0)) * (W - L - 8), y = (v) => 8 + ((y1 - v) / (y1 - y0)) * (H - B - 8);
   const picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${label}: ${known.map((one) => `${one.name} ${format(one.points.at(-1)[1])}`).join(", ")}` });
   for (let i = 0; i <= 3; i++) {
@@ -46,7 +46,7 @@ export function notes(seconds, label) {
   const known = Object.entries(seconds);
   if (!known.length) return null;
   const most = Math.max(...known.map(([, v]) => v), 1);
-  const [W, H] = [560, 120], step = W / known.length;
+  const [W, H] = [innerWidth < 640 ? 340 : 560, 120], step = W / known.length;
   const picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${label}: ${known[0][0]} – ${known.at(-1)[0]}` });
   known.forEach(([name, value], i) => {
     const tall = Math.max(1.5, (value / most) * (H - 26));
@@ -55,7 +55,7 @@ export function notes(seconds, label) {
     title.textContent = `${name}: ${value} s`;
     bar.append(title);
     picture.append(bar);
-    if (i % Math.ceil(known.length / 12) === 0) {
+    if (i % Math.ceil(known.length / (W / 47)) === 0) {
       const text = svg("text", { x: (i + 0.5) * step, y: H - 5, "text-anchor": "middle" });
       text.textContent = name;
       picture.append(text);

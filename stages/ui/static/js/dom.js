@@ -82,12 +82,21 @@ export function field(label, input, hint) {
   return h("div.field", {}, h("label", { htmlFor: id }, label), input, note);
 }
 
+/** A field that chooses files, for a label around it: the space bar opens the dialog, and Enter as on a button. */
+export function fileInput(label, accept, take, multiple = false) {
+  const input = h("input.hidden-input", {
+    type: "file", multiple, accept, "aria-label": label,
+    onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); input.click(); } },
+    onchange: () => { const files = [...input.files]; input.value = ""; if (files.length) take(files); },
+  });
+  return input;
+}
+
+export const AUDIO_FILES = "audio/*,.flac,.wav,.mp3,.ogg,.opus,.aiff,.m4a";
+
 /** A place to drop files, which is also a button that opens the file dialog. */
 export function dropzone(label, hint, multiple, take) {
-  const input = h("input.hidden-input", {
-    type: "file", multiple, accept: "audio/*,.flac,.wav,.mp3,.ogg,.opus,.aiff,.m4a", "aria-label": label,
-    onchange: () => { if (input.files.length) take([...input.files]); input.value = ""; },
-  });
+  const input = fileInput(label, AUDIO_FILES, take, multiple);
   const zone = h("label.drop", {}, input, h("span.drop-mark", {}, icon("upload")), h("strong", {}, label), h("small", {}, hint));
   zone.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
   zone.addEventListener("dragleave", () => zone.classList.remove("over"));

@@ -1,15 +1,16 @@
 // A song: its picture, the voice that sings it, phrases with their takes, f0, parts, export.
 
 import { call, get, post, upload, url } from "../api.js";
-import { clock, field, h, icon, midiOf, noteName, replace, toast } from "../dom.js";
+import { AUDIO_FILES, clock, field, fileInput, h, icon, midiOf, noteName, replace, toast } from "../dom.js";
 import { Curve, parse } from "../editor.js";
 import { left, number, percent, t } from "../i18n.js";
 import { remember, state } from "../main.js";
 import { Player } from "../player.js";
 import { Timeline } from "../timeline.js";
+import { mixCard } from "./mix.js";
 
 const REACH = 2; // semitones beyond the range heard in training that a voice is believed to have
-const DEFAULTS = { key: 0, formants: 0, retrieve: null, loudness: 0, smooth_ms: 0, fix_octaves: false, seed: 0, speaker: null };
+const DEFAULTS = { key: 0, formants: 0, retrieve: null, loudness: 0, breaths: "sing", smooth_ms: 0, fix_octaves: false, seed: 0, speaker: null };
 
 export async function song(id) {
   let now = await get(`/songs/${id}`);
@@ -17,8 +18,8 @@ export async function song(id) {
   let parts = await get(`/songs/${top}/parts`), voices = [], takes = [], picks = {}, jobs = new Map(), chosen = 0;
   let curve = null, timeline = null, player = null, saving = 0, variation = false;
   const wanted = { ...DEFAULTS, voice: null, ...(state.settings[`song.${id}`] ?? state.settings.last_take ?? {}) };
-  const head = h("header.song-head", {}), stage = h("div.stage", {}), side = h("aside.side", { "aria-label": t("song.voice") }), lanes = h("section.lanes", {}), status = h("div.status", {});
-  const element = h("div.page.wide", {}, head, status, h("div.song-grid", {}, h("div.song-main", {}, stage, lanes), side));
+  const head = h("header.song-head", {}), stage = h("div.stage", {}), side = h("aside.side", { "aria-label": t("song.voice") }), lanes = h("section.lanes", {}), status = h("div.status", {}), mix = h("div.mix-place", {});
+  const element = h("div.page.wide", {}, head, status, h("div.song-grid", {}, stage, side, mix, lanes));
 
   const voice = () => voices.find((v) => v.id === wanted.voice);
   const of = (index) => takes.filter((take) => take.phrase === index).sort((a, b) => b.scores.overall - a.scores.overall);
@@ -55,6 +56,7 @@ export async function song(id) {
     drawTransport();
     drawTools();
     drawSide();
+    drawMix();
     drawLanes();
     timeline.key = shownKey();
     timeline.range = reach();
@@ -66,13 +68,15 @@ export async function song(id) {
   function drawHead() {
     if (head.querySelector("details[open]") && head.querySelector("#export")?.disabled === (!takes.length && parts.length < 2)) return;
     const tabs = parts.map((part, i) => h("a", { href: `#/songs/${part.id}`, "aria-current": part.id === id && "page" }, i ? part.name : t("part.lead"), part.role === "keep" && h("small", {}, t("part.kept"))));
-    const input = h("input.hidden-input", { type: "file", accept: "audio/*,.flac,.wav,.mp3,.ogg,.opus,.aiff", "aria-label": t("part.add"), onchange: () => input.files.length && addPart(input.files[0]) });
+    const input = fileInput(t("part.add.file"), AUDIO_FILES, ([file]) => addPart(upload(`/songs/${top}/parts`, file)));
+    const add = h("details.menu.below.add-part", {}, h("summary", { id: "add-part", title: t("part.hint") }, icon("plus"), t("part.add")), h("div", {}, h("small", {}, t("part.hint")),
+      h("label.button.quiet", {}, input, icon("upload"), t("part.add.file")), h("button.quiet", { type: "button", id: "add-same", disabled: parts[0]?.state !== "ready", onclick: () => addPart(post(`/songs/${top}/parts/copy`, { name: t("part.same.name", { n: parts.length + 1 }) })) }, icon("plus"), t("part.add.same"))));
     replace(head, h("div.head-line", {}, h("p.crumb", {}, h("a", { href: "#/" }, t("nav.songs"))), h("h1", {}, parts[0]?.name ?? now.name), now.state === "ready" && h("small.dim", {}, `${clock(now.seconds)} · ${t("song.phrases", { n: now.phrases.length })}`), h("span.gap", {}), now.state === "ready" && exportMenu()),
-      h("nav.tabs", { "aria-label": t("part.label") }, tabs, h("label.tab-add", { title: t("part.hint") }, input, icon("plus"), t("part.add"))));
+      h("nav.tabs", { "aria-label": t("part.label") }, tabs, add));
   }
 
-  async function addPart(file) {
-    try { location.hash = `#/songs/${(await upload(`/songs/${top}/parts`, file)).id}`; } catch (error) { toast(error.message, "bad"); }
+  async function addPart(made) {
+    try { location.hash = `#/songs/${(await made).id}`; } catch (error) { toast(error.message, "bad"); }
   }
 
   function drawStatus() {
@@ -145,7 +149,7 @@ export async function song(id) {
     const tool = (name) => h("button.quiet", { type: "button", dataset: { name }, "aria-pressed": String(timeline.tool === name), title: t(`tool.${name}.hint`), onclick: () => { timeline.tool = name; drawTools(); } }, icon(name), t(`tool.${name}`));
     const act = (name, needs = true) => h("button.quiet", { type: "button", dataset: { name }, disabled: needs && !timeline.selection, title: t(`edit.${name}.hint`), onclick: () => timeline.act(name) }, t(`edit.${name}`));
     const history = (name, list) => h("button.quiet.round", { type: "button", dataset: { name }, disabled: !list.length, "aria-label": t(name), title: t(name), onclick: () => timeline.act(name) }, icon(name));
-    const f0 = h("input.hidden-input", { type: "file", accept: ".csv,text/csv", "aria-label": t("f0.load"), onchange: async () => { if (f0.files.length) loadF0(await f0.files[0].text()); } });
+    const f0 = fileInput(t("f0.load"), ".csv,text/csv", async ([file]) => loadF0(await file.text()));
     replace(tools, h("div.segmented", { role: "group", "aria-label": t("tool.label") }, ["select", "draw", "erase"].map(tool)), history("undo", curve.past), history("redo", curve.future), h("span.rule", {}),
       act("up"), act("down"), act("octaves"), act("straighten"), act("copy"), act("paste"), act("mute"), act("restore"), h("span.gap", {}),
       h("details.menu", {}, h("summary", {}, t("f0.file")), h("div", {}, h("a.button.quiet", { href: url(`/songs/${id}/f0`), download: `${now.name}.f0.csv` }, icon("save"), t("f0.save")), h("label.button.quiet", {}, f0, icon("upload"), t("f0.load")), now.f0_edited && h("button.quiet", { type: "button", onclick: resetF0 }, icon("again"), t("f0.reset")), h("small", {}, t("f0.hint")))));
@@ -236,6 +240,7 @@ export async function song(id) {
     timeline.range = reach();
     timeline.draw();
     if (redraw) drawSide();
+    drawMix();
   }
 
   function slider(label, name, min, max, step, show, hint) {
@@ -246,15 +251,15 @@ export async function song(id) {
 
   function drawSide() {
     const held = side.contains(document.activeElement) ? document.activeElement.id : null, opened = side.querySelector("details")?.open;
-    if (now.role === "keep") { replace(side, h("section.card", {}, h("h2", {}, t("part.kept")), h("p", {}, t("part.kept.text")), partFields())); return; }
-    if (!voices.length) { replace(side, h("section.card", {}, h("h2", {}, t("song.voice")), h("p", {}, t("song.no_voice")), h("a.button.primary", { href: "#/voices" }, t("home.step1.go"))), now.parent && partFields()); return; }
+    if (now.role === "keep") { replace(side, h("section.card", {}, h("h2", {}, t("part.kept")), h("p", {}, t("part.kept.text")))); return; }
+    if (!voices.length) { replace(side, h("section.card", {}, h("h2", {}, t("song.voice")), h("p", {}, t("song.no_voice")), h("a.button.primary", { href: "#/voices" }, t("home.step1.go")))); return; }
     const choose = h("select", { id: "voice", onchange: () => { wanted.speaker = null; set("voice", choose.value); } }, voices.map((v) => h("option", { value: v.id, selected: v.id === wanted.voice }, v.name)));
     const speakers = voice()?.speakers ?? [], busy = [...jobs.values()].some((job) => job.kind === "convert" && ["queued", "running"].includes(job.state));
     const missing = now.phrases.filter((p) => !of(p.index).length).length;
     replace(side, h("section.card", {}, h("h2", {}, t("song.voice")), field(t("song.voice.choose"), choose), voice()?.consent && h("blockquote.consent", {}, h("small", {}, t("voice.consent.shown")), voice().consent), speakers.length > 1 && mixture(speakers), keyField(),
       h("details", { open: opened }, h("summary", {}, t("song.more")),
-        slider(t("set.formants"), "formants", -6, 6, 0.5, (v) => `${v > 0 ? "+" : ""}${number(v, 1)}`, t("set.formants.hint")), slider(t("set.retrieve"), "retrieve", 0, 1, 0.05, percent, t("set.retrieve.hint")), slider(t("set.loudness"), "loudness", 0, 1, 0.05, percent, t("set.loudness.hint")), slider(t("set.smooth"), "smooth_ms", 0, 300, 10, (v) => `${v} ms`, t("set.smooth.hint")), slider(t("set.seed"), "seed", 0, 99, 1, String, t("set.seed.hint"))),
-      h("button.primary.big", { type: "button", id: "convert", disabled: busy, onclick: () => convert(null, 1) }, missing && missing < now.phrases.length ? t("song.convert.rest") : t("song.convert"))), now.parent && partFields());
+        slider(t("set.formants"), "formants", -6, 6, 0.5, (v) => `${v > 0 ? "+" : ""}${number(v, 1)}`, t("set.formants.hint")), slider(t("set.retrieve"), "retrieve", 0, 1, 0.05, percent, t("set.retrieve.hint")), slider(t("set.loudness"), "loudness", 0, 1, 0.05, percent, t("set.loudness.hint")), breathsField(), slider(t("set.smooth"), "smooth_ms", 0, 300, 10, (v) => `${v} ms`, t("set.smooth.hint")), slider(t("set.seed"), "seed", 0, 99, 1, String, t("set.seed.hint"))),
+      h("button.primary.big", { type: "button", id: "convert", disabled: busy, onclick: () => convert(null, 1) }, missing && missing < now.phrases.length ? t("song.convert.rest") : t("song.convert"))));
     if (held) document.getElementById(held)?.focus();
   }
 
@@ -282,10 +287,18 @@ export async function song(id) {
     return h("fieldset", {}, h("legend", {}, t("song.mixture")), inputs.map((each) => each.row));
   }
 
-  function partFields() {
-    const role = h("select", { id: "role", onchange: async () => { now = await call("PATCH", `/songs/${id}`, { role: role.value }); parts = await get(`/songs/${top}/parts`); draw(); } }, ["sing", "keep"].map((each) => h("option", { value: each, selected: now.role === each }, t(`part.role.${each}`))));
-    const out = h("output", {}, `${number(now.gain_db, 1)} dB`), gain = h("input", { type: "range", min: -24, max: 12, step: 0.5, value: now.gain_db, id: "gain", oninput: () => { out.textContent = `${number(Number(gain.value), 1)} dB`; }, onchange: () => call("PATCH", `/songs/${id}`, { gain_db: Number(gain.value) }) });
-    return h("section.card", {}, h("h2", {}, t("part.this")), field(t("part.role"), role), h("div.slider", {}, field(t("part.gain"), gain), out));
+  function breathsField() {
+    const choices = [["sing", "sing"], ["keep", "keep"], ["half", 0.5], ["none", 0]];
+    const input = h("select", { id: "breaths", onchange: () => set("breaths", choices.find(([name]) => name === input.value)[1], false) }, choices.map(([name, value]) => h("option", { value: name, selected: wanted.breaths === value }, t(`breaths.${name}`))));
+    return field(t("set.breaths"), input, t("set.breaths.hint"));
+  }
+
+  function drawMix() {
+    if (parts.length < 2) { replace(mix); return; }
+    const held = mix.contains(document.activeElement) ? document.activeElement.id : null;
+    const rendering = [...jobs.values()].some((job) => job.kind === "render" && ["queued", "running"].includes(job.state));
+    replace(mix, mixCard(parts, id, voices, DEFAULTS, rendering, (changed) => { parts = parts.map((part) => (part.id === changed.id ? changed : part)); if (changed.id === id) now = changed; draw(); }));
+    if (held) document.getElementById(held)?.focus();
   }
 
   function exportMenu() {
@@ -297,8 +310,8 @@ export async function song(id) {
   }
 
   function settings(more = {}) {
-    const { voice: who, key, formants, retrieve, loudness, smooth_ms, fix_octaves, seed, speaker } = { ...wanted, ...more };
-    return { voice: who, speaker, key, formants, retrieve, loudness, smooth_ms, fix_octaves, seed };
+    const { voice: who, key, formants, retrieve, loudness, breaths, smooth_ms, fix_octaves, seed, speaker } = { ...wanted, ...more };
+    return { voice: who, speaker, key, formants, retrieve, loudness, breaths, smooth_ms, fix_octaves, seed };
   }
 
   async function convert(phrases, count, more = {}) {
@@ -342,9 +355,14 @@ export async function song(id) {
     return h("span.score", { title: [["in_tune", scores.in_tune], ["phones", scores.phones], ["loudness", scores.loudness]].filter(([, v]) => v !== null).map(([name, v]) => `${t(`score.${name}`)} ${percent(v)}`).join(", ") }, h("span.score-bar", { "aria-hidden": "true" }, h("span", { style: { width: `${Math.round(100 * scores.overall)}%` } })), percent(scores.overall));
   }
 
+  function breathsTold(breaths) {
+    if (breaths === undefined || breaths === "sing") return "";
+    return `${t("set.breaths")}: ${breaths === "keep" ? t("breaths.keep.short") : percent(breaths)}`;
+  }
+
   function takeRow(phrase, take, place, chosenTake) {
     const s = take.settings, is = chosenTake?.id === take.id, who = voices.find((v) => v.id === s.voice)?.name ?? "";
-    const told = [who, s.speaker, `${t("key.label")} ${take.key > 0 ? "+" : ""}${number(take.key)}`, s.formants && `${t("set.formants")} ${number(s.formants, 1)}`, s.retrieve !== null && `${t("set.retrieve")} ${percent(s.retrieve)}`, `${t("set.seed")} ${s.seed}`].filter(Boolean).join(" · ");
+    const told = [who, s.speaker, `${t("key.label")} ${take.key > 0 ? "+" : ""}${number(take.key)}`, s.formants && `${t("set.formants")} ${number(s.formants, 1)}`, s.retrieve !== null && `${t("set.retrieve")} ${percent(s.retrieve)}`, breathsTold(s.breaths), `${t("set.seed")} ${s.seed}`].filter(Boolean).join(" · ");
     return h("tr", { className: is ? "picked" : "" }, h("td", {}, h("button.quiet.round", { type: "button", id: `p-${take.id}`, "aria-label": t("take.play", { n: place + 1 }), onclick: () => playTake(phrase, take) }, icon("play"))),
       h("td", {}, h("button", { type: "button", id: `k-${take.id}`, className: is ? "pick on" : "pick", "aria-pressed": String(is), onclick: () => pick(phrase.index, is ? null : take.id) }, is && icon("check"), t(is ? "take.picked" : "take.pick")), stale(take) && h("small.bad", {}, t("lane.stale"))),
       h("td", {}, bars(take.scores), h("small.dim", {}, [["in_tune", take.scores.in_tune], ["phones", take.scores.phones]].filter(([, v]) => v !== null).map(([name, v]) => `${t(`score.${name}`)} ${percent(v)}`).join(" · "))),
@@ -354,7 +372,15 @@ export async function song(id) {
   function retakes(phrase, take) {
     const last = Math.max(-1, ...of(phrase.index).map((each) => each.settings.seed)), again = (more, count = 1) => () => convert([phrase.index], count, more);
     return h("div.actions", {}, h("button", { type: "button", id: `r-${phrase.index}`, onclick: again({ seed: last + 1 }) }, icon("again"), t("retake")), h("button", { type: "button", id: `r3-${phrase.index}`, onclick: again({ seed: last + 1 }, 3) }, t("retake.three")),
-      h("details.menu", { open: variation, ontoggle: (event) => { variation = event.target.open; } }, h("summary", {}, t("retake.other")), h("div", {}, [["formants_up", { formants: Math.min(6, wanted.formants + 1) }], ["formants_down", { formants: Math.max(-6, wanted.formants - 1) }], ["retrieve_more", { retrieve: 1 }], ["retrieve_none", { retrieve: 0 }], ["loudness", { loudness: 1 }], ["octaves", { fix_octaves: true }]].map(([name, more]) => h("button.quiet", { type: "button", onclick: again(more) }, t(`retake.${name}`))))), take && h("button.quiet", { type: "button", onclick: () => hear(player.side === "source" ? "converted" : "source") }, t("ab.swap")));
+      take && h("button.quiet", { type: "button", onclick: () => hear(player.side === "source" ? "converted" : "source") }, t("ab.swap")),
+      h("details.menu", { open: variation, ontoggle: (event) => { variation = event.target.open; } }, h("summary", { id: `other-${phrase.index}` }, t("retake.other")), h("div.two", {}, changes().map(([label, more]) => h("button.quiet", { type: "button", onclick: again(more) }, label)))));
+  }
+
+  /** Changes that a phrase is often sung again with: [label, settings]. */
+  function changes() {
+    const key = shownKey(), others = voices.filter((v) => v.id !== wanted.voice).slice(0, 4);
+    const named = [["octave_up", { key: Math.min(24, key + 12) }], ["octave_down", { key: Math.max(-24, key - 12) }], ["formants_up", { formants: Math.min(6, wanted.formants + 1) }], ["formants_down", { formants: Math.max(-6, wanted.formants - 1) }], ["retrieve_more", { retrieve: 1 }], ["retrieve_none", { retrieve: 0 }], ["breaths_keep", { breaths: "keep" }], ["breaths_none", { breaths: 0 }], ["loudness", { loudness: 1 }], ["octaves", { fix_octaves: true }]];
+    return [...named.map(([name, more]) => [t(`retake.${name}`), more]), ...others.map((v) => [t("retake.voice", { name: v.name }), { voice: v.id, speaker: null }])];
   }
 
   async function pick(index, take) {
@@ -374,7 +400,7 @@ export async function song(id) {
       jobs.set(job.id, job);
       if (job.state === "failed" && before !== "failed") toast(job.error.message, "bad");
       drawStatus();
-      if (ended || before !== job.state) { if (timeline) drawSide(); if (ended) reload(); }
+      if (ended || before !== job.state) { if (timeline) { drawSide(); drawMix(); } if (ended) reload(); }
     } else if (kind === "song" && message.subject === id && (!timeline || message.data.deleted)) {
       if (message.data.deleted) location.hash = "#/"; else reload();
     }

@@ -134,7 +134,7 @@ export async function voice(id) {
     const known = live.length > 1 ? live : of("loss");
     return h("div.charts", {},
       known.length + heldOut.length > 1 && lines([{ name: t("train.loss"), points: known, kind: "a" }, { name: t("train.held_out"), points: heldOut, kind: "b" }], t("train.curve")),
-      scores.length > 1 && lines([{ name: t("train.score"), points: scores, kind: "c" }, ...[["words", "content"], ["voice", "speaker"], ["in_tune", "pitch"]].map(([label, name], i) => ({ name: t(`train.${label}`), points: of(name), kind: "def"[i] }))], t("train.curve.score"), (y) => percent(y)));
+      scores.length > 1 && lines([{ name: t("train.score"), points: scores, kind: "c" }, ...[["words", "content"], ["voice", "speaker"], ["in_tune", "pitch"]].map(([label, name], i) => ({ name: t(`train.${label}`), points: of(name), kind: "def"[i] }))], t("train.curve.score"), (y) => percent(y), 1));
   }
 
   function listenCard() {

@@ -1,0 +1,48 @@
+// The parts of a song: what each is in the mix, and one render of all of them.
+
+import { call, post } from "../api.js";
+import { field, h, icon, toast } from "../dom.js";
+import { number, t } from "../i18n.js";
+import { state } from "../main.js";
+
+/** The settings that a part is converted with: its own, else those used last; null where there is no voice. */
+export function settingsOf(part, voices, defaults) {
+  const found = { ...defaults, ...(state.settings[`song.${part.id}`] ?? state.settings.last_take ?? {}) };
+  if (!voices.some((voice) => voice.id === found.voice)) { found.voice = voices[0]?.id; found.speaker = null; }
+  const { voice, speaker, key, formants, retrieve, loudness, breaths, smooth_ms, fix_octaves, seed } = found;
+  return voice ? { voice, speaker, key, formants, retrieve, loudness, breaths, smooth_ms, fix_octaves, seed } : null;
+}
+
+/** A card with a row for each part. `changed(part)` is called when one was changed on the server. */
+export function mixCard(parts, id, voices, defaults, busy, changed) {
+  const top = parts[0].id, ready = parts.every((part) => part.state === "ready");
+
+  async function change(part, fields) {
+    try { changed(await call("PATCH", `/songs/${part.id}`, fields)); } catch (error) { toast(error.message, "bad"); changed(part); }
+  }
+
+  async function render() {
+    const sung = parts.filter((part) => part.role === "sing").map((part) => [part.id, settingsOf(part, voices, defaults)]);
+    const settings = Object.fromEntries(sung.filter(([, each]) => each));
+    try { await post(`/songs/${top}/render`, { settings, format: state.settings.format ?? "wav" }); toast(t("mix.began")); } catch (error) { toast(error.message, "bad"); }
+  }
+
+  function row(part, i) {
+    const name = i ? part.name : t("part.lead"), settings = settingsOf(part, voices, defaults), who = voices.find((voice) => voice.id === settings?.voice);
+    const key = settings && (settings.key === "auto" ? t("key.auto") : `${settings.key > 0 ? "+" : settings.key < 0 ? "−" : ""}${number(Math.abs(settings.key))}`);
+    const told = part.role === "keep" ? t("part.kept") : who ? `${settings.speaker ?? who.name} · ${t("key.label")} ${key}` : t("song.no_voice");
+    const role = h("select", { id: `role-${part.id}`, onchange: () => change(part, { role: role.value }) }, ["sing", "keep"].map((each) => h("option", { value: each, selected: part.role === each }, t(`part.role.${each}`))));
+    const decibel = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${number(Math.abs(value), 1)} dB`, out = h("output", {}, decibel(part.gain_db));
+    const gain = h("input", { type: "range", min: -24, max: 12, step: 0.5, value: part.gain_db, id: `gain-${part.id}`, oninput: () => { out.textContent = decibel(Number(gain.value)); }, onchange: () => change(part, { gain_db: Number(gain.value) }) });
+    const time = (which, value, empty) => {
+      const input = h("input", { type: "number", min: 0, max: Math.ceil(part.seconds), step: 0.1, value: value ?? "", placeholder: empty, id: `${which}-${part.id}`, onchange: () => change(part, { [which]: Number(input.value) || 0 }) });
+      return field(t(`mix.${which}`), input);
+    };
+    return h(`li.mix-part${part.id === id ? ".now" : ""}`, {}, h("div.mix-head", {}, h("strong", {}, name), h("small", {}, told)),
+      field(t("part.role"), role), h("div.slider", {}, field(t("part.gain"), gain), out),
+      h("div.mix-times", {}, time("begins", part.begins || null, "0"), time("ends", part.ends, number(part.seconds, 1))));
+  }
+
+  return h("section.card.mix", {}, h("h2", {}, t("mix.title")), h("p.dim", {}, t("mix.text")), h("ol.mix-parts", {}, parts.map(row)),
+    h("button.primary", { type: "button", id: "render", disabled: busy || !ready || !voices.length, onclick: render }, icon("save"), t("mix.render")), h("small", {}, t("mix.hint")));
+}
