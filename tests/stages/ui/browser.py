@@ -50,6 +50,8 @@ class Keyboard:
 
     def __init__(self, page: Any, name: str):
         self.page, self.name, self._shots = page, name, os.environ.get("SVC_SCREENSHOTS")
+        self._dialogs: list[Any] = []
+        page.on("filechooser", lambda dialog: self._dialogs.append(dialog))  # expect_file_chooser listens too late
 
     def go(self, selector: str) -> Any:
         """Press Tab until what `selector` names has the focus; every stop on the way shows that it has it."""
@@ -87,10 +89,10 @@ class Keyboard:
 
     def pick_files(self, selector: str, files: list[Path]) -> None:
         """Open the file dialog of a field and choose files."""
-        self.go(selector)
-        with self.page.expect_file_chooser() as opened:
-            self.page.keyboard.press("Enter")
-        opened.value.set_files(files)
+        self.press(selector)
+        while not self._dialogs:
+            self.page.wait_for_timeout(50)
+        self._dialogs.pop().set_files(files)
 
     def look(self, what: str) -> None:
         """Check the page for everybody, and keep a picture of it."""

@@ -82,11 +82,10 @@ export function field(label, input, hint) {
   return h("div.field", {}, h("label", { htmlFor: id }, label), input, note);
 }
 
-/** A field that chooses files, for a label around it: the space bar opens the dialog, and Enter as on a button. */
+/** A field that chooses files, for a label around it. */
 export function fileInput(label, accept, take, multiple = false) {
   const input = h("input.hidden-input", {
     type: "file", multiple, accept, "aria-label": label,
-    onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); input.click(); } },
     onchange: () => { const files = [...input.files]; input.value = ""; if (files.length) take(files); },
   });
   return input;
