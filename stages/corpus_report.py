@@ -48,6 +48,8 @@ class SpeakerReport:
             recordings are no better.
         harmonic_share: of the power in voiced frames that is the voice's own; music_share: of unvoiced sound that is
             tonal. Both are None where no recording could be read.
+        warnings, faults: sentences on what is bad, and a word for each: `few_minutes`, `clipped`, `noisy`,
+            `reverberant`, `other_voices`, `music`, `rare_notes`.
         recordings, recordings_read: how many there are, and how many were read for these.
     """
 
@@ -69,6 +71,7 @@ class SpeakerReport:
     recordings: int = 0
     recordings_read: int = 0
     warnings: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -122,7 +125,8 @@ def corpus_report(store: Store, progress: Progress | None = None, read_recording
             speakers[name] = _describe(clips, prints, bar.advance)
             if read_recordings:
                 _read_recordings(clips, speakers[name])
-            speakers[name].warnings = _warnings(speakers[name])
+            found = _warnings(speakers[name])
+            speakers[name].faults, speakers[name].warnings = list(found), list(found.values())
     minutes = sum(clip.seconds for clip in store) / 60
     return CorpusReport(store.location, round(minutes, 2), speakers, _copies(prints), unusable)
 
@@ -242,25 +246,30 @@ def _refused(store: Store) -> dict[str, str]:
         return {}
 
 
-def _warnings(speaker: SpeakerReport) -> list[str]:
-    said = []
+def _warnings(speaker: SpeakerReport) -> dict[str, str]:
+    """What is bad about a speaker's recordings: a word, and a sentence."""
+    said = {}
     if speaker.minutes < ENOUGH_MINUTES:
-        said.append(f"only {speaker.minutes:.1f} minutes; {ENOUGH_MINUTES:.0f} or more give a better voice")
+        said["few_minutes"] = f"only {speaker.minutes:.1f} minutes; {ENOUGH_MINUTES:.0f} or more give a better voice"
     if (speaker.clipped_share or 0) > CLIPPED:
-        said.append(f"{speaker.clipped_share:.2%} of samples are clipped; record with a lower gain")
+        said["clipped"] = f"{speaker.clipped_share:.2%} of samples are clipped; record with a lower gain"
     if speaker.snr_db is not None and speaker.snr_db < NOISY_DB:
-        said.append(
+        said["noisy"] = (
             f"the noise lies only {speaker.snr_db:.0f} dB under the voice; remove it, or record in a quiet room"
         )
     if (speaker.reverberation_seconds or 0) > REVERBERANT_SECONDS:
-        said.append(f"it sounds reverberant (decays in about {speaker.reverberation_seconds:.1f} s); use dry ones")
+        said["reverberant"] = (
+            f"it sounds reverberant (decays in about {speaker.reverberation_seconds:.1f} s); use dry ones"
+        )
     if speaker.harmonic_share is not None and speaker.harmonic_share < ALONE:
-        said.append("other voices or instruments sound with it; separate the voice first")
+        said["other_voices"] = "other voices or instruments sound with it; separate the voice first"
     elif (speaker.music_share or 0) > 0.05:
-        said.append("something tonal sounds where it does not sing; separate the voice first")
+        said["music"] = "something tonal sounds where it does not sing; separate the voice first"
     rare = [note for note, seconds in speaker.notes.items() if seconds < 1.0]
     if rare:
-        said.append(f"under a second of {', '.join(rare[:8])}{' ...' if len(rare) > 8 else ''} within its range")
+        said["rare_notes"] = (
+            f"under a second of {', '.join(rare[:8])}{' ...' if len(rare) > 8 else ''} within its range"
+        )
     return said
 
 

@@ -49,6 +49,8 @@ def test_a_corpus_with_faults(tmp_path: Path, encoder: Path) -> None:
     assert report.copies in ([("clean/0", "poor/copy")], [("poor/copy", "clean/0")])
     assert report.unusable == {f"{corpus}/poor/empty.wav": "is empty (0 bytes)"}
     assert any("noise lies only" in warning for warning in poor.warnings)
+    assert "noisy" in poor.faults
+    assert len(poor.faults) == len(poor.warnings)
 
     told = CliRunner().invoke(main, ["inspect", str(tmp_path / "s.zarr"), "--report"])
     assert told.exit_code == 0, told.output

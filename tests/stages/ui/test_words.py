@@ -39,6 +39,15 @@ def test_every_language_is_offered() -> None:
     assert set(re.findall(r"(\w+):", offered[1])) == LANGUAGES.keys()
 
 
+def test_every_fault_of_a_corpus_has_words() -> None:
+    from svc.stages import corpus_report
+
+    source = Path(corpus_report.__file__).read_text("utf-8")
+    faults = re.findall(r'said\["(\w+)"\]', source)
+    assert len(faults) == 7
+    assert {f"fault.{fault}" for fault in faults} <= LANGUAGES["en"].keys()
+
+
 @pytest.mark.skipif(shutil.which("node") is None, reason="no node here: the f0 editor is tested by the page alone")
 def test_the_f0_editor() -> None:
     """Every edit does what it says, and undo brings back what was, to the bit."""

@@ -28,6 +28,12 @@ export function t(key, values = {}) {
   return found.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 }
 
+/** What a job does now, by the label of its progress bar; as it is where the page has no word for it. */
+export const stage = (label) => known(`stage.${label.split(",")[0].replaceAll(" ", "_")}`, label);
+export const unit = (name) => known(`unit.${name}`, name);
+
+const known = (key, otherwise) => (key in fallback ? t(key) : otherwise);
+
 export const number = (value, digits = 0) =>
   new Intl.NumberFormat(language, { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
 

@@ -3,7 +3,7 @@
 import { call, get, post, upload, url } from "../api.js";
 import { AUDIO_FILES, clock, field, fileInput, h, icon, midiOf, noteName, replace, toast } from "../dom.js";
 import { Curve, parse } from "../editor.js";
-import { left, number, percent, t } from "../i18n.js";
+import { left, number, percent, stage as stageName, t } from "../i18n.js";
 import { remember, state } from "../main.js";
 import { Player } from "../player.js";
 import { Timeline } from "../timeline.js";
@@ -82,7 +82,7 @@ export async function song(id) {
   function drawStatus() {
     const active = [...jobs.values()].filter((job) => ["queued", "running"].includes(job.state));
     replace(status, active.map((job) => {
-      const p = job.progress, text = job.state === "queued" ? t("job.waiting") : [p.stage, p.total && `${percent(p.done / p.total)}`, left(p.seconds_left)].filter(Boolean).join(" · ");
+      const p = job.progress, text = job.state === "queued" ? t("job.waiting") : [p.stage && stageName(p.stage), p.total && `${percent(p.done / p.total)}`, left(p.seconds_left)].filter(Boolean).join(" · ");
       return h("div.job", {}, h("strong", {}, t(`job.${job.kind}`)), h("span", {}, text), h("progress", { max: 1, value: p.total ? p.done / p.total : 0, "aria-label": t(`job.${job.kind}`) }),
         h("button.quiet", { type: "button", onclick: () => post(`/jobs/${job.id}/cancel`).catch((error) => toast(error.message, "bad")) }, t("cancel")));
     }));

@@ -3,7 +3,7 @@
 import { call, get, post, upload, url } from "../api.js";
 import { lines, notes } from "../chart.js";
 import { clock, dropzone, field, h, icon, midiOf, noteName, replace, toast } from "../dom.js";
-import { bytes, left, number, percent, t } from "../i18n.js";
+import { bytes, left, number, percent, stage, t, unit } from "../i18n.js";
 import { remember, state } from "../main.js";
 
 const range = (voice) => {
@@ -107,9 +107,16 @@ export async function voice(id) {
     return h("section.card", {}, h("h2", {}, h("span.nr", {}, "2"), t("report.title")),
       h("div.tiles", {}, tile(number(minutes, 1), t("report.minutes"), enough), tile(found.f0_low ? `${noteName(midiOf(found.f0_low))} – ${noteName(midiOf(found.f0_high))}` : "–", t("report.range")), tile(noise, t("report.snr"), noisy), tile(decay, t("report.decay"), wet), tile(clipped, t("report.clipped"), clips), tile(number(bad.length), t("report.refused"), bad.length ? "poor" : "")),
       h("p.verdict", {}, t(`report.minutes.${enough}`)),
-      h("ul.remarks", {}, found.warnings.map((warning) => h("li", {}, warning)), copies.slice(0, 10).map(([one, other]) => h("li", {}, t("report.copies", { one: named(one), other: named(other) })))),
+      h("ul.remarks", {}, warnings(found).map((warning) => h("li", {}, warning)), copies.slice(0, 10).map(([one, other]) => h("li", {}, t("report.copies", { one: named(one), other: named(other) })))),
       notes(found.notes, t("report.notes")),
       bad.length > 0 && h("details", { open: true }, h("summary", {}, t("report.refused.why")), h("ul", {}, bad.map(([name, why]) => h("li", {}, h("strong", {}, named(name)), " ", why)))));
+  }
+
+  /** What is bad about the recordings, in the page's language; as `svc inspect --report` says it for a report of an earlier version. */
+  function warnings(found) {
+    const rare = Object.entries(found.notes).filter(([, seconds]) => seconds < 1).map(([name]) => name);
+    const values = { minutes: number(found.minutes, 1), clipped: `${number(100 * (found.clipped_share ?? 0), 2)} %`, snr: number(found.snr_db ?? 0), decay: number(found.reverberation_seconds ?? 0, 1), notes: rare.slice(0, 8).join(", ") + (rare.length > 8 ? " …" : "") };
+    return found.faults ? found.faults.map((fault) => t(`fault.${fault}`, values)) : found.warnings;
   }
 
   function trainingCard() {
@@ -147,7 +154,7 @@ export async function voice(id) {
   function showProgress() {
     if (!job) { replace(progress); return; }
     const p = job.progress, share = p.total ? p.done / p.total : 0;
-    const text = [p.stage || t(`job.${job.kind}`), p.total && `${number(p.done)} / ${number(p.total)} ${p.unit}`, left(p.seconds_left)].filter(Boolean).join(" · ");
+    const text = [p.stage ? stage(p.stage) : t(`job.${job.kind}`), p.total && `${number(p.done)} / ${number(p.total)} ${unit(p.unit)}`, left(p.seconds_left)].filter(Boolean).join(" · ");
     const bar = h("progress", { max: 1, value: share, "aria-label": t(`job.${job.kind}`) });
     replace(progress, h("p", {}, text), bar, p.note && h("small", {}, p.note));
   }
