@@ -5,10 +5,6 @@ BIN = $(VENV)/bin
 # return; and these packages have functions without types.
 STRICT = --strict --no-warn-return-any $(foreach name,torch torchaudio transformers diffusers safetensors dask distributed,\
 	--untyped-calls-exclude $(name))
-# The folders of tests that are typed so far.
-STRICT_TESTS = $(addprefix tests/,benchmarks commands common stages/evaluation stages/settings pipeline/metrics \
-	pipeline/pitch docs/test_docstrings.py docs/test_api_reference.py test_docs.py test_layers.py test_package.py \
-	test_sockets.py stages/test_page.py)
 
 # Modules of packages that have __all__, which pdoc would leave out.
 HIDDEN = $(patsubst %.py,svc.%,$(subst /,.,$(wildcard $(addsuffix /[a-z]*.py,store stages/features stages/settings data/singers))))
@@ -31,7 +27,7 @@ check: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(STRICT) -p svc.common -p svc.pipeline -p svc.store -p svc.stages -p svc.data -p svc.commands -m svc.cli
-	$(BIN)/mypy $(STRICT) --explicit-package-bases $(STRICT_TESTS)
+	$(BIN)/mypy $(STRICT) --explicit-package-bases tests
 
 docs: $(VENV)/ready  ## the API reference, from the docstrings: build/api/index.html
 	$(BIN)/pdoc --docformat google -o build/api svc.common svc.pipeline svc.store svc.stages svc.commands svc.data $(HIDDEN)

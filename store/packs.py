@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -64,7 +64,7 @@ def write_packs(layout: Layout, packs: Iterable[Pack]) -> None:
         write_checksummed(layout.folder, layout.pack(pack.number), pack.to_json())
 
 
-def read_packs(layout: Layout, digests: list[str | None]) -> list[Pack]:
+def read_packs(layout: Layout, digests: Sequence[str | None]) -> list[Pack]:
     """The packs that the corpus was committed with, in order. Files beyond them are of a run that was stopped.
 
     A pack without a digest was retired by `compact`: its number and its place in the arrays stay, its rows are gone.

@@ -146,7 +146,7 @@ def bucket() -> Iterator[str]:
     """The URL of a bucket on an S3 server of our own, which the environment leads to."""
     pytest.importorskip("s3fs", reason="S3 needs s3fs: pip install 's3fs'")
     server = pytest.importorskip("moto.server", reason="an S3 to test with needs moto: pip install 'moto[server]'")
-    import boto3
+    boto3 = pytest.importorskip("boto3")
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)

@@ -25,7 +25,21 @@ import numpy as np
 ALLOWED_BYTES = 2**30
 ALLOWED_SECONDS = 30
 NUMBERS = [0, 1, -1, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**53, 2**63 - 1, 2**64 - 1, 2**80]
-VALUES = [*NUMBERS, 0.5, 1e308, "", "../../../etc/passwd", "/etc/passwd", "a\0b", "9" * 5000, None, True, [], {}, [[]]]
+VALUES: list[Any] = [
+    *NUMBERS,
+    0.5,
+    1e308,
+    "",
+    "../../../etc/passwd",
+    "/etc/passwd",
+    "a\0b",
+    "9" * 5000,
+    None,
+    True,
+    [],
+    {},
+    [[]],
+]
 
 Attempt = Callable[[random.Random, Path], bool]  # whether the input was used; False: refused in a sentence
 
@@ -84,7 +98,7 @@ def audio() -> Attempt:
 
     wav = 0.3 * np.sin(np.arange(9000) / 20) + 0.01 * np.random.default_rng(0).normal(size=9000)
     stereo = np.stack([wav, wav[::-1]], 1)
-    seeds = []
+    seeds: list[bytes] = []
     for kind, subtype in [
         ("WAV", "PCM_16"), ("WAVEX", "FLOAT"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS"),
         ("MP3", "MPEG_LAYER_III"), ("AIFF", "PCM_24"), ("CAF", "PCM_16"), ("W64", "PCM_16"), ("AU", "ULAW"),

@@ -36,17 +36,17 @@ class OnDevice(Tensor):
         made.held = held
         return made
 
-    def __repr__(self) -> str:
+    def __repr__(self) -> str:  # type: ignore[override]  # torch has no types here
         return f"OnDevice({tuple(self.shape)}, {self.dtype})"
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]  # as torch's own documentation writes it
         raise RuntimeError(f"{func}: the pretended device is left")
 
 
 class PretendDevice(TorchDispatchMode):
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch has no types here
         self.syncs: Counter[str] = Counter()
         self.transfers: Counter[str] = Counter()
 

@@ -280,7 +280,9 @@ def test_a_vocoder_of_ones_own_is_trained_and_sings(tmp_path: Path, run: Path, s
     one_message(svc("render", song, "-m", run, "-o", tmp_path / "b.wav", "--vocoder", tmp_path), "0 checkpoints")
 
 
-def test_a_song_whose_name_starts_with_a_dash(tmp_path: Path, run: Path, song: Path, monkeypatch) -> None:
+def test_a_song_whose_name_starts_with_a_dash(
+    tmp_path: Path, run: Path, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copy(song, tmp_path / "-k.flac")
     assert svc("render", "-m", run, "--steps", 2, "--", "-k.flac").exit_code == 0

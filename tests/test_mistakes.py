@@ -132,7 +132,7 @@ def no_privileges() -> Iterator[None]:
     before, data = (ctypes.c_uint32 * 6)(), (ctypes.c_uint32 * 6)()
     if libc.capget(header, before):
         pytest.skip("this root's privileges cannot be told")
-    data[:] = before[:]
+    ctypes.memmove(data, before, ctypes.sizeof(before))
     data[0] &= ~0b110  # of the effective ones; they are still permitted, and so can be taken back
     libc.capset(header, data)
     try:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -14,7 +16,8 @@ def test_a_notebook_runs_from_its_first_cell_to_its_last(
     path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SVC_STORE", str(store))
-    notebook = nbformat.read(path, as_version=4)
+    read: Callable[..., Any] = nbformat.read
+    notebook = read(path, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "save the notebook without outputs"
     NotebookClient(
         notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": path.parent}}

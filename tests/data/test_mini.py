@@ -55,7 +55,7 @@ def test_it_is_computed_in_full_precision_whatever_is_asked(content: Hubert) -> 
 def test_it_tells_phones_of_unseen_singers_better_than_mfccs_and_a_random_network_does_not(
     content: Hubert, clips: list[Clip]
 ) -> None:
-    wavs = [clip.wav.astype(np.float32) / 32767 for clip in clips]
+    wavs = [clip.wav.astype(np.float32) / np.float32(32767) for clip in clips]
 
     def told(states: list[np.ndarray]) -> float:
         return phones(states[:24], states[24:], clips)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,9 +20,9 @@ from transformers.models.hubert import modeling_hubert
 PAGE = Path(__file__).parents[2] / "docs" / "reading-hubert.md"
 
 
-def small(kind: str = "group", **other: object) -> HubertModel:
+def small(kind: str = "group", **other: Any) -> HubertModel:
     torch.manual_seed(0)
-    config = {
+    config: dict[str, Any] = {
         "hidden_size": 64,
         "num_hidden_layers": 4,
         "num_attention_heads": 4,
@@ -82,7 +83,7 @@ def test_the_front_end_is_of_the_classes_said() -> None:
 @torch.inference_mode()
 @pytest.mark.parametrize(("kind", "mended"), [("group", False), ("layer", True)])
 def test_an_attention_mask_mends_a_batch_of_large_models_alone(kind: str, mended: bool) -> None:
-    model, clips = small(kind), (noise(24_000)[0], noise(48_000)[0])
+    model, clips = small(kind), [noise(24_000)[0], noise(48_000)[0]]
     alone = model(clips[0][None]).last_hidden_state[0]
     batch = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True)
     mask = (torch.arange(48_000) < torch.tensor([[24_000], [48_000]])).long()
@@ -100,7 +101,7 @@ def test_frames_are_counted_as_said_and_a_clip_without_any_is_attended_to_whole(
         assert int(model._get_feat_extract_output_lengths(samples)) == (samples - 80) // 320
         assert int(model._get_feat_extract_output_lengths(samples + 80)) == unit_frames(samples)
     mask = (torch.arange(16_000) < torch.tensor([[16_000], [8_000], [399]])).long()
-    assert model._get_feature_vector_attention_mask(49, mask).sum(1).tolist() == [49, 24, 49]
+    assert model._get_feature_vector_attention_mask(49, cast(torch.LongTensor, mask)).sum(1).tolist() == [49, 24, 49]
 
 
 def test_spans_cover_what_is_said() -> None:
@@ -139,7 +140,7 @@ def test_training_mode_is_noise_and_loses_layers(tmp_path: Path) -> None:
 @torch.inference_mode()
 def test_the_positional_convolution_reaches_64_back_and_63_ahead() -> None:
     embedding = small().encoder.pos_conv_embed
-    assert embedding.conv.parametrizations.weight.original0.shape == (1, 1, 128)
+    assert embedding.get_parameter("conv.parametrizations.weight.original0").shape == (1, 1, 128)
     still = torch.zeros(1, 400, 64)
     pulse = still.clone()
     pulse[0, 200] = 1

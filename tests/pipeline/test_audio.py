@@ -182,7 +182,10 @@ def test_a_moment_of_voice_in_long_silence_is_no_silence(tmp_path: Path) -> None
 
 
 def put(content: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(content) and None
+    def make(path: Path) -> None:
+        path.write_bytes(content)
+
+    return make
 
 
 @pytest.mark.parametrize(

@@ -30,14 +30,15 @@ def encode(path: Path, wav: NDArray[np.float32], codec: str, video: bool = False
     with av.open(str(path), "w") as container:
         pictures = container.add_stream("mpeg4", rate=10) if video else None
         stream = container.add_stream(codec, rate=RATE, layout="stereo" if len(wav) == 2 else "mono")
+        assert isinstance(stream, av.AudioStream)
         if pictures is not None:
-            pictures.width = pictures.height = 64  # type: ignore[attr-defined]
+            pictures.width = pictures.height = 64
             picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
-            for packet in [*pictures.encode(picture), *pictures.encode(None)]:  # type: ignore[attr-defined]
+            for packet in [*pictures.encode(picture), *pictures.encode(None)]:
                 container.mux(packet)
         frame = av.AudioFrame.from_ndarray(wav, format="fltp", layout="stereo" if len(wav) == 2 else "mono")
         frame.sample_rate = RATE
-        for packet in [*stream.encode(frame), *stream.encode(None)]:  # type: ignore[attr-defined]
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
             container.mux(packet)
     return path
 
@@ -114,9 +115,9 @@ def test_a_playlist_opens_no_other_file(tmp_path: Path, name: str) -> None:
 def test_a_video_without_sound_says_so(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
-        stream.width = stream.height = 64  # type: ignore[attr-defined]
+        stream.width = stream.height = 64
         picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
-        for packet in [*stream.encode(picture), *stream.encode(None)]:  # type: ignore[attr-defined]
+        for packet in [*stream.encode(picture), *stream.encode(None)]:
             container.mux(packet)
     with pytest.raises(AudioError, match="video without a sound track"):
         audio.scan(tmp_path / "a.mp4")

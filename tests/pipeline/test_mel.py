@@ -110,7 +110,8 @@ def test_a_shifted_mel_is_that_of_tones_so_much_higher(semitones: int) -> None:
     envelope = 0.2 + 0.1 * torch.sin(2 * torch.pi * 3 * time)
 
     def chord(ratio: float) -> torch.Tensor:
-        return sum(envelope * torch.sin(2 * torch.pi * hertz * ratio * time) for hertz in (300.0, 700.0, 2_900.0))
+        tones = [torch.sin(2 * torch.pi * hertz * ratio * time) for hertz in (300.0, 700.0, 2_900.0)]
+        return envelope * torch.stack(tones).sum(0)
 
     shifted = log_mel(chord(1.0), semitones)[4:-4]
     truth = log_mel(chord(2 ** (semitones / 12)))[4:-4]

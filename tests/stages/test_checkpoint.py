@@ -9,6 +9,7 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -67,10 +68,14 @@ def test_a_flipped_bit_in_a_run_is_refused_with_the_file_s_name(tmp_path: Path, 
     data[-100] ^= 4
     path.write_bytes(data)
     copy = Run.open(tmp_path / "r")
+    loads: dict[str, Callable[[], object]] = {
+        "units": copy.load_units,
+        "last": lambda: checkpoint.load(copy.last),
+        "best": lambda: copy.load_best("cpu"),
+    }
+    load = loads[name]
     with pytest.raises(UserError, match=rf"{name}.safetensors is damaged(.|\n)*checksum(.|\n)*Restore it"):
-        {"units": copy.load_units, "last": lambda: checkpoint.load(copy.last), "best": lambda: copy.load_best("cpu")}[
-            name
-        ]()
+        load()
 
 
 def test_a_checkpoint_of_svc_0_1_has_no_checksum_and_is_read(tmp_path: Path) -> None:

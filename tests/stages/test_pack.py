@@ -6,6 +6,7 @@ import json
 import shutil
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,10 @@ def test_a_run_without_an_index_needs_its_store(run: Path, store: Path, tmp_path
     pack(tmp_path / "r", tmp_path / "v.svc", stores=[str(store)])
 
 
-def rewritten(voice: Path, out: Path, change) -> Path:
+Change = Callable[[str, bytes], list[tuple[str, bytes, int]]]
+
+
+def rewritten(voice: Path, out: Path, change: Change) -> Path:
     with zipfile.ZipFile(voice) as source, zipfile.ZipFile(out, "w") as target:
         for info in source.infolist():
             for name, data, kind in change(info.filename, source.read(info)):
@@ -115,7 +119,7 @@ STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
     ],
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_other_archives_are_refused(voice: Path, tmp_path: Path, change, problem: str) -> None:
+def test_other_archives_are_refused(voice: Path, tmp_path: Path, change: Change, problem: str) -> None:
     strange = rewritten(voice, tmp_path / "strange.svc", change)
     with pytest.raises(UserError, match=problem):
         Run.open(strange)
@@ -132,7 +136,7 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, voice: Path) -> None:
 
 
 def test_a_flipped_bit_in_its_weights_is_found(voice: Path, tmp_path: Path) -> None:
-    def flip(name: str, data: bytes):
+    def flip(name: str, data: bytes) -> list[tuple[str, bytes, int]]:
         if name == "best.safetensors":
             data = data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
         return [(name, data, STORED)]

@@ -16,6 +16,7 @@ from svc.stages.rendering.retrieval import Retrieval
 from svc.stages.retrieval_index import evenly, read_index, write_index
 from svc.stages.run import Run
 from svc.stages.run_stores import open_stores, recorded_locations, to_record
+from svc.stages.settings import TrainSettings
 from svc.stages.training.train import train
 from svc.store import open_store
 from torch import nn
@@ -51,15 +52,20 @@ def test_run_and_store_that_move_together_find_each_other(copy: Path, store: Pat
     assert Path(found.location) == tmp_path / "there" / "choir.zarr"
 
 
-def test_a_store_named_in_training_is_recorded(copy: Path, store: Path, tmp_path: Path, train_settings) -> None:
+def test_a_store_named_in_training_is_recorded(
+    copy: Path, store: Path, tmp_path: Path, train_settings: TrainSettings
+) -> None:
     """A run that comes with its store from elsewhere is trained on there, and rendered with."""
     with_stores(copy, "/nowhere/choir.zarr")
     shutil.copytree(store, tmp_path / "new.zarr")
     settings = dataclasses.replace(train_settings, steps=62, batch=2)
     said: list[str] = []
-    progress = Progress()
-    progress.say = said.append  # type: ignore[method-assign]
-    train([tmp_path / "new.zarr"], copy, settings, progress=progress)
+
+    class Said(Progress):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    train([tmp_path / "new.zarr"], copy, settings, progress=Said())
     assert any("store is now" in line for line in said)
     assert any("crops a step was 4 and is now 2" in line for line in said)
     assert Run.open(copy).config.stores == ("../new.zarr",)

@@ -20,7 +20,7 @@ from svc.store.verify import verify
 from svc.store.writer import Writer, open_writer
 
 if TYPE_CHECKING:
-    from conftest import Sample
+    from .conftest import Sample
 
 Run = Callable[..., None]
 Tree = Callable[[Path | Folder], dict[str, bytes]]

@@ -12,14 +12,14 @@ import xarray
 from svc.store import DamagedError, MissingError, Store, StoreError, ledger, open_store
 from svc.store.compact import Compacted, compact
 from svc.store.folder import Folder, open_folder
-from svc.store.packs import NewRow
+from svc.store.packs import NewRow, read_packs
 from svc.store.remote import RemoteFolder
 from svc.store.schema import PackSize
 from svc.store.verify import verify
 from svc.store.writer import open_writer
 
 if TYPE_CHECKING:
-    from conftest import Sample
+    from .conftest import Sample
 
 Run = Callable[..., None]
 Tree = Callable[[Path | Folder], dict[str, bytes]]
@@ -186,7 +186,7 @@ def test_a_store_is_opened_though_a_compaction_ends_meanwhile(copy: Sample, monk
     """Between the table, which still named a pack, and that pack's file, which is gone."""
     with open_writer(copy.root, copy.size, IDENTITY) as writer:
         writer.set_utterances([u for u in writer.utterances if u.id not in GONE])
-    real = ledger.read_packs
+    real = read_packs
     done: list[Compacted] = []
 
     def late(*arguments: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +14,10 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from svc.store import DamagedError, open_store, reader
+from svc.store.receipts import read_receipt
 
 if TYPE_CHECKING:
-    from conftest import Sample
+    from .conftest import Sample
 
 pytestmark = pytest.mark.parametrize("sample", ["local"], indirect=True)
 
@@ -30,7 +32,7 @@ def test_crops_are_bit_for_bit_what_zarr_reads(sample: Sample, data: st.DataObje
     start = data.draw(st.integers(0, length))
     stop = data.draw(st.integers(start, length))
     begin = clip.utterance.pack * sample.size.of(column.axis) + offset
-    theirs = zarr.open_array(Path(str(sample.root)) / column.name)[begin + start : begin + stop]
+    theirs = np.asarray(zarr.open_array(Path(str(sample.root)) / column.name)[begin + start : begin + stop])
     ours = clip.read(column.name, start, stop)
     assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
     assert ours.tobytes() == theirs.tobytes()
@@ -38,7 +40,7 @@ def test_crops_are_bit_for_bit_what_zarr_reads(sample: Sample, data: st.DataObje
 
 def test_receipts_are_looked_at_once_per_open(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[tuple[str, int]] = []
-    real = reader.read_receipt
+    real = read_receipt
 
     def counting(layout: Any, column: Any, pack: Any) -> Any:
         looked.append((column.name, pack.number))
@@ -77,9 +79,7 @@ def loading() -> Iterator[Any]:
     """`loading.py` beside this file, by a name under which workers find it too."""
     with pytest.MonkeyPatch.context() as patched:
         patched.syspath_prepend(str(Path(__file__).parent))
-        import loading
-
-        yield loading
+        yield importlib.import_module("loading")
     sys.modules.pop("loading", None)
 
 

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from svc.store import DamagedError, StoreError, open_store
+from svc.store.folder import Folder
 from svc.store.layout import Layout
 from svc.store.repair import find_damage, repair
 from svc.store.verify import Finding, verify_at
 
 if TYPE_CHECKING:
-    from conftest import Sample
+    from .conftest import Sample
 
 Run = Callable[..., None]
 Tally = Callable[..., None]
-Tree = Callable[[Path], dict[str, bytes]]
+Tree = Callable[[Path | Folder], dict[str, bytes]]
 
 pytestmark = [pytest.mark.torture, pytest.mark.parametrize("sample", ["local"], indirect=True)]
 

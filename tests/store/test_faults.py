@@ -20,16 +20,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from svc.store import StoreError, open_store
+from svc.store.folder import Folder
 from svc.store.local import LocalFolder
 from svc.store.packs import NewRow
 from svc.store.receipts import Receipt
 from svc.store.writer import Writer
 
 if TYPE_CHECKING:
-    from conftest import Sample
+    from .conftest import Sample
 
 Run = Callable[..., None]
-Tree = Callable[[Path], dict[str, bytes]]
+Tree = Callable[[Path | Folder], dict[str, bytes]]
 Tally = Callable[..., None]
 Cell = tuple[str, int]  # a column, and a pack
 
@@ -52,7 +53,7 @@ def small(sample: Sample, pieces: dict[str, NewRow]) -> dict[str, Any]:
 
 @contextmanager
 def acknowledged(done: Callable[[Receipt], None]) -> Iterator[None]:
-    """`done` hears of each receipt once the writer has it on disk."""
+    """Calls `done` with each receipt once the writer has it on disk."""
     real = Writer.accept
 
     def accept(self: Writer, receipt: Receipt) -> None:
@@ -62,6 +63,10 @@ def acknowledged(done: Callable[[Receipt], None]) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Writer, "accept", accept)
         yield
+
+
+def into(cells: set[Cell]) -> Callable[[Receipt], None]:
+    return lambda receipt: cells.add((receipt.column, receipt.pack))
 
 
 def look(root: Path, sample: Sample, cells: set[Cell]) -> dict[str, int]:
@@ -128,7 +133,7 @@ def test_every_call_fails_in_turn(
     for call in range(10_000):
         root = quick / str(call)
         cells: set[Cell] = set()
-        with acknowledged(lambda receipt, cells=cells: cells.add((receipt.column, receipt.pack))):
+        with acknowledged(into(cells)):
             try:
                 extract(Failing(root, call, error, for_good), **small)
             except OSError as raised:
@@ -159,7 +164,7 @@ def test_a_full_file_system(
         mount(disk, size)
         try:
             cells: set[Cell] = set()
-            with acknowledged(lambda receipt, cells=cells: cells.add((receipt.column, receipt.pack))):
+            with acknowledged(into(cells)):
                 try:
                     extract(disk / "s.zarr", **small)
                 except OSError as error:

@@ -163,6 +163,7 @@ def test_service_that_fails_is_no_missing_file(place: Folder, monkeypatch: pytes
     def fail(*args: Any, **kwargs: Any) -> None:
         raise PermissionError("Access Denied")
 
+    assert isinstance(place, RemoteFolder)
     for call in ("cat_file", "info", "find", "pipe_file"):
         monkeypatch.setattr(place._fs, call, fail)
     for ask in (place.read, place.size, place.files, lambda name: place.read_all([name]), place.view):

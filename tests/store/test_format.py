@@ -21,7 +21,7 @@ from svc.store.folder import Folder
 from svc.store.packs import NewRow
 
 if TYPE_CHECKING:
-    from conftest import Sample
+    from .conftest import Sample
 
 Run = Callable[..., None]
 Tree = Callable[[Path | Folder], dict[str, bytes]]

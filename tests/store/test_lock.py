@@ -19,7 +19,7 @@ from svc.store.remote import RemoteFolder
 from svc.store.writer import open_writer
 
 if TYPE_CHECKING:
-    from conftest import Sample
+    from .conftest import Sample
 
 Run = Callable[..., None]
 

@@ -21,7 +21,7 @@ from svc.store.remote import Ranges, RemoteFolder
 from svc.store.verify import verify
 
 if TYPE_CHECKING:
-    from conftest import Sample
+    from .conftest import Sample
 
 Run = Callable[..., None]
 Tree = Callable[[Path | Folder], dict[str, bytes]]

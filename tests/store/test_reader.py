@@ -15,15 +15,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from svc.store import DamagedError, MissingError, Store, StoreError, open_store
 from svc.store.checksummed_json import add_checksum
 from svc.store.columns import write_column
+from svc.store.folder import Folder
 from svc.store.packs import NewRow
 from svc.store.receipts import write_receipt
 from svc.store.writer import open_writer
 
 if TYPE_CHECKING:
-    from conftest import Sample
+    from .conftest import Sample
 
 Run = Callable[..., None]
 
@@ -121,14 +123,15 @@ def test_features_have_the_shapes_dtypes_and_values_written(sample: Sample, piec
     columns = {column.name: column for column in sample.columns}
     for clip in sample.open():
         unit, mel = pieces[clip.id].unit_frames, pieces[clip.id].mel_frames
-        for value, name, shape, dtype in [
+        expected: list[tuple[NDArray[Any], str, tuple[int, ...], type[np.generic]]] = [
             (clip.hidden(7), "hidden/7", (unit, 24), np.float16),
             (clip.hidden(12), "hidden/12", (unit, 24), np.float16),
             (clip.mel, "mel", (mel, 128), np.float16),
             (clip.f0, "f0", (mel,), np.float32),
             (clip.loudness, "loudness", (mel,), np.float32),
             (clip.mel2ph, "mel2ph", (mel,), np.int32),
-        ]:
+        ]
+        for value, name, shape, dtype in expected:
             assert value.shape == shape
             assert value.dtype == dtype
             assert np.array_equal(value, sample.truth(columns[name], clip.row)), (clip.id, name)
@@ -414,7 +417,7 @@ def test_opening_takes_a_string_or_a_path(sample: Sample) -> None:
     assert len(open_store(str(sample.root))) == len(open_store(sample.root)) == 20
 
 
-def test_reading_changes_no_file(copy: Sample, tree: Callable[[Path], dict[str, bytes]]) -> None:
+def test_reading_changes_no_file(copy: Sample, tree: Callable[[Path | Folder], dict[str, bytes]]) -> None:
     before = tree(copy.root)
     store = copy.open()
     for clip in store:

@@ -11,7 +11,8 @@ from svc.stages.extraction.extract import extract
 from svc.stages.settings import ExtractSettings
 from svc.store import DamagedError, MissingError, ledger, open_store
 from svc.store.compact import compact
-from svc.store.schema import Pack, Row, Utterance
+from svc.store.layout import Layout
+from svc.store.schema import Column, Pack, Row, Utterance
 from svc.store.table import UtteranceTable, rows_of_pack, total_frames, used_packs
 from svc.store.verify import verify, verify_at
 
@@ -89,7 +90,7 @@ def corpus(tmp_path: Path) -> Path:
         for number in range(3):
             t = np.arange(44_100 * (1 + 17 * (number == 2))) / 44_100
             hertz = 200 + 40 * number + 10 * (speaker == "ben")
-            wav = sum(np.sin(2 * np.pi * hertz * k * t) / k for k in range(1, 5)) * 0.2
+            wav = 0.2 * np.sum([np.sin(2 * np.pi * hertz * k * t) / k for k in range(1, 5)], 0)
             audio.write(tmp_path / "c" / speaker / f"{number}.wav", wav.astype(np.float32))
     return tmp_path / "c"
 
@@ -159,18 +160,19 @@ def test_damage_to_a_large_store_is_found_and_repaired(
 def test_verify_goes_on_where_it_was_stopped(
     tmp_path: Path, corpus: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from svc.store import receipts
     from svc.store import verify as module
 
     path = tmp_path / "s.zarr"
     extract([corpus], path, ExtractSettings(encoder=str(encoder)))
     hashed: list[str] = []
-    original = module.check_sha256
+    original = receipts.check_sha256
 
-    def check(layout: object, column: object, *rest: object) -> None:
-        hashed.append(column.name)  # type: ignore[attr-defined]
+    def check(layout: Layout, column: Column, pack: Pack, receipt: receipts.Receipt) -> None:
+        hashed.append(column.name)
         if len(hashed) == 3:
             raise KeyboardInterrupt
-        original(layout, column, *rest)  # type: ignore[arg-type]
+        original(layout, column, pack, receipt)
 
     monkeypatch.setattr(module, "check_sha256", check)
     store = open_store(path)

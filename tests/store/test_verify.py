@@ -13,7 +13,7 @@ from svc.store.verify import Finding, verify
 from svc.store.writer import open_writer
 
 if TYPE_CHECKING:
-    from conftest import Sample
+    from .conftest import Sample
 
 Run = Callable[..., None]
 

@@ -17,16 +17,17 @@ from svc.store import DamagedError, MissingError, SettingsError, StoreError, ope
 from svc.store.cells import write_cell
 from svc.store.checksummed_json import add_checksum, check_checksum
 from svc.store.columns import read_columns
+from svc.store.folder import Folder
 from svc.store.packs import NewRow
 from svc.store.schema import MEL, Column, PackSize
 from svc.store.verify import verify
 from svc.store.writer import open_writer
 
 if TYPE_CHECKING:
-    from conftest import Sample
+    from .conftest import Sample
 
 Run = Callable[..., None]
-Tree = Callable[[Path], dict[str, bytes]]
+Tree = Callable[[Path | Folder], dict[str, bytes]]
 
 SIZE = PackSize(unit=1024, mel=1920)
 IDENTITY: dict[str, Any] = {"mel_frame_rate": 44100 / 512, "slicing": {"longest": 20.0}}
@@ -562,6 +563,7 @@ def test_writer_that_fails_lets_go_of_the_store(copy: Sample) -> None:
 @ON_DISK
 def test_leftovers_of_a_killed_writer_are_removed_and_nothing_else(copy: Sample, tree: Tree) -> None:
     before = tree(copy.root)
+    assert isinstance(copy.root, Path)
     for name in [".a.1.partial", "ledger/.store.json.77.partial", "hidden/7/c/0/.0.123.partial"]:
         (copy.root / name).write_bytes(b"half of")
     with open_writer(copy.root, SIZE, IDENTITY):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from svc.pipeline.checkpoints.onnx_tensors import read_onnx_tensors
 from svc.pipeline.pitch.tracker import file_hash, package_file
 
@@ -37,7 +39,7 @@ KINDS = {"float32": 1, "int32": 6, "int64": 7, "float64": 11, "float16": 10}
 
 def test_tensors_come_back(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    tensors = {
+    tensors: dict[str, NDArray[Any]] = {
         "a": rng.standard_normal((200, 3, 2)).astype(np.float32),
         "b": rng.standard_normal(5),
         "c": np.array([[1, -2]], np.int64),

@@ -9,7 +9,7 @@ import resource
 import time
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,11 +120,13 @@ def refused_quickly(path: Path, message: str) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000  # kB
 
 
-def zipped(path: Path, data: bytes, compression: int = zipfile.ZIP_STORED, **entries: bytes) -> Path:
+def zipped(
+    path: Path, data: bytes, compression: int = zipfile.ZIP_STORED, entries: Mapping[str, bytes] | None = None
+) -> Path:
     with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr("archive/data.pkl", data)
         archive.writestr("archive/version", b"3\n")
-        for name, held in entries.items():
+        for name, held in (entries or {}).items():
             archive.writestr(f"archive/data/{name}", held)
     return path
 
@@ -169,7 +171,7 @@ def test_a_compressed_file_is_refused(tmp_path: Path) -> None:
     write(tensor, {"a": torch.zeros(1)})
     with zipfile.ZipFile(tensor) as archive:
         data = archive.read("t/data.pkl")
-    refused_quickly(zipped(written, data, zipfile.ZIP_DEFLATED, **{"0": bytes(768 << 20)}), "it is compressed")
+    refused_quickly(zipped(written, data, zipfile.ZIP_DEFLATED, {"0": bytes(768 << 20)}), "it is compressed")
     assert written.stat().st_size < 1 << 20
     refused_quickly(zipped(written, b"\x80\x02" + b"}" * 10_000_000, zipfile.ZIP_DEFLATED), "it is compressed")
 
@@ -181,10 +183,10 @@ def test_tensors_larger_than_their_storage_are_refused(tmp_path: Path) -> None:
     storage = torch.arange(8.0)
     with zipfile.ZipFile(write(tmp_path / "t.pt", storage)) as archive:
         data = archive.read("t/data.pkl")
-    refused_quickly(zipped(tmp_path / "short.pt", data, **{"0": bytes(31)}), "storage '0' is missing or short")
+    refused_quickly(zipped(tmp_path / "short.pt", data, entries={"0": bytes(31)}), "storage '0' is missing or short")
     refused_quickly(zipped(tmp_path / "none.pt", data), "storage '0' is missing or short")
     negative = data.replace(b"K\x08\x85", b"J\xff\xff\xff\xff\x85")  # its size, not that of its storage
-    refused_quickly(zipped(tmp_path / "n.pt", negative, **{"0": bytes(32)}), "a tensor has the size")
+    refused_quickly(zipped(tmp_path / "n.pt", negative, entries={"0": bytes(32)}), "a tensor has the size")
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ import pytest
 import torch
 from svc.pipeline.diffusion.batch import Batch
 from svc.pipeline.diffusion.ddpm import alphas_cumprod
-from svc.pipeline.diffusion.diffusion import Diffusion
+from svc.pipeline.diffusion.diffusion import AuxiliaryDecoder, Diffusion
 from svc.pipeline.diffusion.registry import OBJECTIVES, new_objective
 from svc.pipeline.diffusion.sampling import sample
 from svc.pipeline.diffusion.shape import Architecture, ModelShape
+from svc.pipeline.diffusion.wavenet import WaveNet
 from torch import Tensor, nn
 
 MEAN, DEVIATION = 0.7, 0.5
@@ -42,7 +43,7 @@ def one_thread() -> Iterator[None]:
 def untrained(objective: str) -> Diffusion:
     """A model whose network says exactly nothing: its last convolution begins at zero, but for the bias."""
     model = Diffusion(SMALL, new_objective(objective))
-    nn.init.zeros_(model.denoiser.output.bias)
+    nn.init.zeros_(model.denoiser.get_parameter("output.bias"))
     return model
 
 
@@ -87,8 +88,11 @@ class Optimum(Diffusion):
         return noise * surprise - (MEAN + data * DEVIATION**2 * surprise)
 
 
-class Guess(nn.Module):
+class Guess(AuxiliaryDecoder):
     """A decoder whose guesses are distributed as the data are."""
+
+    def __init__(self) -> None:
+        super().__init__(small(1))
 
     def forward(self, condition: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(77)
@@ -156,13 +160,13 @@ def test_solvers_without_noise_follow_the_exact_path(objective: str, method: str
 @pytest.mark.parametrize("steps", [10, 40])
 def test_a_shallow_start_takes_up_the_path_where_the_guess_was_noised(objective: str, method: str, steps: int) -> None:
     """The guess, noised as the first step says, is carried to where the exact path from there ends."""
-    depth, batch, model = 0.4, make_batch(1, 500), Optimum(objective, 0.4)
-    model.decoder = Guess()
+    depth, batch, model, decoder = 0.4, make_batch(1, 500), Optimum(objective, 0.4), Guess()
+    model.decoder = decoder
     drawn = sample(model, batch, torch.Generator().manual_seed(1), steps, method).transpose(1, 2)
     start = model.steps[0]
     assert start == pytest.approx(1000 * depth, abs=1000 * depth / steps + 1)
     data, noise = shares(objective, torch.tensor([start]))
-    noised = data * model.decoder(torch.zeros(1, 1, 500)) + noise * first_noise(batch, 1)
+    noised = data * decoder(torch.zeros(1, 1, 500)) + noise * first_noise(batch, 1)
     tolerance = {10: 0.11, 40: 0.03} if method in ("ddim", "euler") else {10: 0.03, 40: 0.003}  # first or second order
     assert rms(drawn - end_of_path(objective, noised, start)) < tolerance[steps] * DEVIATION
     assert float(drawn.mean()) == pytest.approx(MEAN, abs=0.02)
@@ -244,12 +248,12 @@ def test_the_flows_network_hears_variance_one(milliseconds: int) -> None:
     time, model = milliseconds / 1000, Diffusion(SMALL, new_objective("flow"))
     heard: list[Tensor] = []
 
-    class Spy(nn.Module):
+    class Spy(WaveNet):
         def forward(self, x: Tensor, step: Tensor, projected: tuple[Tensor, ...]) -> Tensor:
             heard.append(x)
             return torch.zeros_like(x)
 
-    model.denoiser = Spy()
+    model.denoiser = Spy(SMALL.bins, 4, 4, 1, 1)
     mixture = torch.lerp(mel, noise, time)
     linear = model.predict(mixture, torch.tensor([float(milliseconds)]), ())
     assert rms(heard[0]) == pytest.approx(1, abs=0.02)
@@ -282,6 +286,7 @@ def test_the_decoders_share_of_the_loss_is_its_mean_absolute_error() -> None:
     losses = []
     with torch.no_grad():
         condition = model.condition(batch)
+        assert model.decoder is not None
         off = (model.decoder(condition).transpose(1, 2) - batch.mel).abs().mean(-1)
         for decoder in (model.decoder, None):
             model.decoder = decoder
@@ -293,9 +298,8 @@ def test_the_decoders_share_of_the_loss_is_its_mean_absolute_error() -> None:
 @pytest.mark.parametrize("depth", [1.0, 0.3])
 def test_noise_steps_are_drawn_down_to_the_depth_and_no_further(objective: str, depth: float) -> None:
     torch.manual_seed(0)
-    model, seen = Diffusion(small(1), new_objective(objective), depth), []
-    forward = model.denoiser.forward
-    model.denoiser.forward = lambda x, step, projected: (seen.append(step), forward(x, step, projected))[1]
+    model, seen = Diffusion(small(1), new_objective(objective), depth), list[Tensor]()
+    model.denoiser.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[1]))
     with torch.no_grad():
         for seed in range(20):
             model.loss(make_batch(32, 4), torch.Generator().manual_seed(seed))
@@ -317,6 +321,8 @@ def test_the_mel_of_padded_frames_weighs_nothing(objective: str) -> None:
             return float(model.loss(batch, torch.Generator().manual_seed(1)))
 
     batch, padded, sounding = (make_batch(2, 30, padding=10) for _ in range(3))
+    assert padded.mel is not None
+    assert sounding.mel is not None
     padded.mel[1, 20:] += 100
     sounding.mel[1, 19] += 1
     assert loss(padded) == loss(batch)
@@ -455,4 +461,6 @@ def test_a_projection_trained_with_the_model_learns() -> None:
     nn.init.normal_(model.denoiser.output.weight)
     model.loss(batch, torch.Generator().manual_seed(1)).backward()
     assert model.condition.projected.weight.shape == (3, 12)
-    assert model.condition.projected.weight.grad.abs().sum() > 0
+    gradient = model.get_parameter("condition.projected.weight").grad
+    assert gradient is not None
+    assert gradient.abs().sum() > 0

@@ -5,14 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
-from svc.pipeline.diffusion.lynxnet import LYNXNet2
+from svc.pipeline.diffusion.lynxnet import Block, LYNXNet2
 
 
 def array(parameter: torch.Tensor) -> np.ndarray:
     return parameter.detach().numpy().astype(np.float64)
 
 
-def linear(x: np.ndarray, layer: torch.nn.Linear) -> np.ndarray:
+def linear(x: np.ndarray, layer: torch.nn.Module) -> np.ndarray:
+    assert isinstance(layer, torch.nn.Linear)
     return x @ array(layer.weight).T + array(layer.bias)
 
 
@@ -36,6 +37,8 @@ def reference(net: LYNXNet2, x: np.ndarray, step: float, condition: np.ndarray) 
     hidden = hidden * np.array([0.5 * (1 + math.erf(h / math.sqrt(2))) for h in hidden])  # GELU
     y = linear(x.T, net.input) + linear(condition.T, net.condition) + linear(hidden, net.step[2])
     for block in net.blocks:
+        assert isinstance(block, Block)
+        assert block.depthwise.bias is not None
         normal = norm(y, block.norm)
         weight, bias = array(block.depthwise.weight)[:, 0], array(block.depthwise.bias)
         reach = weight.shape[1] // 2

@@ -163,7 +163,7 @@ class Forged(types.ModuleType):
 
 
 def filled(kind: type, **state: Any) -> Any:
-    made = kind.__new__(kind)
+    made: Any = object.__new__(kind)
     made.__dict__.update(state)
     return made
 

@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub.constants
 import numpy as np
@@ -26,10 +27,10 @@ LAYERS = (0, 1, 2, 3)
 KINDS = ["group", "layer"]
 
 
-def build(kind: str, seed: int = 0, **other: object) -> HubertModel:
+def build(kind: str, seed: int = 0, **other: Any) -> HubertModel:
     """`group` is made like HuBERT base, `layer` like HuBERT large with its stable layer norm."""
     torch.manual_seed(seed)
-    settings: dict[str, object] = {
+    settings: dict[str, Any] = {
         "hidden_size": 96,
         "num_hidden_layers": 3,
         "num_attention_heads": 4,
@@ -240,7 +241,7 @@ def test_a_model_too_loud_for_fp16_is_encoded_all_the_same() -> None:
     """A feed-forward beyond 65504, as users of Chinese HuBERT report, not a pretended one."""
     model = build("group")
     with torch.no_grad():
-        model.encoder.layers[1].feed_forward.output_dense.bias[5] = 1e5
+        model.get_parameter("encoder.layers.1.feed_forward.output_dense.bias")[5] = 1e5
     content, wavs = Hubert(model, True, EncoderSettings("test", "test", "cpu", "fp16")), clips(0.5, 0.6)
     found = content.encode_batch(wavs, LAYERS)
     assert content.redone == 2
@@ -265,17 +266,17 @@ def test_float32_is_exact_whatever_the_process_is_set_to(content: Hubert) -> Non
 
 def test_full_precision_lasts_until_the_last_pass_ends() -> None:
     matmul = torch.backends.cuda.matmul
-    before, matmul.fp32_precision = matmul.fp32_precision, "tf32"  # type: ignore[attr-defined]  # not in torch's stubs
+    before, matmul.fp32_precision = matmul.fp32_precision, "tf32"
     try:
         first, second = full_precision(), full_precision()
         first.__enter__()
         second.__enter__()
         first.__exit__(None, None, None)
-        assert matmul.fp32_precision == "ieee"  # type: ignore[attr-defined]  # not in torch's stubs
+        assert matmul.fp32_precision == "ieee"
         second.__exit__(None, None, None)
-        assert matmul.fp32_precision == "tf32"  # type: ignore[attr-defined]  # not in torch's stubs
+        assert matmul.fp32_precision == "tf32"
     finally:
-        matmul.fp32_precision = before  # type: ignore[attr-defined]  # not in torch's stubs
+        matmul.fp32_precision = before
 
 
 # Threads and copies

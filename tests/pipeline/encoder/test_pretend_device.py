@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,16 +13,29 @@ from svc.pipeline.encoder.content import ContentEncoder
 from svc.pipeline.encoder.registry import load_encoder
 from svc.pipeline.pitch.swift_f0 import SwiftF0Tracker
 from svc.pipeline.projection import SoftHead, SoftProjection
-from transformers import HubertConfig, HubertModel, WavLMConfig, WavLMModel, WhisperConfig, WhisperModel
+from transformers import (
+    HubertConfig,
+    HubertModel,
+    PreTrainedModel,
+    WavLMConfig,
+    WavLMModel,
+    WhisperConfig,
+    WhisperModel,
+)
 
 from ...pretend_device import DEVICE, OnDevice, PretendDevice
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
-CONVOLVED = {**SMALL, "conv_dim": [16] * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
+CONVOLVED: dict[str, Any] = {
+    **SMALL,
+    "conv_dim": [16] * 7,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 4,
+}
 LAYERS = (1, 2)
 
 
-def model(kind: str) -> torch.nn.Module:
+def model(kind: str) -> PreTrainedModel:
     torch.manual_seed(0)
     if kind == "whisper":
         config = WhisperConfig(
@@ -73,6 +87,7 @@ def test_a_batch_is_encoded_without_mixing_and_without_waiting(encoder: ContentE
         assert device.transfers["to the host"] == len(LAYERS) + 2  # the units, and which clips are finite
     for clip, true in zip(found, truth, strict=True):
         assert clip.units is not None
+        assert true.units is not None
         assert not isinstance(clip.units, OnDevice)
         assert all(torch.equal(clip.states[layer], true.states[layer]) for layer in LAYERS)
         assert torch.equal(clip.units, true.units)

@@ -20,7 +20,8 @@ class Identity(WindowConverter):
     """Gives back what is to be emitted."""
 
     def __init__(self, timing: StreamTiming = TIMING):
-        self.timing, self.starts, self.skipped = timing, [], 0
+        self.timing, self.skipped = timing, 0
+        self.starts: list[int] = []
 
     def convert(self, window: Samples, start: int) -> Samples:
         assert len(window) == self.timing.window * MEL_HOP

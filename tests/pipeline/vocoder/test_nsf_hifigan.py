@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -152,7 +153,7 @@ def test_what_is_no_vocoder_is_refused_with_what_is_expected(shared: Path, tmp_p
 
 
 class Evil:
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return (Path.touch, (Path("pwned"),))
 
 
@@ -179,7 +180,7 @@ def test_nothing_in_a_checkpoint_runs(shared: Path, tmp_path: Path, monkeypatch:
     ],
 )
 def test_a_config_that_asks_for_too_much_is_refused_before_memory_is(
-    shared: Path, tmp_path: Path, changes: dict, message: str
+    shared: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     """20,000 channels took 12.8 GB before they were compared with the file's tensors."""
     folder = shutil.copytree(shared / "fixtures" / "nsf_hifigan", tmp_path / "v", copy_function=shutil.copyfile)

@@ -224,13 +224,14 @@ def test_the_sampler_table_draws_what_the_solver_draws(objective: str) -> None:
         Diffusion(ModelShape(8, 2, 12, architecture=sizes), new_objective(objective), 0.2).eval().requires_grad_(False)
     )
     torch.nn.init.normal_(model.denoiser.output.weight)
-    given = (torch.randn(1, 9, 8), torch.arange(1, 10).repeat(2)[None], torch.full((1, 18), 200.0), torch.ones(1, 18))
-    given = (*given, torch.full((1, 18), -20.0), torch.softmax(torch.randn(1, 18, 2), -1))
+    units, mel2ph = torch.randn(1, 9, 8), torch.arange(1, 10).repeat(2)[None]
+    f0, voiced, loudness = torch.full((1, 18), 200.0), torch.ones(1, 18), torch.full((1, 18), -20.0)
+    speaker = torch.softmax(torch.randn(1, 18, 2), -1)
     noise = torch.randn(1, 12, 18)
-    batch = Batch(*given[:5], torch.ones(1, 18), given[5])
+    batch = Batch(units, mel2ph, f0, voiced, loudness, torch.ones(1, 18), speaker)
     method = "euler" if objective == "flow" else "ddim"
     want = sample(model, batch, torch.Generator(), 5, method, noise)
-    condition, guess = ConditionParts(model)(*given)
+    condition, guess = ConditionParts(model)(units, mel2ph, f0, voiced, loudness, speaker)
     table = sampler_table(model, 5)
     x = table["start"]["guess"] * guess + table["start"]["noise"] * noise
     for row in table["steps"]:

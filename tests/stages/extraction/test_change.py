@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from numpy.typing import NDArray
 from svc.stages.extraction import extract as module
-from svc.stages.extraction.extract import ExtractReport, extract
+from svc.stages.extraction.extract import extract
 from svc.stages.extraction.job import Job, Outcome
+from svc.stages.extraction.report import ExtractReport
 from svc.stages.settings import ExtractSettings
 from svc.store import StoreError, open_store
 from svc.store.cells import write_cell

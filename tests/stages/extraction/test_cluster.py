@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from svc.common.errors import UserError
@@ -110,14 +110,14 @@ def test_a_scheduler_that_does_not_answer(tmp_path: Path, corpus: Path, encoder:
 def test_a_window_of_jobs_is_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """dask would send everything to the workers at once."""
 
-    class Client:
+    class FakeClient:
         def __init__(self) -> None:
             self.sent = 0
 
         def scheduler_info(self, n_workers: int) -> dict[str, Any]:
             return {"workers": {"a": {"resources": {}}, "b": {"resources": {"GPU": 1.0}}}}
 
-    engine = Cluster(Client())
+    engine = Cluster(cast(Any, FakeClient()))
     assert engine._room(encodes=True) == 1 + cluster_module.AHEAD
     assert engine._room(encodes=False) == 2 * (1 + cluster_module.AHEAD)
 

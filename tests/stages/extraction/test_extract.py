@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +19,12 @@ from svc.pipeline import audio, frames
 from svc.pipeline.encoder.content import ContentEncoder
 from svc.pipeline.encoder.registry import default_layers, load_encoder
 from svc.stages.extraction.extract import extract
+from svc.stages.extraction.report import ExtractReport
 from svc.stages.settings import ExtractSettings
 from svc.store import SettingsError, open_store
+from svc.store.columns import write_column
+from svc.store.layout import Layout
+from svc.store.schema import Column
 from svc.store.verify import verify
 from svc.store.writer import Writer
 
@@ -108,7 +113,7 @@ def test_another_corpus_in_the_same_store_leaves_the_first(tmp_path: Path, corpu
 
 @pytest.mark.parametrize(("change", "names"), [({"precision": "bf16"}, "precision"), ({"slice_db": -50}, "silence_db")])
 def test_other_settings_are_refused_with_the_difference(
-    tmp_path: Path, store: Path, corpus: Path, encoder: Path, change: dict, names: str, tree: Tree
+    tmp_path: Path, store: Path, corpus: Path, encoder: Path, change: dict[str, Any], names: str, tree: Tree
 ) -> None:
     copy, mine = tmp_path / "s.zarr", tmp_path / "choir"
     shutil.copytree(store, copy)
@@ -127,7 +132,7 @@ def test_a_clip_that_fails_costs_only_itself(
 ) -> None:
     """The encoder overflows on one clip: it is refused by name, the rest is whole, and the next run tries it again."""
     real = ContentEncoder._states
-    longest = []
+    longest: list[int] = []
 
     def failing(
         self: ContentEncoder, wavs: torch.Tensor, lengths: torch.Tensor, layers: list[int], dtype: torch.dtype
@@ -270,10 +275,10 @@ def test_stopped_among_the_columns_the_next_run_still_makes_them_all(
     """Found by killing at random: one of two default layers was described, and the next run took it for a choice."""
     from svc.store import writer
 
-    described = []
-    real = writer.write_column
+    described: list[Column] = []
+    real = write_column
 
-    def stopped(layout: object, column: object) -> None:
+    def stopped(layout: Layout, column: Column) -> None:
         if described:
             raise KeyboardInterrupt
         real(layout, column)
@@ -327,7 +332,7 @@ def test_a_corpus_of_nothing_but_bad_files_says_so(tmp_path: Path, encoder: Path
         extract([tmp_path / "c"], tmp_path / "s.zarr", ExtractSettings(encoder=str(encoder)))
 
 
-def counted(report) -> dict[str, int]:
+def counted(report: ExtractReport) -> dict[str, int]:
     return {name: count for name, count in report.cells.items() if count}
 
 
@@ -413,8 +418,8 @@ def test_a_file_that_changes_while_it_is_extracted_is_named_and_done_next_time(
     shutil.copytree(corpus / "alto", mine)
     real = Writer.set_columns
 
-    def meanwhile(self: Writer, *args: object) -> None:
-        real(self, *args)
+    def meanwhile(self: Writer, *arguments: Any) -> None:
+        real(self, *arguments)
         wav, rate = soundfile.read(mine / "phrase_1.wav", dtype="float32")
         audio.write(mine / "phrase_1.wav", wav[::-1], rate)
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from click.testing import CliRunner
 from svc.cli import main
 from svc.stages.extraction.extract import extract
-from svc.stages.settings import ExtractSettings
+from svc.stages.settings import ExtractSettings, TrainSettings
 from svc.stages.training.train import train
 from svc.store import open_store
 from svc.store.folder import open_folder
 
 
 def test_extract_train_inspect_and_compact_in_s3(
-    bucket: str, tmp_path: Path, corpus: Path, encoder: Path, store: Path, train_settings
+    bucket: str, tmp_path: Path, corpus: Path, encoder: Path, store: Path, train_settings: TrainSettings
 ) -> None:
     mine, url = tmp_path / "choir", f"{bucket}/choir.zarr"
     shutil.copytree(corpus, mine)

@@ -187,7 +187,7 @@ def test_bursts_are_found_in_noise_and_missed_where_there_are_none() -> None:
     signal, starts = bursts(5)
     late = np.concatenate([np.zeros(4_410, np.float32), signal])[: len(signal)]
     noise = np.random.default_rng(0).normal(0, 0.003, len(signal)).astype(np.float32)
-    assert find(signal, starts, 0.5 * late + noise).seconds == pytest.approx([0.1] * 5, abs=0.002)
+    assert find(signal, starts, (0.5 * late + noise).astype(np.float32)).seconds == pytest.approx([0.1] * 5, abs=0.002)
     none = find(signal, starts, np.zeros_like(signal))
     assert none.lost == 5
     with pytest.raises(UserError, match="no burst"):

@@ -37,7 +37,7 @@ def song(floor_db: float | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Sound float32 (T,), and f0 (frames,), of sung notes with breaths in pauses and sibilants beside notes."""
     wav = np.zeros(6 * RATE)
     t = np.arange(len(wav)) / RATE
-    sung = sum(np.sin(2 * np.pi * 220 * k * t) / k for k in range(1, 20))
+    sung = np.sum([np.sin(2 * np.pi * 220 * k * t) / k for k in range(1, 20)], 0)
     for start, end in VOICE:
         own = slice(round(start * RATE), round(end * RATE))
         wav[own] += 0.1 * sung[own]
@@ -79,7 +79,7 @@ def test_breaths_and_sibilants_are_found_where_they_are(floor_db: float | None) 
 
 def test_a_song_without_breaths_has_none() -> None:
     t = np.arange(3 * RATE) / RATE
-    tone = sum(np.sin(2 * np.pi * 150 * k * t) / k for k in range(1, 20)).astype(np.float32) * 0.1
+    tone = 0.1 * np.sum([np.sin(2 * np.pi * 150 * k * t) / k for k in range(1, 20)], 0).astype(np.float32)
     hiss = 1e-4 * np.random.default_rng(0).standard_normal(len(t)).astype(np.float32)
     tone[RATE : 2 * RATE] = 0
     f0 = np.full(-(-len(t) // HOP), 150, np.float32)

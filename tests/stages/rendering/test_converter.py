@@ -82,6 +82,7 @@ def test_a_converter_is_one_method(wav: np.ndarray, song: Path, tmp_path: Path) 
     conversion = Copy().convert(wav, 48_000)
     assert conversion.samples.shape == (frames.resampled_length(len(wav), 48_000, RATE),)
     assert conversion.measured is not None
+    assert conversion.measured.median_cents is not None
     assert conversion.measured.median_cents < 3
     assert conversion.metadata == {}
     report = render_file(Copy(), song, tmp_path / "a.wav", RenderSettings(bit_depth="float"))
@@ -98,6 +99,7 @@ def test_a_vocoder_alone_is_a_converter_in_any_key(vocoder: Vocoder, wav: np.nda
     conversion = CopySynthesis(vocoder).convert(wav, 48_000, ConversionSettings(key=3))
     assert conversion.key == 3
     assert conversion.measured is not None
+    assert conversion.measured.median_cents is not None
     assert conversion.measured.median_cents < 5
     tracked = conversion.plan.features.f0
     both = (tracked > 0) & (conversion.target_f0 > 0)
@@ -109,6 +111,7 @@ def test_in_memory_and_as_a_file_it_is_the_same_song(
 ) -> None:
     heard: list[tuple[float, int]] = []
     conversion = converter.convert(wav, 48_000, on_audio=lambda at, samples: heard.append((at, len(samples))))
+    assert isinstance(converter.settings, RenderSettings)
     settings = dataclasses.replace(converter.settings, bit_depth="float")
     render_file(converter, song, tmp_path / "a.wav", settings)
     np.testing.assert_array_equal(soundfile.read(tmp_path / "a.wav", dtype="float32")[0], conversion.samples)
@@ -143,6 +146,7 @@ def test_a_melody_of_the_users_own_is_sung(converter: RunConverter, wav: np.ndar
     f0 = np.where(features.f0 > 0, 300, 0).astype(np.float32)
     conversion = converter.convert(wav, 48_000, f0=f0)
     np.testing.assert_allclose(conversion.target_f0[f0 > 0], 150)
+    assert conversion.measured is not None
     found = conversion.measured.f0
     assert np.median(np.abs(1200 * np.log2(found[(found > 0) & (f0 > 0)] / 150))) < 5
     with pytest.raises(ValueError, match="mel frames"):

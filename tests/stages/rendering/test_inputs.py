@@ -122,7 +122,14 @@ def test_demucs_is_called_with_the_parameters_that_it_has(monkeypatch: pytest.Mo
     import torch
 
     def apply_model(
-        model, mix, shifts=1, split=True, overlap=0.25, transition_power=1.0, progress=False, device=None
+        model: object,
+        mix: torch.Tensor,
+        shifts: int = 1,
+        split: bool = True,
+        overlap: float = 0.25,
+        transition_power: float = 1.0,
+        progress: bool = False,
+        device: object = None,
     ) -> torch.Tensor:
         return torch.stack([mix * 0.25, mix * 0.75], 1)
 

@@ -28,7 +28,7 @@ def test_one_loud_note_leaves_the_others_alone() -> None:
     far = np.r_[0 : int(1.93 * RATE), int(2.57 * RATE) : len(wav)]
     np.testing.assert_array_equal(out[far], wav[far])
     assert gain.most_db == pytest.approx(20 * np.log10(3.5 / CEILING), abs=0.1)
-    assert gain.spots() == [(pytest.approx(1.97, abs=0.05), pytest.approx(2.53, abs=0.05))]
+    assert [pytest.approx(spot, abs=0.05) for spot in gain.spots()] == [(1.97, 2.53)]
 
 
 @pytest.mark.parametrize("piece", [1, 127, 128, 5_000])

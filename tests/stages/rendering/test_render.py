@@ -4,12 +4,15 @@ import dataclasses
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from numpy.typing import NDArray
 from svc.common.errors import UserError
 from svc.pipeline import audio, frames, mel
 from svc.pipeline.encoder.content import EncoderError
@@ -43,7 +46,7 @@ def test_the_result_lasts_as_long_as_the_song_and_is_in_tune(
     source, result = soundfile.info(song), soundfile.info(tmp_path / "a.wav")
     assert result.frames == frames.resampled_length(source.frames, source.samplerate, 44_100)
     assert (result.samplerate, result.channels, result.subtype) == (44_100, 1, "PCM_16")
-    assert report.within_50_cents > 0.95
+    assert (report.within_50_cents or 0) > 0.95
     metadata = json.loads((tmp_path / "a.json").read_text("utf-8"))
     assert metadata["settings"] == {
         **dataclasses.asdict(RenderSettings(speaker="bass", key=-12, steps=4)),
@@ -96,20 +99,25 @@ def tone() -> np.ndarray:
 
 @pytest.mark.parametrize("vocoder", ["plain", "world", "own"])
 def test_of_a_model_without_fault_joins_cannot_be_heard(
-    converter: RunConverter, tone: np.ndarray, tmp_path: Path, monkeypatch, vocoder: str
+    converter: RunConverter, tone: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vocoder: str
 ) -> None:
     """A model that draws the source's own mel: what is sung in slices is what is sung in one, with no step at joins."""
     own = SourceFilter(SourceFilterNet(Shape(32, 2)), {})
     sings: Vocoder = {"plain": PulseNoise(), "world": World(), "own": own}[vocoder]
     asked: list[np.ndarray] = []
     stream = sings.stream
-    monkeypatch.setattr(sings, "stream", lambda mels, f0: (asked.append(f0), stream(mels, f0))[1])
+
+    def spied(mels: Iterator[NDArray[np.float32]], f0: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        asked.append(f0)
+        return stream(mels, f0)
+
+    monkeypatch.setattr(sings, "stream", spied)
     monkeypatch.setattr(converter, "vocoder", sings)
+    wav = np.pad(tone, (0, -len(tone) % frames.MEL_HOP))
+    truth = mel.log_mel(torch.from_numpy(wav)).numpy()
     monkeypatch.setattr(
         MelPredictor, "_sample", lambda _, __, several, *___: [truth[s.start : s.end] for s, _ in several]
     )
-    wav = np.pad(tone, (0, -len(tone) % frames.MEL_HOP))
-    truth = mel.log_mel(torch.from_numpy(wav)).numpy()
     audio.write(tmp_path / "tone.wav", wav)
     render_file(converter, tmp_path / "tone.wav", tmp_path / "r.wav")
     at_once = sings(truth, asked[0])
@@ -142,7 +150,7 @@ def test_another_encoder_is_refused(run: Path, tmp_path: Path, encoder: Path) ->
 
     model = HubertModel.from_pretrained(encoder)
     with torch.no_grad():
-        model.encoder.layers[0].feed_forward.output_dense.bias[0] += 1e-3
+        model.get_parameter("encoder.layers.0.feed_forward.output_dense.bias")[0] += 1e-3
     model.save_pretrained(tmp_path / "other")
     with pytest.raises(UserError, match=r"is not the one that(.|\n)*sha256(.|\n)*--encoder"):
         RunConverter(Run.open(run), RenderSettings(encoder=str(tmp_path / "other")))
@@ -187,7 +195,9 @@ def test_a_song_without_a_voice_has_no_figures_of_one(converter: RunConverter, t
     assert soundfile.info(tmp_path / "a.wav").frames == 44_100
 
 
-def test_a_failure_leaves_nothing_behind(converter: RunConverter, song: Path, tmp_path: Path, monkeypatch) -> None:
+def test_a_failure_leaves_nothing_behind(
+    converter: RunConverter, song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(converter.vocoder, "levels", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         render_file(converter, song, tmp_path / "a.wav")
@@ -226,9 +236,10 @@ def test_a_listener_hears_it_all_before_it_is_written(converter: RunConverter, s
     assert covered[np.array(sung, float) > 0].all()
 
 
-def render_with(run: Path, song: Path, out: Path, **settings) -> dict:
+def render_with(run: Path, song: Path, out: Path, **settings: Any) -> dict[str, Any]:
     render_file(RunConverter(Run.open(run), RenderSettings(**{"steps": 2, "speaker": "bass", **settings})), song, out)
-    return json.loads(out.with_suffix(".json").read_text())
+    metadata: dict[str, Any] = json.loads(out.with_suffix(".json").read_text())
+    return metadata
 
 
 def test_steps_and_precision_are_chosen_where_left_and_told(run: Path, song: Path, tmp_path: Path) -> None:
@@ -299,7 +310,8 @@ def test_units_of_several_voices_are_blended_by_their_shares(run: Path, speaker:
     start = frames.seconds_to_mel_frames(1.0)
     seconds = frames.mel_seconds(start) + 0.02 * (torch.arange(50) + 0.5)[:, None]
     bass = seconds / 2 if voice.speaker_mix.changes else 0.75
-    expected = torch.lerp(*(voice.retrievals[number].blend(hidden, units, 0.8) for number in (0, 1)), bass)
+    alto, full = (voice.retrievals[number].blend(hidden, units, 0.8) for number in (0, 1))
+    expected = torch.lerp(alto, full, bass)
     torch.testing.assert_close(voice.move(start, hidden, units), expected, atol=1e-4, rtol=1e-4)
     assert voice.move(start, hidden[:0], units[:0]).shape == (0, units.shape[1])
 
@@ -369,7 +381,9 @@ def test_slices_sampled_at_once_sound_as_one_by_one(run: Path, tmp_path: Path, s
     assert (mels[0] - mels[1]).abs().mean() < 0.02
 
 
-def test_a_region_of_any_length_is_sung_piece_by_piece(run: Path, tmp_path: Path, song: Path, monkeypatch) -> None:
+def test_a_region_of_any_length_is_sung_piece_by_piece(
+    run: Path, tmp_path: Path, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A minute and a half without silence: no piece of mel or sound is longer than a slice, and none is missing."""
     monkeypatch.setattr(
         "svc.stages.rendering.run_converter.load_vocoder", lambda *_: SourceFilter(SourceFilterNet(Shape(32, 2)), {})
@@ -380,8 +394,8 @@ def test_a_region_of_any_length_is_sung_piece_by_piece(run: Path, tmp_path: Path
     sizes: list[int] = []
     stream = converter.vocoder.stream
 
-    def spied(mels, f0):
-        def noted():
+    def spied(mels: Iterator[NDArray[np.float32]], f0: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        def noted() -> Iterator[NDArray[np.float32]]:
             for one in mels:
                 sizes.append(len(one))
                 yield one
@@ -395,4 +409,4 @@ def test_a_region_of_any_length_is_sung_piece_by_piece(run: Path, tmp_path: Path
     assert soundfile.info(tmp_path / "r.wav").frames == frames.resampled_length(90 * rate, rate, 44_100)
     assert max(sizes) <= frames.seconds_to_mel_frames(15) + 2 * SHARED_FRAMES
     assert sum(sizes) == pytest.approx(2 * 90 * 44_100 / 512, abs=200)
-    assert report.within_50_cents > 0.9  # where the second is begun again, f0 jumps
+    assert (report.within_50_cents or 0) > 0.9  # where the second is begun again, f0 jumps

@@ -122,8 +122,10 @@ with claimed(Path(sys.argv[1])):
 
 def test_one_output_is_made_by_one_process_at_a_time(tmp_path: Path) -> None:
     """Whatever its format; when the other ends, be it killed, the output is free again."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "a.wav")], **pipes) as other:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "a.wav")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
         for name in ("a.wav", "a.flac", "A.wav"):
             with pytest.raises(UserError, match="another svc is writing"), claimed(tmp_path / name):

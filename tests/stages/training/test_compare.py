@@ -54,6 +54,7 @@ def test_labels_are_the_phones_that_sound(choirs: tuple[Path, Path]) -> None:
         times = begin + (np.arange(clip.row.unit_frames) + 0.5) * 0.02
         truth = [score.phones[int(np.searchsorted(score.bounds, t, "right")) - 1] for t in times]
         got = labels_of(clip)
+        assert got is not None
         assert sum(a != b for a, b in zip(got, truth, strict=True)) <= 1  # a bound that was rounded
 
 
@@ -67,7 +68,7 @@ def test_a_line_that_is_no_label_is_named(choirs: tuple[Path, Path], tmp_path: P
 
 
 def test_the_table_says_what_is_known_and_goes_on_after_an_interruption(
-    choirs: tuple[Path, Path], tmp_path: Path, train_settings
+    choirs: tuple[Path, Path], tmp_path: Path, train_settings: TrainSettings
 ) -> None:
     settings = dataclasses.replace(train_settings, steps=2, unit_steps=20, validate_every=2)
     lines = compare([choirs[0]], tmp_path / "c", settings, ["16", "hidden"], str(choirs[1]), "cpu")
@@ -75,11 +76,13 @@ def test_the_table_says_what_is_known_and_goes_on_after_an_interruption(
     assert (soft.units, hidden.units) == ("soft 16", "hidden")
     assert hidden.accuracy is None
     assert hidden.purity is None
+    assert soft.accuracy is not None
     assert 0.1 < soft.accuracy < 1
     for line in lines:
-        assert 0 < line.speakers <= 1
-        assert 0.1 < line.phones < 1
-        assert line.distance_db > 1
+        assert 0 < (line.speakers or 0) <= 1
+        assert 0.1 < (line.phones or 0) < 1
+        assert (line.distance_db or 0) > 1
+        assert line.way is not None
         assert line.way < 1
     text = (tmp_path / "c" / "compare.md").read_text().splitlines()
     assert text == table(lines)

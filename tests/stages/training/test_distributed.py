@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from svc.common.errors import UserError
 from svc.common.progress import Progress
 from svc.stages import checkpoint
 from svc.stages.run import Run
+from svc.stages.settings import TrainSettings
 from svc.stages.training.acoustic_task import AcousticTask
 from svc.stages.training.corpus import gather_corpus
 from svc.stages.training.distributed import DistributedContext
@@ -50,15 +52,19 @@ if report.leads:
 """
 
 
+def named(name: str) -> Callable[[str], str]:
+    return lambda text: f"{name}: {text}"
+
+
 @pytest.fixture(scope="module")
-def settings(train_settings):
+def settings(train_settings: TrainSettings) -> TrainSettings:
     return dataclasses.replace(
         train_settings, units="hidden", unit_steps=5, steps=STEPS, validate_every=STEPS, precision="fp32"
     )
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, store: Path, settings) -> dict[int, Path]:
+def runs(tmp_path_factory: pytest.TempPathFactory, store: Path, settings: TrainSettings) -> dict[int, Path]:
     """The same training by one process and by two, as `accelerate launch` starts them."""
     folder = tmp_path_factory.mktemp("teams")
     (folder / "script.py").write_text(SCRIPT)
@@ -93,18 +99,14 @@ def test_two_processes_have_the_gradients_of_one(runs: dict[int, Path]) -> None:
     assert one.keys() == two.keys()
     assert sum(float(gradient.abs().sum()) for gradient in one.values()) > 0
     for name, gradient in one.items():
-        torch.testing.assert_close(
-            two[name], gradient, rtol=1e-4, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}"
-        )
+        torch.testing.assert_close(two[name], gradient, rtol=1e-4, atol=1e-6, msg=named(name))
 
 
 def test_two_processes_reach_the_weights_of_one(runs: dict[int, Path]) -> None:
     one, two = (checkpoint.load(path / "last.safetensors")[0] for path in runs.values())
     for name, value in one.items():
         if name.startswith(("model", "ema")):
-            torch.testing.assert_close(
-                two[name], value, rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}"
-            )
+            torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-4, msg=named(name))
 
 
 def test_two_processes_write_one_log(runs: dict[int, Path]) -> None:
@@ -114,7 +116,7 @@ def test_two_processes_write_one_log(runs: dict[int, Path]) -> None:
     assert two[0]["held_out"] == pytest.approx(one[0]["held_out"], rel=1e-3)
 
 
-def test_rows_of_all_processes_are_the_batch(store: Path, run: Path, settings) -> None:
+def test_rows_of_all_processes_are_the_batch(store: Path, run: Path, settings: TrainSettings) -> None:
     """Whatever their number: crops, noise and all."""
     corpus = gather_corpus([open_store(store)], Progress())
     task = AcousticTask(Run.open(run), corpus, DistributedContext("cpu"))
@@ -129,7 +131,7 @@ def test_rows_of_all_processes_are_the_batch(store: Path, run: Path, settings) -
 
 
 def test_a_batch_that_does_not_split_is_refused(
-    tmp_path: Path, store: Path, settings, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, store: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import svc.stages.training.train as module
 

@@ -16,9 +16,10 @@ from svc.pipeline.formant_shift import shift_formants
 from svc.stages.extraction.extract import extract
 from svc.stages.features import Waveform, formant_shift_of, hidden_column
 from svc.stages.run import Run
-from svc.stages.settings import ExtractSettings
+from svc.stages.settings import ExtractSettings, TrainSettings
 from svc.stages.training import conversion_probe as probing
 from svc.stages.training.acoustic_task import AcousticTask
+from svc.stages.training.conversion_tasks import FRAMES
 from svc.stages.training.corpus import Corpus, gather_corpus
 from svc.stages.training.crops import Augmentation, Crops, CropSpec, completed
 from svc.stages.training.distributed import DistributedContext
@@ -101,7 +102,11 @@ def test_what_is_drawn_without_warps_is_what_was_drawn_before_there_were_any(sto
 
 
 def test_a_warp_undone_is_one_and_a_copy_of_what_was_put_in_is_zero(
-    tmp_path: Path, formant_shifted: Path, voices: Corpus, train_settings, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    formant_shifted: Path,
+    voices: Corpus,
+    train_settings: TrainSettings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     train([formant_shifted], tmp_path / "r", train_settings, only="units")
     task = AcousticTask(Run.open(tmp_path / "r"), voices, DistributedContext("cpu"))
@@ -113,7 +118,7 @@ def test_a_warp_undone_is_one_and_a_copy_of_what_was_put_in_is_zero(
     )
     assert {cut.formant_shift for cut in probe.inversions} == {-3, 4}
 
-    collated = completed(probe.formant_shifted.collate(probe.inversions, probing.FRAMES), "cpu")
+    collated = completed(probe.formant_shifted.collate(probe.inversions, FRAMES), "cpu")
     arrays = {name: value.numpy() for name, value in collated.items()}
 
     def recorded(*_: object) -> torch.Tensor:
@@ -129,7 +134,7 @@ def test_a_warp_undone_is_one_and_a_copy_of_what_was_put_in_is_zero(
 
 
 def test_a_run_logs_it_and_keeps_to_the_columns_that_it_began_with(
-    tmp_path: Path, formant_shifted: Path, store: Path, corpus: Path, train_settings
+    tmp_path: Path, formant_shifted: Path, store: Path, corpus: Path, train_settings: TrainSettings
 ) -> None:
     settings = dataclasses.replace(train_settings, steps=4, validate_every=2, unit_steps=10, schedule="constant")
     train([formant_shifted], tmp_path / "r", settings)

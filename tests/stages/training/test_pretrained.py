@@ -30,7 +30,9 @@ def solo(tmp_path_factory: pytest.TempPathFactory, corpus: Path, encoder: Path) 
     return folder / "s.zarr"
 
 
-def test_it_goes_on_from_the_bases_units_and_weights(tmp_path: Path, solo: Path, run: Path, train_settings) -> None:
+def test_it_goes_on_from_the_bases_units_and_weights(
+    tmp_path: Path, solo: Path, run: Path, train_settings: TrainSettings
+) -> None:
     settings = dataclasses.replace(train_settings, steps=1, validate_every=1, learning_rate=1e-9)
     train([solo], tmp_path / "r", settings, init_from=run)
     assert (tmp_path / "r" / "units.safetensors").read_bytes() == (run / "units.safetensors").read_bytes()
@@ -50,7 +52,7 @@ def test_a_voice_known_by_name_keeps_its_own(run: Path) -> None:
 
 
 def test_a_base_that_does_not_fit_is_refused_with_the_difference(
-    tmp_path: Path, solo: Path, run: Path, train_settings
+    tmp_path: Path, solo: Path, run: Path, train_settings: TrainSettings
 ) -> None:
     settings = replaced(train_settings, {"channels": 32})
     with pytest.raises(UserError, match=r"shape.architecture.channels: 64 in the base, 32 asked for"):
@@ -59,7 +61,7 @@ def test_a_base_that_does_not_fit_is_refused_with_the_difference(
 
 
 def test_a_base_that_was_never_trained_is_refused(
-    tmp_path: Path, solo: Path, store: Path, run: Path, train_settings
+    tmp_path: Path, solo: Path, store: Path, run: Path, train_settings: TrainSettings
 ) -> None:
     copy = tmp_path / "untrained"
     shutil.copytree(run, copy)

@@ -67,7 +67,8 @@ def serving(home: Path, **changes: Any) -> Iterator[Site]:
         time.sleep(0.02)
     try:
         with httpx.Client(base_url=url, timeout=60) as client:
-            yield Site(url, client, served.server.config.app.state.service)
+            app: Any = served.server.config.app
+            yield Site(url, client, app.state.service)
     finally:
         served.server.should_exit = True
         thread.join(20)
