@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from conversion import score, singers_beside
 from numpy.typing import NDArray
 from svc.data.probe_mini import ASKED, TAUGHT, phones, singers
-from svc.data.singer_clips import FIRST_PROBE_SEED, Clip, hidden_spans, sing_clip
+from svc.data.singer_clips import FIRST_PROBE_SEED, Clip, sing_clip
 from svc.pipeline import audio
 from svc.pipeline.encoder.registry import load_encoder
 from svc.pipeline.encoder.waveform_transformer import WaveformEncoder
@@ -55,6 +55,14 @@ BATCH, CROP = 4, 3 * CONTENT_RATE  # crops a step, samples of each
 SPAN = 10  # frames hidden together; spans may overlap, so that a share of 0.8 hides 55 % in the end
 
 Lesson = tuple[NDArray[np.float32], Tensor]  # sound (T,) at 16 kHz, codes int64 (T // 320,)
+
+
+def hidden_spans(frames: int, share: float, span: int, generator: np.random.Generator) -> NDArray[np.bool_]:
+    """HuBERT's masking: about `share` of the frames, in stretches of `span`: bool (frames,), True where masked."""
+    out = np.zeros(frames, bool)
+    for start in generator.integers(0, max(1, frames - span), max(1, round(share * frames / span))):
+        out[start : start + span] = True
+    return out
 
 
 def settings_of(run: Run) -> TrainSettings:

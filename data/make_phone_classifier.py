@@ -73,7 +73,7 @@ def train(clips: Sequence[tuple[Frames, Labels]], seed: int) -> PhoneGroupClassi
 
 
 def accuracy(classifier: PhoneGroupClassifier, clips: Sequence[tuple[Frames, Labels]]) -> float:
-    """The share of the clips' frames, silence left out, whose group is predicted."""
+    """The share of frames, silence left out, whose group is predicted. Clips: log mels (M, 128) and labels (M,)."""
     predicted, truth = (
         np.concatenate(each) for each in zip(*((classifier.predict(m), labels) for m, labels in clips), strict=True)
     )

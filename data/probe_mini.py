@@ -69,7 +69,13 @@ def linear(
 
 
 def phones(taught: Sequence[Frames], asked: Sequence[Frames], clips: Sequence[Clip]) -> float:
-    """Share of the test singers' frames, silence aside, whose phone a linear probe predicts."""
+    """Share of the test singers' frames, silence aside, whose phone a linear probe predicts.
+
+    Args:
+        taught: features (N, D) of the clips that the probe is trained on.
+        asked: those of the clips that it is tested on.
+        clips: the clips of both, in that order, with their labels.
+    """
 
     def both(states: Sequence[Frames], own: Sequence[Clip]) -> tuple[Frames, NDArray[np.int64]]:
         pairs = [(s[: len(c.labels)], c.labels[: len(s)]) for s, c in zip(states, own, strict=True)]
@@ -82,7 +88,10 @@ def phones(taught: Sequence[Frames], asked: Sequence[Frames], clips: Sequence[Cl
 
 
 def singers(states: Sequence[Frames]) -> float:
-    """Share of half-second means whose singer a linear probe predicts; it is trained on the beginnings of the clips."""
+    """Share of half-second means whose singer a linear probe predicts; it is trained on the beginnings of the clips.
+
+    `states`: features (N, D) of one clip of each singer.
+    """
     means, who, late = [], [], []
     for number, frames in enumerate(states):
         pieces = [frames[start : start + PIECE].mean(0) for start in range(0, len(frames) - PIECE, PIECE // 2)]
@@ -94,7 +103,7 @@ def singers(states: Sequence[Frames]) -> float:
 
 
 def normed(frames: Frames) -> Frames:
-    """Frames with zero mean and unit variance over the clip, then of unit length."""
+    """Features (N, D) with zero mean and unit variance over the clip, then each of unit length: (N, D)."""
     frames = (frames - frames.mean(0)) / (frames.std(0) + 1e-5)
     return frames / np.linalg.norm(frames, axis=1, keepdims=True)
 
@@ -117,7 +126,13 @@ def aligned(a: Frames, b: Frames) -> NDArray[np.int64]:
 def retrieval(
     states: Sequence[Frames], truth: dict[tuple[int, int], NDArray[np.int64]], loud: Sequence[NDArray[np.bool_]]
 ) -> float:
-    """Share of the loud frames whose like in another speaker's clip is where warping says, within 100 ms."""
+    """Share of loud frames whose nearest neighbour in another's clip is, within 100 ms, where time warping places it.
+
+    Args:
+        states: features (N, D) of each clip.
+        truth: by pair of clips, for each frame of the first its frame in the second (`aligned`), (N,).
+        loud: for each clip which frames count, (N,).
+    """
     right: list[NDArray[np.bool_]] = []
     for (a, b), at in truth.items():
         found = (normed(states[a]) @ normed(states[b]).T).argmax(1)

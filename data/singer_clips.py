@@ -87,11 +87,3 @@ def mfcc(wav: Samples) -> Samples:
     still = dct(mel.clamp(min=1e-8).log().T.numpy(), norm="ortho")[:, :13]
     first = np.gradient(still, axis=0)
     return np.concatenate([still, first, np.gradient(first, axis=0)], axis=1).astype(np.float32)
-
-
-def hidden_spans(frames: int, share: float, span: int, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """HuBERT's masking: about `share` of the frames, in stretches of `span`."""
-    out = np.zeros(frames, bool)
-    for start in generator.integers(0, max(1, frames - span), max(1, round(share * frames / span))):
-        out[start : start + span] = True
-    return out

@@ -1,4 +1,4 @@
-"""What a microphone, a room, a line and another speed do to a clip, drawn anew each time the student hears it."""
+"""Augmentation: another speed, and the effect of a microphone, a room or a telephone, drawn anew for each crop."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ TAIL = RATE // 2
 
 
 def faster(wav: Samples, speed: float) -> Samples:
-    """The clip played `speed` times as fast, pitch and formants with it."""
+    """A clip (T,) played `speed` times as fast, pitch and formants with it: float32 (T / speed,)."""
     count = int(len(wav) / speed)
     return np.asarray(np.interp(np.arange(count) * speed, np.arange(len(wav)), wav), np.float32)
 
 
 def spoilt(wav: Samples, generator: np.random.Generator) -> Samples:
-    """A clip through a drawn filter, perhaps a narrow band, a room and noise."""
+    """A clip (T,) at 16 kHz with a drawn filter, and by chance a narrow band, a room, noise, clipping: float32 (T,)."""
     size = len(wav) + TAIL
     spectrum = np.fft.rfft(wav, size)
     hertz = np.fft.rfftfreq(size, 1 / RATE)
@@ -46,7 +46,7 @@ def spoilt(wav: Samples, generator: np.random.Generator) -> Samples:
 
 
 def noise(count: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Steady noise of a drawn colour, at unit level."""
+    """Steady noise (count,) of a drawn colour between white and pink (in amplitude), of RMS 1."""
     colour = np.fft.rfft(generator.standard_normal(count))
     colour *= np.maximum(np.fft.rfftfreq(count, 1 / RATE), 30.0) ** -generator.uniform(0, 1)
     made = np.fft.irfft(colour, count)

@@ -1,4 +1,4 @@
-"""What a training step hears, and what it is to give: crops of recordings, of their changed copies, and of singers."""
+"""Inputs and targets of a training step: crops of recordings, of their changed copies, and of synthetic singers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ Times = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Batch:
-    """`wavs` [B, T]. Of the first `len(targets[k])` rows the targets [b, T // 320, width], of the others the phones."""
+    """One training step.
+
+    Attributes:
+        wavs: float32 (B, T) at 16 kHz.
+        targets: by layer, the teacher's states of the first b rows: float32 (b, T // 320, width).
+        phones: of the other rows, numbers into `svc.data.singers.NAMES`: (B - b, T // 320).
+    """
 
     wavs: Samples
     targets: dict[int, Frames]
@@ -55,7 +61,7 @@ class Recordings:
                 self.copies.append((copy, absolute[:known]))
 
     def crop(self, samples: int, generator: np.random.Generator) -> tuple[Samples, dict[int, Frames]]:
-        """float32 (samples,) and for each layer the targets of its frames."""
+        """A drawn crop, float32 (samples,) at 16 kHz, and by layer its targets, float32 (samples // 320, width)."""
         speed = float(np.exp(generator.uniform(-SPEED, SPEED))) if generator.random() < 0.5 else 1.0
         need = int(samples * speed) + HOP
         corpus, frames = self.corpus, self.frames
@@ -83,7 +89,7 @@ class Recordings:
 
 
 def interpolated(values: Times, at: Times) -> Times:
-    """Values at fractions of an index; where they jump (another clip begins) the nearer one."""
+    """Values (N,) at fractional indices (M,), by linear interpolation: (M,). Across a jump (a new clip), the nearer."""
     low = np.clip(np.floor(at).astype(int), 0, len(values) - 2)
     part = at - low
     step = values[low + 1] - values[low]
@@ -99,6 +105,7 @@ class Singers:
         self.phones = np.fromfile(self.corpus.file("phones.u8"), np.uint8)
 
     def crop(self, samples: int, generator: np.random.Generator) -> tuple[Samples, NDArray[np.int64]]:
+        """A drawn crop, float32 (samples,) at 16 kHz, and the phone of each frame, (samples // 320,)."""
         speed = float(np.exp(generator.uniform(-0.16, 0.16))) if generator.random() < 0.5 else 1.0
         need = int(samples * speed) + HOP
         start = int(generator.integers(min(len(self.corpus.pcm), len(self.phones) * HOP) - need)) // HOP * HOP

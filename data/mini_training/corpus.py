@@ -34,6 +34,7 @@ class Clip:
 
     @property
     def frames(self) -> slice:
+        """Its frames of 20 ms, counted from the beginning of the corpus."""
         return slice(self.start // HOP, (self.start + self.samples) // HOP)
 
 
@@ -50,29 +51,32 @@ class Corpus:
 
     @property
     def pcm(self) -> NDArray[np.int16]:
+        """All samples of the corpus at 16 kHz, (T,), mapped when first used."""
         if self._pcm is None:
             self._pcm = np.memmap(self.folder / f"{self.name}.pcm", np.int16, "r")
         return self._pcm
 
     def samples(self, clip: Clip, start: int = 0, count: int | None = None) -> Samples:
-        """float32 samples of a clip, or of a part of it."""
+        """Samples of a clip from `start` on, at most `count`: float32 (T,) at 16 kHz, -1 to 1."""
         end = clip.samples if count is None else min(clip.samples, start + count)
         return self.part(clip.start + start, end - start)
 
     def part(self, start: int, count: int) -> Samples:
-        """float32 samples of any place in the corpus."""
+        """`count` samples from sample `start` of the corpus on: float32 (count,) at 16 kHz, -1 to 1."""
         return np.asarray(self.pcm[start : start + count], np.float32) / np.float32(32768)
 
     @property
     def frames(self) -> int:
+        """How many frames of 20 ms all clips have."""
         return sum(clip.samples for clip in self.clips) // HOP
 
     def file(self, kind: str) -> Path:
-        """Where frames of some kind (teacher's targets, phones) of this corpus are kept."""
+        """The path of what is stored for each frame of this corpus: `kind` is its ending, such as phones.u8."""
         return self.folder / f"{self.name}.{kind}"
 
 
 def read_clips(path: Path) -> Iterator[Clip]:
+    """The clips that a corpus's list names; none where there is no list. An incomplete last line is left out."""
     if not path.exists():
         return
     for line in path.read_text("utf-8").splitlines(keepends=True):
@@ -97,7 +101,7 @@ class CorpusWriter:
         self.list_path.write_text("".join(line + "\n" for line in lines), "utf-8")
 
     def add(self, name: str, wav: Samples, **facts: Any) -> None:
-        """Append a clip, cut to whole frames. float32 (T,) at 16 kHz."""
+        """Append a clip, float32 (T,) at 16 kHz, cut to whole frames of 20 ms. `facts` are listed with it."""
         samples = len(wav) // HOP * HOP
         pcm = np.clip(np.round(wav[:samples] * 32768), -32768, 32767).astype("<i2")
         with self.pcm_path.open("ab") as file:

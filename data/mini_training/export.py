@@ -2,8 +2,8 @@
 
     python -m svc.data.mini_training.export --weights RUN/whole.pt --data DATA --names kerstin nathalie --out EXPORT
 
-The position goes into the positional convolution, whose kernel depends on the mean of what it hears: that of some of
-the recordings.
+The position goes into the positional convolution, whose kernel depends on the mean of its input, which is measured on
+some of the recordings.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CLIPS = 40  # of each corpus, for the mean
 
 @torch.inference_mode()
 def embedding_mean(model: Any, corpora: list[Corpus]) -> Tensor:
-    """Mean of what the positional convolution hears, [width]."""
+    """Mean over frames of the positional convolution's input, float32 (width,)."""
     found = []
     for corpus in corpora:
         for clip in corpus.clips[:: max(1, len(corpus) // CLIPS)]:
@@ -34,6 +34,7 @@ def embedding_mean(model: Any, corpora: list[Corpus]) -> Tensor:
 
 
 def main() -> None:
+    """The command line: writes the folder; one that is there is replaced when the new one is complete."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)

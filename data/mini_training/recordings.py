@@ -44,13 +44,13 @@ def files(source: Path, under: str) -> Iterator[tuple[str, bytes]]:
 
 
 def decode(content: bytes) -> Samples:
-    """The mean of the channels at 16 kHz."""
+    """An audio file's bytes -> the mean of its channels, float32 (T,) at 16 kHz."""
     wav, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
     return at_16k(wav.mean(1), rate)
 
 
 def trimmed(wav: Samples) -> Samples:
-    """Without silence at the ends, at the common level."""
+    """A clip (T,) at 16 kHz without silence at its ends, at the common level: float32 (at most T,)."""
     power = np.sqrt(np.convolve(wav**2, np.ones(800) / 800, "same"))
     loud = np.sqrt(np.mean(power[power >= np.median(power)] ** 2)) + 1e-9
     above = np.flatnonzero(power > SILENCE * loud)
@@ -60,6 +60,7 @@ def trimmed(wav: Samples) -> Samples:
 
 
 def main() -> None:
+    """The command line: appends the recordings that the corpus lacks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--name", required=True)

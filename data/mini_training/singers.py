@@ -18,6 +18,7 @@ from .corpus import HOP, RATE, CorpusWriter
 
 
 def main() -> None:
+    """The command line: appends clips up to `--count`, and their phones."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--name", default="singers")

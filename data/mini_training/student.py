@@ -3,10 +3,10 @@
 HuBERT with stable layer norm has the same pre-norm block as Whisper's encoder, so the weights of Whisper's layers fit
 as they are. Two things stand before them.
 
-*The spectrum.* Whisper hears log-mel frames, HuBERT the waveform. The first convolution (25 ms, every 10 ms) begins as
-pairs of windowed cosines and sines with both signs: after layer norm and GELU these are rectified, so that their sums
-are magnitudes. The next is a layer over channels only; the last two have the kernels and the stride of Whisper's own
-convolutions, so that a frame sees what Whisper's frame sees.
+*The spectrum.* Whisper's input is log-mel frames, HuBERT's the waveform. The first convolution (25 ms, every 10 ms)
+begins as pairs of windowed cosines and sines with both signs: after layer norm and GELU these are rectified, so that
+their sums are magnitudes. The next is a layer over channels only; the last two have the kernels and the stride of
+Whisper's own convolutions, so that a frame sees what Whisper's frame sees.
 
 *The position.* Whisper adds a sinusoid of the position, and its first two layers are lost without it (error 1.6, in
 units of the variance, where it is .24 with it). HuBERT has a convolution over frames in that place. A convolution whose
@@ -52,6 +52,7 @@ PAD = padding()
 
 
 def config(layers: int = LAYERS) -> Any:
+    """The student's `transformers.HubertConfig`."""
     from transformers import HubertConfig
 
     return HubertConfig(
@@ -78,7 +79,7 @@ def config(layers: int = LAYERS) -> Any:
 
 
 def filter_bank() -> tuple[Tensor, Tensor]:
-    """Weight [WIDTH, 1, 400] and bias [WIDTH] of the first convolution."""
+    """Weight (WIDTH, 1, 400) and bias (WIDTH,) of the first convolution."""
     mel = np.linspace(0, 2595 * np.log10(1 + 7800 / 700), BANDS + 1)
     edges = 700 * (10 ** (mel / 2595) - 1)
     centres = np.maximum((edges[1:] + edges[:-1]) / 2, 40)
@@ -127,7 +128,7 @@ def from_whisper(folder: Path, layers: tuple[int, ...] = WHISPER_LAYERS) -> Any:
 
 
 def sinusoids(frames: int) -> Tensor:
-    """Whisper's embedding of the position: [frames, WIDTH]."""
+    """Whisper's embedding of the position: float32 (frames, WIDTH)."""
     count = WIDTH // 2
     scale = torch.exp(-np.log(10_000) / (count - 1) * torch.arange(count, dtype=torch.float64))
     angle = torch.arange(frames, dtype=torch.float64)[:, None] * scale
@@ -135,7 +136,7 @@ def sinusoids(frames: int) -> Tensor:
 
 
 def embedded(student: Any, wavs: Tensor) -> Tensor:
-    """The projected convolutions of waveforms [B, T]: [B, T // 320, WIDTH]."""
+    """The projected convolutions of waveforms (B, T) at 16 kHz: (B, T // 320, WIDTH)."""
     features = student.feature_extractor(F.pad(wavs, (PAD, PAD))).transpose(1, 2)
     projected = student.feature_projection(features)
     x: Tensor = projected[0] if isinstance(projected, tuple) else projected
@@ -143,7 +144,10 @@ def embedded(student: Any, wavs: Tensor) -> Tensor:
 
 
 def states(student: Any, wavs: Tensor) -> list[Tensor]:
-    """Hidden states of waveforms [B, T]: the input of the first layer, and each layer's output, the last one normed."""
+    """Hidden states of waveforms (B, T) at 16 kHz, (B, T // 320, WIDTH) each.
+
+    The first layer's input, then each layer's output; the last one is after the final layer norm.
+    """
     x = embedded(student, wavs)
     x = x + sinusoids(x.shape[1])
     found = [x]
@@ -156,7 +160,7 @@ def states(student: Any, wavs: Tensor) -> list[Tensor]:
 
 
 def half(values: Tensor) -> Tensor:
-    """As float16 keeps them."""
+    """Values of any shape, rounded to float16: float32 of that shape."""
     return values.half().float()
 
 
@@ -164,8 +168,8 @@ def half(values: Tensor) -> Tensor:
 def with_position(student: Any, mean: Tensor) -> None:
     """Put the sinusoid into the positional convolution, for a file in float16.
 
-    `mean` [WIDTH] is that of `embedded`: the kernel sums it with the constant. A bias of 32 and more loses its fraction
-    in float16; the convolution, and the next bias, give it back.
+    `mean`, of shape (WIDTH,), is that of `embedded`: the kernel sums it with the constant. A bias of 32 and more loses
+    its fraction in float16; the convolution and the next bias restore it.
     """
     projection, first = student.feature_projection.projection, student.encoder.layers[0]
     bias = projection.bias + OFFSET
@@ -185,5 +189,5 @@ def with_position(student: Any, mean: Tensor) -> None:
 
 
 def normalised(wavs: Tensor) -> Tensor:
-    """Zero mean and unit variance, as `do_normalize` asks."""
+    """Waveforms (..., T) with zero mean and unit variance over T, as `do_normalize` does: the same shape."""
     return (wavs - wavs.mean(-1, keepdim=True)) / torch.sqrt(wavs.var(-1, keepdim=True, unbiased=False) + 1e-7)

@@ -1,8 +1,8 @@
-"""What the student is to give: the teacher's states without position and without the speaker's own mean, as int8.
+"""The student's targets: the teacher's states without position and without the speaker's own mean, as int8.
 
     python -m svc.data.mini_training.targets --data DATA --names kerstin nathalie --layers 2 4 --clusters 4
 
-`NAME.targetK.i8` holds int8 [frames, width] in units of 1 / 24 of a deviation. The mean and the deviation are those of
+`NAME.targetK.i8` holds int8 (frames, width) in units of 1 / 24 of a deviation. The mean and the deviation are those of
 the speaker, who is one in a corpus: of all its frames. `clusters.npz` holds the centres of `--count` clusters of one
 layer.
 """
@@ -28,7 +28,7 @@ Frames = NDArray[np.float32]
 
 
 def places(corpus: Corpus) -> NDArray[np.int64]:
-    """Each frame's position in the window that the teacher heard."""
+    """Each frame's position in the 30 s window that the teacher was given: (frames,), 0 to 1499."""
     path = corpus.file("place.u16")
     if path.exists():
         return np.fromfile(path, np.uint16).astype(np.int64)
@@ -41,7 +41,7 @@ def places(corpus: Corpus) -> NDArray[np.int64]:
 
 
 def position_mean(corpora: list[Corpus], layer: int) -> Frames:
-    """The mean state at each position of a window, [1500, width], smoothed over half a second."""
+    """The mean state at each position of a window, float32 (1500, width), smoothed over half a second."""
     total, count = np.zeros((1500, WIDTH)), np.zeros((1500, 1))
     for corpus in corpora:
         with np.load(corpus.file(f"layer{layer}.position.npz")) as kept:
@@ -50,7 +50,10 @@ def position_mean(corpora: list[Corpus], layer: int) -> Frames:
 
 
 def write(corpus: Corpus, layer: int, position: Frames, done: int) -> Frames:
-    """Targets of the first `done` clips of a corpus. Returns the deviations that are their units."""
+    """Write the targets of the first `done` clips of a corpus, given the mean state of each position, (1500, width).
+
+    Returns the standard deviations that are their units: float32 (width,).
+    """
     states: Any = np.memmap(corpus.file(f"layer{layer}.f16"), np.float16, "r").reshape(-1, WIDTH)
     place, frames = places(corpus), corpus.clips[done - 1].frames.stop
     out = frame_file(corpus.file(f"target{layer}.i8"), np.int8, (frames, WIDTH))
@@ -66,6 +69,7 @@ def write(corpus: Corpus, layer: int, position: Frames, done: int) -> Frames:
 
 
 def main() -> None:
+    """The command line: targets and their scale for each layer, and the clusters if there are none."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--names", nargs="+", required=True)
@@ -78,7 +82,7 @@ def main() -> None:
         position = position_mean(corpora, layer)
         done = [int(corpus.file("targets.txt").read_text()) for corpus in corpora]
         units = [write(corpus, layer, position, count) for corpus, count in zip(corpora, done, strict=True)]
-        # In Whisper's own numbers a target is mean + deviation * target, whoever speaks.
+        # In Whisper's own numbers a target is mean + deviation * target, for every speaker.
         scale = options.data / f"scale{layer}.npz"
         np.savez(scale, mean=position.mean(0), deviation=np.mean(units, 0))
     path = options.data / "clusters.npz"

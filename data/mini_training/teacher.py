@@ -2,11 +2,11 @@
 
     python -m svc.data.mini_training.teacher --whisper FOLDER --data DATA --names kerstin nathalie
 
-For each layer `NAME.layerK.f16` holds float16 [frames, width]. Clips are packed into windows of 30 s, since the encoder
-always hears 30 s. Whisper's frame i is centred at sample 320 i of what it is given, the student's at 320 i + 160: the
+For each layer `NAME.layerK.f16` holds float16 (frames, width). Clips are packed into windows of 30 s, the length of the
+encoder's input. Whisper's frame i is centred at sample 320 i of what it is given, the student's at 320 i + 160: the
 first 160 samples of a window are dropped. The states depend on the position in the window; the mean state at each
 position, over all windows, is written to `NAME.layerK.position.npz` (sum and count) so that it can be subtracted, and
-`NAME.place.u16` tells each frame's position.
+`NAME.place.u16` holds each frame's position.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ def packed(clips: list[Clip]) -> Iterator[Placed]:
 
 
 class Teacher:
+    """Whisper's encoder, from a transformers folder."""
+
     def __init__(self, folder: Path):
         from transformers import WhisperFeatureExtractor, WhisperModel
 
@@ -54,13 +56,14 @@ class Teacher:
 
     @torch.inference_mode()
     def __call__(self, window: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Every layer's state of a window: float32 [1500, width] each."""
+        """A window (480000,) at 16 kHz -> every layer's states, float32 (1500, width) each."""
         mel = self.extractor(window[HOP // 2 :], sampling_rate=RATE, return_tensors="pt").input_features
         found = self.encoder(mel, output_hidden_states=True).hidden_states
         return [state[0].numpy() for state in found]
 
 
 def window_of(corpus: Corpus, window: Placed) -> NDArray[np.float32]:
+    """The samples of a window's clips, with silence between them: float32 (480000,) at 16 kHz."""
     wav = np.zeros(WINDOW, np.float32)
     for clip, start in window:
         wav[start : start + clip.samples] = corpus.samples(clip)
@@ -112,6 +115,7 @@ def targets(teacher: Teacher, corpus: Corpus, layers: tuple[int, ...]) -> None:
 
 
 def main() -> None:
+    """The command line: writes the states of the clips that have none yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--whisper", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)

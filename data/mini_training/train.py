@@ -3,7 +3,7 @@
     python -m svc.data.mini_training.train --data DATA --front RUN/front.pt --out RUN/whole.pt --steps 4000
 
 The last layer's own numbers are to be the target layer's (regression and cosine); linear heads, which are not kept,
-tell clusters and, of synthetic singers, phones. What is kept for use is the average of the weights over the last two
+predict clusters and, of synthetic singers, phones. What is kept for use is the average of the weights over the last two
 hundred steps or so. Can be stopped and continued; files of data that grew are read again at each start.
 """
 
@@ -45,7 +45,7 @@ class StudentWithHeads(nn.Module):
             self.code.bias.copy_(-0.05 * centres.square().sum(1))
 
     def losses(self, heard: Batch, gains: Tensor) -> dict[str, Tensor]:
-        """Of a batch."""
+        """Losses, and shares of right predictions, of a batch: scalars by name. `gains` (B, 1) scale the waveforms."""
         wavs = normalised(torch.from_numpy(heard.wavs)) * gains
         with torch.autocast("cpu", torch.bfloat16):
             found = states(self.hubert, wavs)
@@ -102,6 +102,7 @@ def rate_at(step: int, steps: int, highest: float) -> float:
 
 
 def main() -> None:
+    """The command line: trains from the first step's weights; everything is saved every 100 steps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--names", nargs="+", default=["kerstin", "nathalie"])

@@ -31,12 +31,21 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Analysis:
+    """What WORLD finds in a clip, every 5 ms (S steps).
+
+    Attributes:
+        f0: Hz, 0 = unvoiced, (S,).
+        spectrum: natural logarithm of the power spectrum, (S, bins).
+        aperiodicity: 0 to 1, (S, bins).
+    """
+
     f0: Array
-    spectrum: Array  # logarithm of the power
+    spectrum: Array
     aperiodicity: Array
 
     @classmethod
     def of(cls, wav: Samples, rate: int = RATE) -> Analysis:
+        """Of a clip (T,) at `rate` Hz."""
         signal = wav.astype(np.float64)
         f0, times = pyworld.dio(signal, rate, f0_floor=FLOOR, f0_ceil=CEILING, frame_period=PERIOD)
         f0 = pyworld.stonemask(signal, f0, times, rate)
@@ -50,7 +59,10 @@ class Analysis:
         return float(69 + 12 * np.log2(np.median(voiced) / 440)) if len(voiced) else 57.0
 
     def at(self, steps: Array, formants: float) -> tuple[Array, Array]:
-        """Spectrum and aperiodicity at fractional steps, with the frequency axis stretched by `formants`."""
+        """Power spectrum and aperiodicity at fractional steps (M,), the frequency axis stretched by `formants`.
+
+        float64 (M, bins) each.
+        """
         low = np.clip(np.floor(steps).astype(int), 0, len(self.f0) - 2)
         part = np.clip(steps - low, 0, 1)[:, None]
         bins = self.spectrum.shape[1]
@@ -66,8 +78,10 @@ class Analysis:
 
 
 def time_map(analysis: Analysis, stretch: float, rate: float) -> Array:
-    """Steps of the original that sound at each step of the copy: steady voiced sounds last `stretch` times as long,
-    and everything `1 / rate` times."""
+    """For each step of the copy the (fractional) step of the original that sounds there: float64 (M,).
+
+    Steady voiced sounds last `stretch` times as long, and everything `1 / rate` times.
+    """
     smooth = gaussian_filter1d(analysis.spectrum, 2, axis=0)
     flux = gaussian_filter1d(np.abs(np.gradient(smooth, axis=0)).mean(1), 2)
     steady = np.clip(1.5 - flux / (np.median(flux) + 1e-9), 0, 1)
@@ -78,7 +92,7 @@ def time_map(analysis: Analysis, stretch: float, rate: float) -> Array:
 
 
 def melody(voiced: NDArray[np.bool_], centre: float, generator: np.random.Generator) -> Array:
-    """Semitones (MIDI) of a drawn tune: notes of a scale, glides, vibrato and drift."""
+    """A drawn tune in MIDI note numbers, (S,) for S steps of 5 ms: notes of a scale, glides, vibrato and drift."""
     count, place, note = len(voiced), 0, centre
     scale = np.array(generator.choice([[0, 2, 4, 5, 7, 9, 11], [0, 2, 3, 5, 7, 8, 10], [0, 2, 4, 7, 9]][:2]))
     degrees = np.sort(np.concatenate([scale + 12 * octave for octave in range(-2, 3)])) + round(centre)
@@ -108,7 +122,10 @@ def melody(voiced: NDArray[np.bool_], centre: float, generator: np.random.Genera
 
 
 def changed(analysis: Analysis, sung: bool, generator: np.random.Generator) -> tuple[Samples, Array]:
-    """A changed copy, float32 (T,) at 16 kHz, and for each of its frames the original's frame that sounds there."""
+    """A changed copy, float32 (T,) at 16 kHz, and for each of its frames the original's that sounds there, (T // 320,).
+
+    `sung`: to a drawn melody with stretched vowels; otherwise spoken, with other pitch, formants and speed.
+    """
     formants = float(np.exp(generator.uniform(np.log(0.78), np.log(1.28))))
     stretch = generator.uniform(1.2, 4.0) if sung else 1.0
     steps = time_map(analysis, stretch, generator.uniform(0.85, 1.25) if sung else generator.uniform(0.75, 1.3))
@@ -162,6 +179,7 @@ def synthesize(
 
 
 def main() -> None:
+    """The command line: appends the changed copies that a round lacks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--names", nargs="+", required=True)

@@ -28,6 +28,7 @@ class ConditionParts(nn.Module):
     def forward(
         self, units: Tensor, mel2ph: Tensor, f0: Tensor, voiced: Tensor, loudness: Tensor, speaker: Tensor
     ) -> tuple[Tensor, ...]:
+        """float32 but for mel2ph -> condition (1, channels, M), and guess (1, bins, M) if the model has a decoder."""
         batch = Batch(units, mel2ph, f0, voiced, loudness, torch.ones_like(f0), speaker)
         condition = self.model.condition(batch)
         projected = self.model.denoiser.project(condition)
@@ -50,6 +51,7 @@ class DenoiserStep(nn.Module):
         self.parts = sizes.layers if sizes.denoiser == "wavenet" else 1
 
     def forward(self, x: Tensor, step: Tensor, condition: Tensor) -> Tensor:
+        """x (1, bins, M), step (1,), condition (1, channels, M) -> the prediction, float32 (1, bins, M)."""
         projected = condition.chunk(self.parts, dim=1) if self.parts != 1 else (condition,)
         return self.model.predict(x, step, projected)
 

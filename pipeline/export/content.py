@@ -49,6 +49,7 @@ class ContentUnits(nn.Module):
         self.projection = projection
 
     def forward(self, wav: Tensor) -> tuple[Tensor, Tensor]:
+        """Waveform (1, T) at 16 kHz -> hidden states (1, T // 320, D) and units (1, T // 320, unit_dim), float32."""
         if self.normalize:
             centred = wav - wav.mean(1, keepdim=True)
             wav = centred / torch.sqrt(centred.square().mean(1, keepdim=True) + 1e-7)

@@ -38,7 +38,7 @@ def write_onnx(
     Args:
         path: the file, ending in .onnx.
         module: its forward takes the inputs in that order and returns the outputs.
-        inputs: for each its name, an example, and the names of its dynamic axes.
+        inputs: for each its name, an example tensor of any shape, and the names of its dynamic axes by number.
         outputs: their names.
 
     Raises:

@@ -27,6 +27,7 @@ class VocoderFilters(nn.Module):
         self.filters = network.filters
 
     def forward(self, mel: Tensor, f0: Tensor) -> tuple[Tensor, Tensor]:
+        """ln mel (1, M, 128), f0 Hz (1, M) -> linear gains of pulses and of noise, float32 (1, 513, 2 M) each."""
         return self.filters.gains(mel, f0)
 
 
@@ -60,6 +61,7 @@ class VocoderWaveform(nn.Module):
         self.register_buffer("phase_sine", phase.sin()[:, None])
 
     def forward(self, mel: Tensor, f0: Tensor) -> Tensor:
+        """ln mel (1, M, 128), f0 Hz (1, M) -> float32 (1, 512 M) at 44.1 kHz."""
         tone, breath = self.filters.gains(mel, f0)
         voice, hiss = self.spectra(pulses(f0)), self.spectra(hashed_noise(f0))
         real, imaginary = voice[:, :BINS], voice[:, BINS:]
@@ -118,5 +120,5 @@ def hashed_noise(f0: Tensor) -> Tensor:
 
 
 def float64(value: float) -> Tensor:
-    """A number as a tensor: the exporter rounds plain numbers to float32."""
+    """A number as a float64 scalar tensor (shape ()): the exporter rounds plain numbers to float32."""
     return torch.tensor(value, dtype=torch.float64)

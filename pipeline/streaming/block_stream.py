@@ -59,12 +59,12 @@ class BlockStream:
         self._count += len(block)
 
     def convert_next(self) -> Samples:
-        """Convert the next complete hop: float32 (512 hop,), whose first sample came in `timing.delay` samples ago."""
+        """Convert the next complete hop: float32 (512 hop,). Its first sample came in `timing.delay` samples ago."""
         window = self._advance()
         return self._joiner.join(self.converter.convert(window, self._frame - self.timing.hop))
 
     def drop_next(self) -> Samples:
-        """Take the next complete hop into the past without converting it: silence, as long as `convert_next` gives."""
+        """Drop the next complete hop: float32 (512 hop,) of silence. The hop still serves as context of later ones."""
         self._advance()
         self.converter.skip()
         return self._joiner.gap(self.timing.hop_samples)

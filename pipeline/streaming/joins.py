@@ -19,7 +19,7 @@ class Joiner:
         self._tail: Samples | None = None
 
     def join(self, piece: Samples) -> Samples:
-        """(n + fade,) -> the next n samples; after a gap they rise from silence."""
+        """A piece, float32 (n + fade,) -> the next samples, (n,). After a gap they are faded in from silence."""
         fade = len(self.rising)
         out = piece[: len(piece) - fade].copy()
         out[:fade] *= self.rising
@@ -29,7 +29,7 @@ class Joiner:
         return out
 
     def gap(self, samples: int) -> Samples:
-        """`samples` of silence, into which what was before falls."""
+        """Silence, float32 (samples,), after the last piece has been faded out in it."""
         out = np.zeros(samples, np.float32)
         if self._tail is not None:
             out[: len(self._tail)] = self._tail * self.rising[::-1]

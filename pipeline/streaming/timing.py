@@ -47,6 +47,7 @@ class StreamTiming:
 
     @property
     def hop_samples(self) -> int:
+        """Samples of a hop at 44.1 kHz."""
         return self.hop * MEL_HOP
 
     @property

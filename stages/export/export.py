@@ -110,6 +110,7 @@ class Export:
 
     @property
     def vocoder(self) -> SourceFilter | None:
+        """The neural vocoder to export; None where the run sings with svc's plain vocoder, which is not a network."""
         found = self.converter.vocoder
         return found if isinstance(found, SourceFilter) else None
 

@@ -43,7 +43,15 @@ class Voice:
         self._retrieval: dict[str, dict[str, Array]] = {}
 
     def run(self, part: str, **inputs: NDArray[Any]) -> list[NDArray[Any]]:
-        """The outputs of a part, by its name in export.json."""
+        """Run one network.
+
+        Args:
+            part: its name in export.json.
+            inputs: arrays by name; export.json lists the shape and dtype of each.
+
+        Returns:
+            The outputs, in the order and with the shapes that export.json lists.
+        """
         if part not in self._sessions:
             options = onnxruntime.SessionOptions()
             options.log_severity_level = 3
@@ -170,7 +178,7 @@ class Voice:
         return inverse(tone[0] * phase * spectra(pulses) + breath[0] * spectra(hiss))
 
     def track(self, wav16: Array, count: int) -> Array:
-        """f0 of a song at 16 kHz by SwiftF0: Hz at `count` mel centres, 0 = unvoiced. Right to a few cents."""
+        """f0 of a song (T,) at 16 kHz by SwiftF0, to a few cents: Hz, 0 = unvoiced, float32 (count,) at mel centres."""
         heard = wav16 * np.float32(SWIFT_F0_GAIN)
         limits = {name: np.array(self.about["f0"][name], np.float32) for name in ("fmin", "fmax")}
         hertz, confidence = (value[0] for value in self.run("f0", audio=heard[None], **limits))
@@ -194,7 +202,7 @@ class Voice:
 
 
 def continuous(f0: Array) -> Array:
-    """f0 with its unvoiced gaps bridged, linearly in log f0; 200 Hz where nothing is voiced."""
+    """f0 (M,) in Hz without its zeros: unvoiced gaps bridged linearly in log f0; 200 Hz where nothing is voiced."""
     voiced = np.flatnonzero(f0 > 0)
     if len(voiced) == 0:
         return np.full(len(f0), 200.0, np.float32)
@@ -263,7 +271,7 @@ def inverse(spectrum: NDArray[np.complex128]) -> Array:
 
 
 def resample(wav: Array, rate: int, wanted: int, zeros: int = 64) -> Array:
-    """Another sample rate, by a sinc under a Kaiser window: float32 (round(T * wanted / rate),)."""
+    """Samples (T,) at another sample rate, by a sinc under a Kaiser window: float32 (round(T * wanted / rate),)."""
     if rate == wanted:
         return wav
     cutoff = 0.95 * min(1.0, wanted / rate)
@@ -288,7 +296,7 @@ def resample(wav: Array, rate: int, wanted: int, zeros: int = 64) -> Array:
 
 
 def read_f0(path: Path, count: int) -> Array:
-    """An f0 file of `svc render --f0-only` (lines of seconds,Hz) at `count` mel centres."""
+    """An f0 file of `svc render --f0-only` (lines of seconds,Hz): Hz, 0 = unvoiced, float32 (count,) at mel centres."""
     rows = [line.split(",") for line in path.read_text("utf-8").splitlines() if line[:1].isdigit()]
     seconds, hertz = np.array(rows, np.float64).T
     nearest = np.abs(frames.mel_centres(0, count)[:, None] - seconds[None]).argmin(1) if count < 2_000 else None
@@ -298,6 +306,7 @@ def read_f0(path: Path, count: int) -> Array:
 
 
 def main() -> None:
+    """The command line: converts a song to a file."""
     import soundfile
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])

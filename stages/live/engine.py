@@ -35,7 +35,7 @@ class OutputTimeline:
         self._pieces: deque[tuple[int, Samples]] = deque()
 
     def put(self, position: int, samples: Samples) -> None:
-        """Samples to be played from `position` on, after all that were put before; those that are late are dropped."""
+        """Queue samples (n,) to be played from `position` on. Put them in order; those that are late are dropped."""
         late = max(0, self.played - position)
         if late < len(samples):
             self._pieces.append((position + late, samples[late:]))
@@ -126,7 +126,11 @@ class LiveEngine:
         return True
 
     def begin(self) -> tuple[int, Samples] | None:
-        """Convert the next hop that can still be played: the position to play it at, and its samples; None: no hop."""
+        """Convert the next hop that can still be played; None where no hop is complete.
+
+        Returns:
+            The position to play it at, and its samples, float32 (512 hop,).
+        """
         with self._lock:
             while self._incoming:
                 self.stream.put(self._incoming.popleft())
@@ -147,7 +151,7 @@ class LiveEngine:
         return self._position(self._next - 1), samples
 
     def finish(self, position: int, samples: Samples) -> None:
-        """Hand over what `begin` gave."""
+        """Queue what `begin` gave: the position to play it at, and its samples (512 hop,)."""
         with self._lock:
             self._timeline.put(position, samples)
             self.report.missing = self._timeline.missing

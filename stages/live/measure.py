@@ -24,12 +24,13 @@ LEAST_LIKENESS = 0.5  # correlation of a burst's envelope, below which it was no
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds from each burst's being played to its being played again converted; `lost` were not found."""
+    """Seconds from playing a burst to playing its conversion, of each that was found; `lost` were not found."""
 
     seconds: tuple[float, ...]
     lost: int
 
     def quantile(self, share: float) -> float:
+        """The latency in seconds that a share (0 to 1) of the found bursts stay below. Some burst must be found."""
         return float(np.quantile(self.seconds, share))
 
     def line(self) -> str:
@@ -43,7 +44,7 @@ class Latency:
 
 
 def bursts(count: int, seed: int = 0) -> tuple[Samples, list[int]]:
-    """A signal at 44.1 kHz of voice-like bursts at uneven distances, and the sample at which each begins."""
+    """Voice-like bursts at uneven distances: float32 (T,) at 44.1 kHz, and the sample at which each begins."""
     rng = np.random.default_rng(seed)
     starts = (np.cumsum(rng.uniform(*APART_SECONDS, count)) * MEL_RATE).astype(int).tolist()
     out = np.zeros(starts[-1] + int((LONGEST_SECONDS + BURST_SECONDS) * MEL_RATE), np.float32)
@@ -56,7 +57,10 @@ def bursts(count: int, seed: int = 0) -> tuple[Samples, list[int]]:
 
 
 def find(signal: Samples, starts: Sequence[int], recorded: Samples) -> Latency:
-    """How much later each burst of `signal` is in `recorded`: by the correlation of their envelopes, to 1 ms."""
+    """How much later each burst of `signal` (T,) is in `recorded` (T,), to 1 ms: by correlation of their envelopes.
+
+    Both at 44.1 kHz; `starts` are the samples at which the bursts begin in `signal`.
+    """
     played, heard = envelope(signal), envelope(recorded)
     length, most = int(BURST_SECONDS * MEL_RATE) // STEP, int(LONGEST_SECONDS * MEL_RATE) // STEP
     found, lost = [], 0
@@ -83,7 +87,7 @@ def find(signal: Samples, starts: Sequence[int], recorded: Samples) -> Latency:
 
 
 def envelope(wav: Samples) -> NDArray[np.float64]:
-    """RMS of every millisecond, smoothed over 5: (T // STEP,)."""
+    """RMS of every millisecond of samples (T,), smoothed over 5 of them: float64 (T // STEP,)."""
     squares = np.square(wav[: len(wav) // STEP * STEP].astype(np.float64)).reshape(-1, STEP).mean(1)
     return np.sqrt(np.convolve(squares, np.full(5, 0.2), "same"))
 
@@ -103,6 +107,7 @@ class BurstTest:
 
     @property
     def done(self) -> bool:
+        """Whether the whole signal has been played."""
         return self._place >= len(self.signal)
 
     def callback(self, block: Samples) -> Samples:
@@ -116,6 +121,7 @@ class BurstTest:
         return out
 
     def result(self) -> Latency:
+        """The latency of the bursts recorded so far."""
         return find(self.signal, self.starts, self.recorded)
 
 

@@ -163,7 +163,7 @@ class LiveSession:
 
 
 def limited(wav: Samples) -> Samples:
-    """Turned down, as a whole, to a peak of 1 if it is louder."""
+    """Samples (T,), all turned down by one factor to a peak of 1 if they are louder: the same shape."""
     return wav / max(np.float32(1), np.abs(wav).max(initial=0))
 
 

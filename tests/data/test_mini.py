@@ -12,7 +12,7 @@ from svc.data.mini_training.augment import faster, spoilt
 from svc.data.mini_training.corpus import HOP, RATE, Corpus, CorpusWriter
 from svc.data.mini_training.student import PAD, config, embedded, normalised, states, with_position
 from svc.data.probe_mini import features_of, phones, random_like
-from svc.data.singer_clips import FIRST_PROBE_SEED, Clip, hidden_spans, mfcc, sing_clip
+from svc.data.singer_clips import FIRST_PROBE_SEED, Clip, mfcc, sing_clip
 from svc.pipeline.encoder.hubert import Hubert
 from svc.pipeline.encoder.registry import load_encoder
 
@@ -120,13 +120,6 @@ def test_what_the_student_gets_is_the_clip_changed() -> None:
     assert len(quick) == int(len(wav) / 1.25)
     spectrum = np.abs(np.fft.rfft(quick * np.hanning(len(quick))))
     assert np.fft.rfftfreq(len(quick), 1 / RATE)[spectrum.argmax()] == pytest.approx(625, abs=2)
-
-
-def test_hidden_spans_are_spans_of_about_the_share_asked() -> None:
-    hidden = np.stack([hidden_spans(200, 0.55, 10, np.random.default_rng(seed)) for seed in range(50)])
-    assert 0.35 < hidden.mean() < 0.55  # spans overlap
-    runs = np.diff(np.flatnonzero(np.diff(np.pad(hidden[0].astype(int), 1)) != 0))[::2]
-    assert runs.min() >= 10
 
 
 def test_mfccs_are_at_unit_frames() -> None:
