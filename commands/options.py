@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import click
@@ -20,23 +19,6 @@ METHODS, METHOD = "swift-f0, dio, harvest, crepe, crepe-tiny, fcpe or rmvpe:FILE
 device_option = cloup.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 json_option = cloup.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 strict_option = cloup.option("--strict", is_flag=True, help="Exit with 1 if anything was refused.")
-
-
-def number_or(text: str, word: str, meaning: float | None = None) -> float | str:
-    """A finite number; or `word`, for which `meaning` is returned, or the word itself.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if text.strip().lower() == word:
-        return word if meaning is None else meaning
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{text!r}: expected a number or {word}")
-    return number
 
 
 def numbers(name: str, text: str | None) -> tuple[int, ...] | None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import cloup
 
+from ..common.text import number_or
 from .group import PARTS_EPILOG, checked_settings, finish, say
-from .options import METHODS, PATH, device_option, number_or, strict_option
+from .options import METHODS, PATH, device_option, strict_option
 from .terminal import Terminal
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def render(
         from ..stages.settings.render import RenderSettings, parse_breaths, parse_key
 
         settings = RenderSettings(
-            key=parse_key(key), breaths=parse_breaths(breaths), rate=int(number_or(rate, "song", 0)), **options
+            key=parse_key(key), breaths=parse_breaths(breaths), rate=_sample_rate(rate), **options
         )
     from ..stages.rendering.songs import RefusedSong, SongBatch
     from ..stages.rendering.track_songs import track_songs
@@ -128,6 +129,12 @@ def render(
     if report:
         say(f"{report}: listen and look", err=aside)
     finish(len(batch.refused), "song", strict, any_done=bool(batch.done))
+
+
+def _sample_rate(text: str) -> int:
+    """Hz; 0 for `song`, the song's own. Raises ValueError."""
+    rate = number_or(text, ("song",), "a number or song")
+    return 0 if isinstance(rate, str) else int(rate)
 
 
 def _render_parts(file: Path, settings: RenderSettings, model: Path | None, output: Path | None, suffix: str) -> None:

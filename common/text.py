@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
+from collections.abc import Collection
 from typing import Any
 
 _ABBREVIATIONS = frozenset({"s", "min", "h", "ms", "dB", "Hz", "MiB", "GiB", "cents"})  # the same for one and many
@@ -84,3 +86,27 @@ def note_name(midi: int) -> str:
     """The name of a note by its MIDI number: 69 is `A4`, 61 `C#4`."""
     octave, step = divmod(midi, 12)
     return f"{('C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B')[step]}{octave - 1}"
+
+
+def number_or(text: str, words: Collection[str], expected: str, name: str = "") -> float | str:
+    """A finite number, or one of some words, in lower case.
+
+    Args:
+        text: such as a user types it; case and spaces around it do not matter.
+        words: in lower case.
+        expected: ends the error message.
+        name: begins it.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    word = text.strip().lower()
+    if word in words:
+        return word
+    try:
+        number = float(word)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{name}{text!r}: expected {expected}")
+    return number

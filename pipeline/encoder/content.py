@@ -36,6 +36,25 @@ class EncoderError(SvcError, ValueError):
 
 
 @dataclass(frozen=True)
+class Recommended:
+    """How an encoder is best used, where the user says nothing: `svc_recommended` in its config.json.
+
+    Attributes:
+        layer: the layer whose states are compared where nothing is trained; None: the middle one.
+        retrieve: share of each unit that is taken from the target's own units, 0 to 1.
+        real_voices: whether it is accurate enough for recordings of people.
+    """
+
+    layer: int | None = None
+    retrieve: float = 0.5
+    real_voices: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.retrieve <= 1:
+            raise ValueError(f"retrieve must lie in 0..1, not {self.retrieve}")
+
+
+@dataclass(frozen=True)
 class EncoderSettings:
     """How an encoder is called and where it computes.
 
@@ -44,12 +63,14 @@ class EncoderSettings:
         origin: where to find it again from any folder: a hub id, a short name, or an absolute path.
         device: where its networks compute.
         precision: in which arithmetic: fp32, bf16 or fp16.
+        recommended: how it is best used.
     """
 
     name: str
     origin: str
     device: str | torch.device = "cpu"
     precision: str = "fp32"
+    recommended: Recommended = Recommended()
 
 
 @dataclass(frozen=True)
@@ -99,7 +120,7 @@ class ContentEncoder(ABC):
         short_names: class attribute, what a user may call it, with the hub id, file address or shipped folder meant.
         sample_rate: Hz of the waveforms that it takes.
         hop: samples between frames. Frame i is centred at (i + 0.5) * hop samples.
-        name, origin, device, precision: as in `EncoderSettings`.
+        name, origin, device, precision, recommended: as in `EncoderSettings`.
         fingerprint: sha256 of its weights, whatever file they came from.
         hidden_size: width of a hidden state.
         layers: number of transformer layers.
@@ -130,7 +151,7 @@ class ContentEncoder(ABC):
         """Raises ValueError for a precision that is none of `PRECISIONS`."""
         if settings.precision not in PRECISIONS:
             raise ValueError(f"no precision {settings.precision!r}: expected one of {', '.join(PRECISIONS)}")
-        self.name, self.origin = settings.name, settings.origin
+        self.name, self.origin, self.recommended = settings.name, settings.origin, settings.recommended
         self.device, self.precision = torch.device(settings.device), settings.precision
         self.fingerprint, self.hidden_size, self.layers = fingerprint, hidden_size, layers
         self.head = None if head is None else head.to(self.device, torch.float32)

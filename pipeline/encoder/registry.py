@@ -10,11 +10,12 @@ from pathlib import Path
 
 import torch
 
+from ...common.records import RecordError, read_record
 from ..checkpoints.hub import HubError, download_file, quiet, snapshot
 from ..checkpoints.model_folder import ModelFolder
 from ..checkpoints.regular_files import check_regular
 from ..checkpoints.torch_file import describe, read_checkpoint_file, reason
-from .content import ContentEncoder, EncoderError, EncoderSettings
+from .content import ContentEncoder, EncoderError, EncoderSettings, Recommended
 from .data2vec import Data2VecAudio
 from .hubert import Hubert
 from .wav2vec2 import Wav2Vec2
@@ -24,6 +25,7 @@ from .whisper import Whisper
 ENCODERS: list[type[ContentEncoder]] = [Hubert, Whisper, WavLM, Wav2Vec2, Data2VecAudio]
 
 FULL_PRECISION = "svc_full_precision"  # in a config.json: the model loses its content in 16 bits (data/mini does)
+RECOMMENDED = "svc_recommended"  # in a config.json: a `Recommended`
 SHIPPED = "svc.data/"  # begins what a short name means, where it is a folder of the package svc.data
 FILE_ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 IN_A_FOLDER = ("config.json", "model.safetensors", "pytorch_model.bin")  # as save_pretrained names them
@@ -54,9 +56,11 @@ def default_layers(model_type: str, count: int) -> tuple[int, ...]:
     return found.default_layers(count)
 
 
-def is_shipped(name: str) -> bool:
-    """Whether a short name is an encoder that comes with svc."""
-    return short_names().get(name, "").startswith(SHIPPED)
+def recommended(name: str) -> Recommended:
+    """How an encoder is best used, by its short name or folder: from its config.json, without loading its weights."""
+    meant = short_names().get(name, name)
+    path = _shipped(meant) if meant.startswith(SHIPPED) else Path(name)
+    return _recommended(ModelFolder(path)) if (path / "config.json").is_file() else Recommended()
 
 
 def load_encoder(
@@ -78,7 +82,7 @@ def load_encoder(
     quiet()
     meant = short_names().get(name, name)
     if meant.startswith(SHIPPED):
-        path, origin = Path(str(files("svc.data") / meant.removeprefix(SHIPPED))), name
+        path, origin = _shipped(meant), name
     elif meant.startswith("https://"):
         path, origin = _fetched(download_file, name, meant, allow_hub), name
     elif name in short_names() or not looks_like_path(name):
@@ -126,10 +130,23 @@ def _existing(path: Path, name: str) -> Path:
     raise EncoderError(f"no encoder in {name}: {EXPECTED}; or give a name ({names}) or a hub id")
 
 
+def _shipped(meant: str) -> Path:
+    return Path(str(files("svc.data") / meant.removeprefix(SHIPPED)))
+
+
+def _recommended(folder: ModelFolder) -> Recommended:
+    """Raises EncoderError for an entry that is none."""
+    try:
+        return read_record(Recommended, folder.config.get(RECOMMENDED, {}), RECOMMENDED)
+    except RecordError as error:
+        raise EncoderError(f"{folder.path / 'config.json'}: {error}") from error
+
+
 def _from_folder(path: Path, settings: EncoderSettings) -> ContentEncoder:
     folder = ModelFolder(path)
     if folder.config.get(FULL_PRECISION) is True:
         settings = replace(settings, precision="fp32")
+    settings = replace(settings, recommended=_recommended(folder))
     for encoder in ENCODERS:
         if encoder.model_type == folder.model_type:
             return encoder.from_folder(folder, settings)

@@ -13,7 +13,7 @@ from ...common.errors import UserError
 from ...common.progress import Progress
 from ...common.text import count
 from ...pipeline import frames
-from ...pipeline.encoder.registry import is_shipped, load_encoder
+from ...pipeline.encoder.registry import load_encoder, recommended
 from ...store import DamagedError, Store, StoreError, open_store
 from ...store.cells import missing_cells
 from ...store.layout import Layout
@@ -156,10 +156,11 @@ def _announce(
         progress.say(f"{name} was made with other settings and is made anew; the other columns stay")
     for name in target.unknown:
         progress.warn(f"column {name} is of a kind that this svc does not know; it stays as it is, and is not extended")
-    if is_shipped(encoder.origin) and not all(singers_of(corpus) for corpus in corpora):
+    if not recommended(encoder.origin).real_voices and not all(singers_of(corpus) for corpus in corpora):
         progress.warn(
             f"{encoder.origin} is the small encoder that comes with svc: of real speech about one letter of three is "
-            f"heard wrong. For real voices take a larger one: --encoder en, ko, ja, zh, contentvec, whisper, a folder"
+            f"recognised wrong. For real voices take a larger one: --encoder en, ko, ja, zh, contentvec, whisper, a "
+            f"folder"
         )
 
 

@@ -16,7 +16,7 @@ from ...common.text import count
 from ...pipeline import audio, frames
 from ...pipeline.audio import AudioError
 from ...pipeline.encoder.content import ContentEncoder
-from ...pipeline.encoder.registry import is_shipped, load_encoder
+from ...pipeline.encoder.registry import load_encoder
 from ...pipeline.interpolation import columns_at
 from ...pipeline.pitch.melody import Range
 from ...pipeline.unit_selection import UnitFrames, UnitSelection, loudness_percentiles
@@ -57,9 +57,8 @@ class ClipConverter(Converter):
         self.device = pick_device(settings.device)
         self.vocoder = LevelsPulseNoise()
         self.content = _load_encoder(settings, self.device)
-        # The last layer of `mini` imitates a middle layer of Whisper.
-        layers = self.content.layers
-        self.layer = layers if is_shipped(self.content.name) else self.content.selection_layer(layers)
+        layer = self.content.recommended.layer
+        self.layer = self.content.selection_layer(self.content.layers) if layer is None else layer
         self._read(progress or Progress())
         self.hashes = [audio.file_hash(clip) for clip in self.clips]
 

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...common.errors import UserError
-from ...pipeline.encoder.registry import is_shipped
 from ...pipeline.unit_selection import normalise
 from ...store import Clip, Store
 from ..features import SOFT
@@ -28,15 +27,6 @@ from ..run_stores import open_stores
 NEIGHBOURS = 4
 MOST_FRAMES = 30_000  # of the target's, 10 minutes; of more, whole utterances are taken, spread evenly
 ROWS = 256  # frames that are looked up at a time
-
-
-def default_amount(encoder: str) -> float:
-    """How much of each unit is retrieved where nothing is asked for, of a run with that encoder (its name or path).
-
-    Half of it with any encoder but `mini`: real voices keep more of their words. All of it with `mini`: songs lose no
-    more words, and the gates of the demo need it (docs/quality.md, data/README.md).
-    """
-    return 1.0 if is_shipped(encoder) else 0.5
 
 
 class Retrieval:

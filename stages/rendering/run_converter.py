@@ -23,7 +23,7 @@ from ..run import Run
 from ..settings import ConversionSettings, RenderSettings
 from .converter import AudioChunk, ConversionPlan, Converter, Samples, audio_chunks
 from .mel_predictor import MelPredictor, PredictedMel, Sampling, Voice, joined
-from .retrieval import Retrieval, default_amount
+from .retrieval import Retrieval
 from .source_audio import Phrase
 from .speaker_mix import SpeakerMix
 from .stopwatch import Stopwatch
@@ -113,7 +113,7 @@ class RunConverter(Converter):
                 raise
             self._unavailable = str(error).splitlines()[0]
             return Voice(speaker_mix, {}, 0.0)
-        return Voice(speaker_mix, found, default_amount(self.run.config.encoder.origin) if amount is None else amount)
+        return Voice(speaker_mix, found, self.content.recommended.retrieve if amount is None else amount)
 
     def notes(self, settings: ConversionSettings) -> list[str]:
         if settings.retrieve is not None or self._unavailable is None:

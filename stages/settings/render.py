@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+from ...common.text import number_or
 from ...pipeline.diffusion.shape import NOISE_STEPS
 from ...pipeline.pitch.pitch import PitchSettings
 from .seed import check_seed
@@ -15,27 +15,13 @@ F0_MAX = 2100.0  # Hz; C7, the highest note of sopranos, is 2093
 
 def parse_key(text: str) -> float | str:
     """A number of semitones, `auto` (or `auto-octave`, which is the same) or `auto-semitone`. Raises ValueError."""
-    word = text.strip().lower()
-    if word in (*AUTO_KEYS, "auto-octave"):
-        return word.removesuffix("-octave")
-    try:
-        semitones = float(word)
-    except ValueError:
-        semitones = math.nan
-    if not math.isfinite(semitones):
-        raise ValueError(f"{text!r}: expected a number of semitones, auto or auto-semitone")
-    return semitones
+    key = number_or(text, (*AUTO_KEYS, "auto-octave"), "a number of semitones, auto or auto-semitone")
+    return key.removesuffix("-octave") if isinstance(key, str) else key
 
 
 def parse_breaths(text: str) -> float | str:
     """`keep`, `sing`, or a number from 0 to 1. Raises ValueError."""
-    word = text.strip().lower()
-    if word in ("keep", "sing"):
-        return word
-    try:
-        return float(word)
-    except ValueError as error:
-        raise ValueError(f"breaths {text!r}: expected keep, sing or a number from 0 to 1") from error
+    return number_or(text, ("keep", "sing"), "keep, sing or a number from 0 to 1", "breaths ")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from svc.common.text import count, json_text, listed, printable
+from svc.common.text import count, json_text, listed, number_or, printable
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,10 @@ def test_json_has_no_control_characters_and_is_the_same_value() -> None:
     assert json.loads(text) == value
     assert json.loads(json_text(value, "ascii")) == value
     assert json_text(value, "ascii").isascii()
+
+
+def test_a_number_or_a_word_is_read_in_any_case_and_nothing_else_is() -> None:
+    assert [number_or(text, ("song",), "x") for text in (" Song", "-3", "1e2")] == ["song", -3.0, 100.0]
+    for text in ("songs", "", "nan", "inf"):
+        with pytest.raises(ValueError, match=r"^key '.*': expected a number or song$"):
+            number_or(text, ("song",), "a number or song", "key ")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,9 @@ from svc.data.mini_training.corpus import HOP, RATE, Corpus, CorpusWriter
 from svc.data.mini_training.student import PAD, config, embedded, normalised, states, with_position
 from svc.data.probe_mini import features_of, phones, random_like
 from svc.data.singer_clips import FIRST_PROBE_SEED, Clip, mfcc, sing_clip
+from svc.pipeline.encoder.content import EncoderError, Recommended
 from svc.pipeline.encoder.hubert import Hubert
-from svc.pipeline.encoder.registry import load_encoder
+from svc.pipeline.encoder.registry import load_encoder, recommended
 
 FOLDER = Path(svc.data.__file__).parent / "mini"
 
@@ -42,6 +45,20 @@ def test_it_is_small_and_loads_from_any_folder(
     assert (content.hidden_size, content.layers, content.normalize) == (512, 4, True)
     assert content.describe()["pad"] == PAD
     assert {p.dtype for p in content.model.parameters()} == {torch.float32}
+
+
+def test_how_it_is_best_used_is_in_its_config_and_not_in_code(content: Hubert, tmp_path: Path) -> None:
+    assert content.recommended == recommended("mini") == Recommended(layer=4, retrieve=1.0, real_voices=False)
+    shutil.copytree(FOLDER, tmp_path / "copy")
+    config = json.loads((tmp_path / "copy" / "config.json").read_text())
+    (tmp_path / "copy" / "config.json").write_text(json.dumps({**config, "svc_recommended": {"layer": 3}}))
+    assert load_encoder(str(tmp_path / "copy")).recommended == Recommended(layer=3)
+    del config["svc_recommended"]
+    (tmp_path / "copy" / "config.json").write_text(json.dumps(config))
+    assert recommended(str(tmp_path / "copy")) == recommended("facebook/hubert-base-ls960") == Recommended()
+    (tmp_path / "copy" / "config.json").write_text(json.dumps({**config, "svc_recommended": {"retrieve": 2}}))
+    with pytest.raises(EncoderError, match=r"config.json: svc_recommended: retrieve must lie in 0..1, not 2"):
+        load_encoder(str(tmp_path / "copy"))
 
 
 def test_it_is_computed_in_full_precision_whatever_is_asked(content: Hubert) -> None:
