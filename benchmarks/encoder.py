@@ -28,8 +28,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from svc.pipeline.encoder.batches import batches
-from svc.pipeline.encoder.content import PRECISIONS, ContentEncoder, EncoderSettings
+from svc.pipeline.encoder.content import ContentEncoder
 from svc.pipeline.encoder.hubert import Hubert
+from svc.pipeline.encoder.network import PRECISIONS, EncoderSettings
 from svc.pipeline.encoder.registry import load_encoder
 from svc.pipeline.encoder.waveform_transformer import WaveformEncoder
 from svc.pipeline.frames import CONTENT_HOP, CONTENT_PAD, CONTENT_RATE, UNIT_RATE

@@ -46,7 +46,8 @@ from svc.pipeline.pitch.melody import Range
 from svc.pipeline.vocoder.pulse_noise import PulseNoise
 from svc.stages.evaluation.glossary import glossary
 from svc.stages.evaluation.page import Report, Section, write_page
-from svc.stages.evaluation.speech_models import SpeechDescription, SpeechModels, SpeechScores, TargetVoice, phrases
+from svc.stages.evaluation.speech_models import SpeechDescription, SpeechModels, TargetVoice, phrases
+from svc.stages.evaluation.speech_scores import SpeechScores
 from svc.stages.extraction.extract import extract
 from svc.stages.page import Table
 from svc.stages.rendering.run_converter import RunConverter

@@ -51,8 +51,8 @@ from svc.pipeline.diffusion.diffusion import Diffusion
 from svc.pipeline.diffusion.registry import new_objective
 from svc.pipeline.diffusion.sampling import sample
 from svc.pipeline.diffusion.shape import ModelShape
-from svc.pipeline.encoder.content import EncoderSettings
 from svc.pipeline.encoder.hubert import Hubert
+from svc.pipeline.encoder.network import EncoderSettings
 from svc.pipeline.frames import CONTENT_RATE, MEL_FRAME_RATE, MEL_HOP, MEL_RATE
 from svc.pipeline.mel import N_MELS, log_mel, loudness
 from svc.pipeline.pitch import pitch

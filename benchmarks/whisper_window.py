@@ -24,7 +24,7 @@ import soundfile
 import soxr
 import torch
 from svc.pipeline.checkpoints.model_folder import ModelFolder
-from svc.pipeline.encoder.content import EncoderSettings
+from svc.pipeline.encoder.network import EncoderSettings
 from svc.pipeline.encoder.whisper import Whisper
 from svc.pipeline.frames import CONTENT_HOP
 from svc.pipeline.metrics.transcriber import Transcriber, character_error_rate

@@ -19,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 from transformers import HubertModel
 
-from ..pipeline.encoder.content import ContentEncoder, EncoderSettings
+from ..pipeline.encoder.content import ContentEncoder
 from ..pipeline.encoder.hubert import Hubert
+from ..pipeline.encoder.network import EncoderSettings
 from ..pipeline.encoder.registry import load_encoder
 from .singer_clips import FIRST_PROBE_SEED, Clip, mfcc, read, sing_clip
 from .singers import NAMES

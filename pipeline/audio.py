@@ -18,10 +18,11 @@ import soxr
 from numpy.typing import NDArray
 
 from ..common.text import count
-from .decoding import MAX_HOURS, SUFFIXES, AudioError, AudioFile, open_audio, read_blocks
-from .frames import MEL_RATE, mel_frame_start, mel_frames_covering, resampled_length
-from .mixdown import PART_SECONDS, Mixdown, choose_mixdown, repair_parts
-from .sample_buffer import SampleBuffer
+from .decoding import MAX_HOURS, SUFFIXES, AudioError, read_blocks
+from .frames import MEL_RATE, mel_frame_start, resampled_length
+from .levels import measure_levels
+from .mixdown import Mixdown, choose_mixdown, repair_parts
+from .sample_buffer import SampleBuffer, open_source
 from .slicing import MIN_SECONDS
 
 __all__ = [
@@ -36,12 +37,10 @@ __all__ = [
     "read",
     "resample",
     "scan",
-    "spectral_flatness",
     "write",
 ]
 
 SILENT_DB = -80.0  # dBFS RMS; a recording that never rises above it holds no voice
-WINDOW_FRAMES = 4  # mel frames, 46 ms, over which spectral flatness is measured
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def decode(path: Path, folder: Path | None = None) -> SampleBuffer:
     Raises:
         AudioError: it cannot be decoded, or is beyond what is believed of a recording.
     """
-    with closing(_open(path)) as file:
+    with closing(open_source(path)) as file:
         buffer = SampleBuffer(file.samplerate, file.channels, folder)
         try:
             for block in read_blocks(file):
@@ -109,12 +108,12 @@ def scan(source: Path | SampleBuffer) -> Recording:
     """
     rate, samples, mean, power, notes = _statistics(source)
     mixdown, mix_notes = choose_mixdown(mean, power)
-    levels = _measure(source, rate, samples, mixdown)
+    levels = measure_levels(source, rate, samples, mixdown)
     if len(mean) > 1:
         repaired, more = repair_parts(mixdown, mean, levels.mono_energy, levels.channel_energy, rate)
         if more:
             mixdown, mix_notes = repaired, mix_notes + more
-            levels = _measure(source, rate, samples, mixdown)
+            levels = measure_levels(source, rate, samples, mixdown)
     level, peak = levels.level_db, levels.peak
     if level.max() < SILENT_DB:
         raise AudioError(f"is silent: its loudest moment is {level.max():.0f} dBFS; a voice is above {SILENT_DB:.0f}")
@@ -133,7 +132,7 @@ def _statistics(
 
     Raises AudioError for what cannot be used.
     """
-    with closing(_open(source)) as file:
+    with closing(open_source(source)) as file:
         rate, channels = file.samplerate, file.channels
         samples, broken = 0, 0
         total = np.zeros(channels)
@@ -168,7 +167,7 @@ class Reader:
         self._begin()
 
     def _begin(self) -> None:
-        self._file = _open(self.recording.source)
+        self._file = open_source(self.recording.source)
         self._position = 0  # samples handed out or skipped
         self._left: NDArray[np.float32] = np.zeros(0, np.float32)  # mono, decoded beyond the last span
         self._blocks = read_blocks(self._file)
@@ -236,96 +235,3 @@ def resample(mono: NDArray[np.float32], from_rate: int, to_rate: int, length: in
 def write(path: Path, mono: NDArray[np.float32], sample_rate: int = MEL_RATE) -> None:
     """Write float (T,) in [-1, 1] as a 16-bit WAV."""
     soundfile.write(path, mono, sample_rate, subtype="PCM_16", format="WAV")
-
-
-def _open(source: Path | SampleBuffer) -> AudioFile:
-    """The samples of a file, or of what was decoded before."""
-    return source.open() if isinstance(source, SampleBuffer) else open_audio(source)
-
-
-@dataclass(frozen=True)
-class _Levels:
-    """What one pass over the mono signal measures.
-
-    Attributes:
-        level_db: RMS of each mel frame in dBFS, float32 (frames,).
-        peak: the largest magnitude.
-        flatness: spectral flatness of each mel frame, float32 (frames,).
-        mono_energy, channel_energy: float64 (parts,) and (parts, channels), in parts of `PART_SECONDS`.
-    """
-
-    level_db: NDArray[np.float32]
-    peak: float
-    flatness: NDArray[np.float32]
-    mono_energy: NDArray[np.float64]
-    channel_energy: NDArray[np.float64]
-
-
-def _measure(source: Path | SampleBuffer, rate: int, samples: int, mixdown: Mixdown) -> _Levels:
-    """Stream through a recording once more, mixed to mono."""
-    edges = np.array([mel_frame_start(frame, rate) for frame in range(mel_frames_covering(samples, rate) + 1)])
-    energy, flatness = np.zeros(len(edges) - 1), np.ones(len(edges) - 1, np.float32)
-    length = round(PART_SECONDS * rate)
-    parts = np.arange(-(-samples // length) + 1) * length
-    mono_energy = np.zeros(len(parts) - 1)
-    channel_energy = np.zeros((len(parts) - 1, len(mixdown.weights)))
-    position, peak = 0, 0.0
-    with closing(_open(source)) as file:
-        for block in read_blocks(file):
-            mono = mixdown(block, position).astype(np.float64)
-            peak = max(peak, float(np.abs(mono).max()))
-            energy += _energy_between(mono, edges - position)
-            if file.channels > 1:
-                mono_energy += _energy_between(mono, parts - position)
-                for channel in range(file.channels):
-                    clean = np.nan_to_num(block[:, channel], nan=0.0, posinf=0.0, neginf=0.0).astype(np.float64)
-                    channel_energy[:, channel] += _energy_between(clean - clean.mean(), parts - position)
-            _measure_flatness(mono, edges - position, rate, flatness)
-            position += len(mono)
-    level = (10 * np.log10(energy / np.maximum(np.diff(edges), 1) + 1e-20)).astype(np.float32)
-    return _Levels(level, peak, flatness, mono_energy, channel_energy)
-
-
-def _energy_between(wav: NDArray[np.float64], edges: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The sum of squares between each two edges, which are samples of `wav` or lie outside of it."""
-    running = np.concatenate([[0.0], np.cumsum(wav**2)])
-    return np.diff(running[np.clip(edges, 0, len(wav))])
-
-
-def _measure_flatness(
-    mono: NDArray[np.float64], edges: NDArray[np.int64], rate: int, flatness: NDArray[np.float32]
-) -> None:
-    """Fill in the flatness of the mel frames whose windows lie in a block; see `spectral_flatness`."""
-    first, last = np.searchsorted(edges, [0, len(mono)])
-    length = mel_frame_start(WINDOW_FRAMES, rate) - 1  # a window may be a sample shorter at some rates
-    frames = np.arange(-(-first // WINDOW_FRAMES) * WINDOW_FRAMES, last, WINDOW_FRAMES)
-    frames = frames[edges[frames] + length <= len(mono)] if len(frames) else frames
-    for some in np.array_split(frames, max(1, len(frames) // 64)):  # few at a time: an array that fits the cache
-        found = spectral_flatness(mono[edges[some][:, None] + np.arange(length)], rate)
-        for offset in range(WINDOW_FRAMES):
-            inside = some + offset < len(flatness)
-            flatness[some[inside] + offset] = found[inside]
-
-
-def spectral_flatness(windows: NDArray[np.float64], rate: int) -> NDArray[np.float32]:
-    """How noise-like windows of sound are: about 0.56 for noise of any colour, near 0 for a voice or another tone.
-
-    The geometric over the arithmetic mean of the power spectrum (Gray and Markel, 1974), in bands of about 400 Hz from
-    100 to 5000 Hz, weighted by the bands' power, so that the spectrum's slope does not matter.
-
-    Args:
-        windows: float64 (n, samples), about 46 ms.
-        rate: Hz.
-
-    Returns:
-        float32 (n,), 1 for digital silence.
-    """
-    power = np.abs(np.fft.rfft(windows * np.hanning(windows.shape[1]))) ** 2
-    step = rate / windows.shape[1]
-    low, width = round(100 / step), max(2, round(400 / step))
-    bands = max(1, int(min(5_000, rate / 2) / step - low) // width)
-    banded = power[:, low : low + bands * width].reshape(len(power), bands, width) + 1e-30
-    mean = banded.mean(2)
-    flat = np.exp(np.log(banded).mean(2)) / mean
-    out = (flat * mean).sum(1) / mean.sum(1)
-    return np.where(mean.sum(1) < 1e-20 * bands, 1.0, out).astype(np.float32)

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .decoding import AudioFile, open_audio
+
 MEMORY_BYTES = 128 * 2**20  # 12 minutes of mono at 44.1 kHz; what is longer goes to the disk
 BYTES = 4  # of a float32 sample
 
@@ -103,3 +105,8 @@ class BufferReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def open_source(source: Path | SampleBuffer) -> AudioFile:
+    """The samples of a file, or of what was decoded before."""
+    return source.open() if isinstance(source, SampleBuffer) else open_audio(source)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.config_fields import Check, whole
-from .content import Network
 from .convolutions import placed
+from .network import Network
 from .waveform_transformer import FIELDS, WaveformEncoder, WaveformTransformer
 
 

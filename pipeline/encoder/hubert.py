@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from ..checkpoints.config_fields import Check, flag
-from .content import EncoderSettings
 from .fairseq import is_fairseq, read_fairseq
 from .hubert_soft import is_hubert_soft, read_hubert_soft
+from .network import EncoderSettings
 from .waveform_transformer import ADAPTER_FIELDS, WaveformEncoder
 
 

@@ -15,9 +15,10 @@ from ..checkpoints.hub import HubError, download_file, quiet, snapshot
 from ..checkpoints.model_folder import ModelFolder
 from ..checkpoints.regular_files import check_regular
 from ..checkpoints.torch_file import describe, read_checkpoint_file, reason
-from .content import ContentEncoder, EncoderError, EncoderSettings, Recommended
+from .content import ContentEncoder
 from .data2vec import Data2VecAudio
 from .hubert import Hubert
+from .network import EncoderError, EncoderSettings, Recommended
 from .wav2vec2 import Wav2Vec2
 from .wavlm import WavLM
 from .whisper import Whisper

@@ -12,7 +12,8 @@ from ..checkpoints.config_fields import Check, read_fields
 from ..checkpoints.fingerprint import weights_hash
 from ..checkpoints.model_folder import ModelFolder, load_weights
 from ..projection import SoftHead
-from .content import ContentEncoder, EncoderSettings
+from .content import ContentEncoder
+from .network import EncoderSettings
 
 MOST_LAYERS, MOST_WIDTH = 256, 1 << 16  # beyond any published model, and still built in a second without weights
 

@@ -19,8 +19,8 @@ from ..checkpoints.model_folder import ModelFolder
 from ..frames import CONTENT_HOP
 from ..full_precision import full_precision
 from ..projection import SoftHead
-from .content import EncoderError, EncoderSettings, Network
 from .convolutions import FrameConvolutions, PositionalConvolution, placed
+from .network import EncoderError, EncoderSettings, Network
 from .transformers_encoder import MOST_LAYERS, MOST_WIDTH, TransformersEncoder
 
 CPU_BLOCK, GPU_BLOCK = 16_000, 1 << 20  # samples convolved at a time

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..checkpoints.config_fields import Check, whole
-from .content import Network
+from .network import Network
 from .transformers_encoder import MOST_WIDTH
 from .waveform_transformer import WaveformEncoder, WaveformTransformer
 

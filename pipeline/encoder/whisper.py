@@ -18,8 +18,8 @@ from ..checkpoints.config_fields import Check, activation, whole
 from ..checkpoints.model_folder import ModelFolder
 from ..frames import CONTENT_HOP, CONTENT_RATE, UNIT_RATE
 from ..full_precision import full_precision
-from .content import EncoderSettings, Network
 from .convolutions import placed
+from .network import EncoderSettings, Network
 from .transformers_encoder import MOST_LAYERS, MOST_WIDTH, TransformersEncoder
 from .waveform_transformer import Beyond, first
 

@@ -6,7 +6,7 @@ All three are extras. What is installed is used; what a user names has to be the
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,70 +24,10 @@ from ...pipeline.metrics.speaker_encoder import Embedding, SpeakerEncoder, load_
 from ...pipeline.metrics.transcriber import LONGEST_SECONDS, Transcriber, character_error_rate
 from ...pipeline.slicing import SliceSettings, slice_at_silence
 from ...store import Clip
+from .speech_scores import NAN, SpeechScores, WordScore
 
 SHORTEST = 1.0  # seconds of a recording that a speaker is embedded from
 RECORDINGS = 60  # of the target that its voice is known by, at most
-NAN = float("nan")
-
-
-@dataclass(frozen=True)
-class WordScore:
-    """What one recogniser makes of a result.
-
-    Attributes:
-        model: its name.
-        cer: character error rate against what it makes of the song, or against the song's words where they are known.
-        source_cer: the song's own, against its words; NaN where they are not known.
-        text, source_text: what it transcribes of the result and of the song.
-        language: the one that was given, or detected.
-    """
-
-    model: str
-    cer: float
-    source_cer: float
-    text: str
-    source_text: str
-    language: str | None
-
-    @property
-    def bounded_cer(self) -> float:
-        """The CER, at most 1; NaN where it is unknown."""
-        return float(np.minimum(1.0, self.cer))
-
-    @property
-    def letters_right(self) -> float:
-        """About how many of 100 letters are understood; NaN where that is unknown."""
-        return 100 * (1 - self.bounded_cer)
-
-
-@dataclass(frozen=True)
-class SpeechScores:
-    """What the models make of a result; NaN, and no words, where a model is missing.
-
-    Attributes:
-        words: of each recogniser.
-        secs: cosine of the result's speaker embedding with the target's mean embedding.
-        source_secs: the same of the song.
-        own_secs: the same of the target's own recordings, each with the mean of the others: their mean.
-        dnsmos, source_dnsmos: naturalness of result and song.
-    """
-
-    words: tuple[WordScore, ...] = ()
-    secs: float = NAN
-    source_secs: float = NAN
-    own_secs: float = NAN
-    dnsmos: float = NAN
-    source_dnsmos: float = NAN
-
-    def of(self, model: str) -> WordScore:
-        """What one recogniser makes of it; NaN where it says nothing."""
-        return next((word for word in self.words if word.model == model), WordScore(model, NAN, NAN, "", "", None))
-
-    def to_json(self) -> dict[str, Any]:
-        """As a record, in which NaN is null."""
-        figures = {name: _rounded(value) for name, value in asdict(self).items() if name != "words"}
-        words = [{name: _rounded(value) for name, value in asdict(each).items()} for each in self.words]
-        return {"words": words, **figures}
 
 
 @dataclass(frozen=True)
@@ -329,9 +269,3 @@ def recorded(clips: Sequence[Clip]) -> list[Samples]:
             f"the target's voice is compared by its recordings, and none can be read: {missing or 'none lasts 1 s'}"
         )
     return out
-
-
-def _rounded(value: Any) -> Any:
-    if not isinstance(value, float):
-        return value
-    return None if np.isnan(value) else round(value, 4)

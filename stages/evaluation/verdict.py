@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...common.text import listed
-from .speech_models import SpeechScores
+from .speech_scores import SpeechScores
 
 GOOD, FAIR = 0.9, 0.7  # shares from which on something is kept, and mostly kept
 

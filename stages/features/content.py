@@ -14,7 +14,8 @@ from ...common.column_names import SOFT, hidden_column, parse_hidden
 from ...pipeline import formant_shift as formants
 from ...pipeline import frames
 from ...pipeline.checkpoints.fingerprint import weights_hash
-from ...pipeline.encoder.content import ContentEncoder, EncoderError
+from ...pipeline.encoder.content import ContentEncoder
+from ...pipeline.encoder.network import EncoderError
 from ...store.schema import UNIT
 from .feature import ALGORITHM, EncoderInfo, Feature, FeatureRequest, FeatureSettings, UtteranceInput
 

@@ -11,7 +11,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 from svc.pipeline.frames import MEL_RATE
-from svc.stages.evaluation.speech_models import SpeechModels, SpeechScores, WordScore
+from svc.stages.evaluation.speech_models import SpeechModels
+from svc.stages.evaluation.speech_scores import SpeechScores, WordScore
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 NAN = float("nan")

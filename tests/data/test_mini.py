@@ -15,8 +15,8 @@ from svc.data.mini_training.corpus import HOP, RATE, Corpus, CorpusWriter
 from svc.data.mini_training.student import PAD, config, embedded, normalised, states, with_position
 from svc.data.probe_mini import features_of, phones, random_like
 from svc.data.singer_clips import FIRST_PROBE_SEED, Clip, mfcc, sing_clip
-from svc.pipeline.encoder.content import EncoderError, Recommended
 from svc.pipeline.encoder.hubert import Hubert
+from svc.pipeline.encoder.network import EncoderError, Recommended
 from svc.pipeline.encoder.registry import load_encoder, recommended
 
 FOLDER = Path(svc.data.__file__).parent / "mini"

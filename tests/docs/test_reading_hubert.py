@@ -9,8 +9,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from svc.pipeline.encoder.content import EncoderSettings
 from svc.pipeline.encoder.hubert import Hubert
+from svc.pipeline.encoder.network import EncoderSettings
 from svc.pipeline.encoder.registry import load_encoder
 from svc.pipeline.frames import CONTENT_PAD, unit_frames
 from torch import Tensor

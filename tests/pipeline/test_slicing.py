@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from svc.pipeline import audio
-from svc.pipeline.audio import spectral_flatness
+from svc.pipeline.levels import spectral_flatness
 from svc.pipeline.slicing import SliceSettings, Span, describe_unused, gated_loudness, is_sound, slice_at_silence
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -22,14 +22,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from svc.pipeline.checkpoints.model_folder import ModelFolder
 from svc.pipeline.encoder import registry
-from svc.pipeline.encoder.content import (
-    LEAST_BUDGET,
-    PRECISIONS,
-    ContentEncoder,
-    EncoderError,
-    EncoderSettings,
-    Network,
-)
+from svc.pipeline.encoder.content import LEAST_BUDGET, ContentEncoder
+from svc.pipeline.encoder.network import PRECISIONS, EncoderError, EncoderSettings, Network
 from svc.pipeline.encoder.registry import load_encoder
 from svc.pipeline.encoder.whisper import SILENCE_SECONDS
 from torch import Tensor, nn

@@ -26,9 +26,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from svc.pipeline.checkpoints.pickles import Inert
 from svc.pipeline.checkpoints.torch_file import read_checkpoint_file
-from svc.pipeline.encoder.content import EncoderError
 from svc.pipeline.encoder.hubert import Hubert
 from svc.pipeline.encoder.hubert_weights import build_hubert
+from svc.pipeline.encoder.network import EncoderError
 from svc.pipeline.encoder.registry import load_encoder as load_any_encoder
 from svc.pipeline.encoder.registry import looks_like_path, short_names
 from svc.pipeline.projection import SoftHead, SoftProjection

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from svc.pipeline.encoder.content import EncoderError
+from svc.pipeline.encoder.network import EncoderError
 from svc.pipeline.encoder.registry import load_encoder
 from transformers import HubertConfig, HubertModel, WhisperConfig, WhisperModel
 

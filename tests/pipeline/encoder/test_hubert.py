@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from svc.pipeline.checkpoints import hub
 from svc.pipeline.checkpoints.fingerprint import weights_hash
 from svc.pipeline.encoder.batches import batches
-from svc.pipeline.encoder.content import EncoderError, EncoderSettings
 from svc.pipeline.encoder.hubert import Hubert
+from svc.pipeline.encoder.network import EncoderError, EncoderSettings
 from svc.pipeline.encoder.registry import load_encoder, looks_like_path, short_names
 from svc.pipeline.full_precision import full_precision
 from torch import Tensor

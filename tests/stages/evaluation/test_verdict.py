@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from svc.stages.evaluation.glossary import GLOSSARY, glossary
 from svc.stages.evaluation.scores import HEADINGS
-from svc.stages.evaluation.speech_models import SpeechScores, WordScore
+from svc.stages.evaluation.song_results import TABLES
+from svc.stages.evaluation.speech_scores import SpeechScores, WordScore
 from svc.stages.evaluation.verdict import gate_verdicts, song_verdict
-from svc.stages.evaluation.without_reference import TABLES
 
 FIGURES = {
     "in_tune": 0.96, "phones": 0.55, "phones_copied": 0.8, "phones_chance": 0.3,

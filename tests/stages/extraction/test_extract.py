@@ -473,8 +473,8 @@ def test_an_encoder_with_a_soft_head_brings_its_units(
 ) -> None:
     """HuBERT-soft: a column of the head's units beside the hidden states that they are made of."""
     from svc.pipeline.checkpoints.model_folder import ModelFolder
-    from svc.pipeline.encoder.content import EncoderSettings
     from svc.pipeline.encoder.hubert import Hubert
+    from svc.pipeline.encoder.network import EncoderSettings
     from svc.pipeline.projection import SoftHead
 
     head = SoftHead.of(torch.randn(32, 256), torch.randn(32), torch.randn(10, 32))

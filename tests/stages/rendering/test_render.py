@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from svc.common.errors import UserError
 from svc.pipeline import audio, frames, mel
-from svc.pipeline.encoder.content import EncoderError
+from svc.pipeline.encoder.network import EncoderError
 from svc.pipeline.pitch import pitch
 from svc.pipeline.slicing import slice_at_silence
 from svc.pipeline.vocoder.pulse_noise import PulseNoise

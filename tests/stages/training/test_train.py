@@ -411,8 +411,8 @@ def test_units_of_a_hubert_soft_are_trained_on_and_sung_with(
 ) -> None:
     """Nothing is projected in training; in rendering the encoder's own head is."""
     from svc.pipeline.checkpoints.model_folder import ModelFolder
-    from svc.pipeline.encoder.content import EncoderSettings
     from svc.pipeline.encoder.hubert import Hubert
+    from svc.pipeline.encoder.network import EncoderSettings
     from svc.pipeline.projection import SoftHead
     from svc.stages.extraction.extract import extract
     from svc.stages.rendering.render_file import render_file
