@@ -13,6 +13,9 @@ from svc.cli import main
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "data").glob("**/*.md"))]
 
+KOREAN = [page for page in PAGES if page.name.endswith(".ko.md")]
+ENGLISH_ONLY = {"design.md", "store.md", "ui-security.md"}  # for developers
+
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
@@ -84,3 +87,30 @@ def test_named_options_exist(page: Path) -> None:
     )
     for name in re.findall(r"`(--[a-z][\w-]*)", prose_and_code(page)[0]):
         assert name in known or f'"{name}"' in programs or name == "--resources", name  # which is dask's
+
+
+def english_of(page: Path) -> Path:
+    return page.with_name(page.name.replace(".ko.md", ".md"))
+
+
+def test_every_page_for_users_is_there_in_korean_too() -> None:
+    english = {page.name for page in (ROOT / "docs").glob("*.md") if page not in KOREAN}
+    assert english - {english_of(page).name for page in KOREAN} == ENGLISH_ONLY
+
+
+@pytest.mark.parametrize("page", KOREAN, ids=lambda page: page.name)
+def test_a_korean_page_and_its_english_one_link_to_each_other(page: Path) -> None:
+    english = english_of(page)
+    assert f"]({english.name})" in page.read_text("utf-8").split("\n## ")[0]
+    assert f"]({page.name})" in english.read_text("utf-8").split("\n## ")[0]
+
+
+@pytest.mark.parametrize("page", KOREAN, ids=lambda page: page.name)
+def test_figures_and_commands_of_a_korean_page_are_those_of_the_english_one(page: Path) -> None:
+    """A table or command that was changed in one only is found. A Korean page may be shorter."""
+    korean, english = (each.read_text("utf-8") for each in (page, english_of(page)))
+    cells = {cell.strip("* `") for line in korean.splitlines() if line.startswith("|") for cell in line.split("|")}
+    figures = {cell for cell in cells if re.fullmatch(r"[+-]?[\d.,]+ ?%?", cell)}
+    assert {figure for figure in figures if figure not in english} == set()
+    commands = {line.split(" #")[0].strip() for line in prose_and_code(page)[1] if line.strip().startswith("svc ")}
+    assert {command for command in commands if command not in english} == set()
