@@ -1,4 +1,4 @@
-"""What an encoder knows: phones of unseen singers, who sings, and whether it finds the same words in other voices.
+"""What an encoder's features contain: phones of unseen singers, the singer, and the same words in other voices.
 
     python -m svc.data.probe_mini --encoder mini [--same FOLDER...]
 
@@ -177,11 +177,11 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     print(
-        "| features | phones of unseen singers | who sings, of 90 | the same words in another real voice |\n"
+        "| features | phones of unseen singers | singer, of 90 | the same words in another real voice |\n"
         "|---|---|---|---|"
     )
-    for name, told, who, found in rows(load_encoder(asked.encoder), asked.same):
-        print(f"| {name} | {told:.3f} | {who:.3f} | {'' if np.isnan(found) else f'{found:.3f}'} |", flush=True)
+    for name, phone, who, found in rows(load_encoder(asked.encoder), asked.same):
+        print(f"| {name} | {phone:.3f} | {who:.3f} | {'' if np.isnan(found) else f'{found:.3f}'} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Moving formants, and not the pitch: a longer or shorter throat, on the mel, for any vocoder, or on sound itself."""
+"""Formant shift without pitch shift, as by a longer or shorter vocal tract: of a mel, for any vocoder, or of sound."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def shift_formants(mel: NDArray[np.float32], f0: NDArray[np.float32], semitones:
 
 
 def shift_formants_of_audio(wav: Tensor, sample_rate: int, semitones: float) -> Tensor:
-    """Sound float32 (T,) as another throat would have made it: formants `semitones` higher, f0 and times as they are.
+    """Sound float32 (T,) as of another vocal tract: formants `semitones` higher, f0 and times unchanged.
 
     Each short spectrum is multiplied by E(f / r) / E(f), where E is its true envelope: smoothed in the cepstrum again
     and again, each time no lower than the spectrum (Roebel and Rodet, DAFx 2005). The result is as loud as `wav`.

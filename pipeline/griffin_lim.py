@@ -1,6 +1,6 @@
-"""What a mel alone sounds like, with nobody told its f0 (Griffin and Lim, 1984): to hear which pitch is in it.
+"""Sound from a mel without its f0 (Griffin and Lim, 1984), to measure which pitch the mel itself contains.
 
-A vocoder that is given f0 sings in tune whatever the mel says; this one is not given it.
+A vocoder that is given f0 meets it whatever the mel contains; this one is not given f0.
 """
 
 from __future__ import annotations

@@ -184,7 +184,7 @@ class Run:
         if self.config.settings.units != "hubert-soft":
             return self.load_units()[1]
         if head is None:
-            raise UserError(f"{self.path} sings from the units of a HuBERT-soft, but its encoder has no soft head")
+            raise UserError(f"{self.path} was trained on the units of a HuBERT-soft, but its encoder has no soft head")
         return head.projection
 
     def load_best(self, device: str) -> tuple[Diffusion, int]:

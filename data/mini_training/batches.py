@@ -52,7 +52,7 @@ class Recordings:
             relative = np.fromfile(copy.file("map.f32"), np.float32)
             absolute = np.zeros(copy.frames)
             for clip in copy.clips:
-                original = self.corpus.clips[clip.facts["of"]].frames
+                original = self.corpus.clips[clip.metadata["of"]].frames
                 absolute[clip.frames] = original.start + np.clip(
                     relative[clip.frames], 0, original.stop - original.start - 1
                 )
@@ -136,10 +136,10 @@ def batch(
         wav, labels = singers.crop(samples, generator)
         wavs.append(wav)
         phones.append(labels)
-    heard = np.stack([spoilt(wav, generator) if generator.random() < 0.8 else wav for wav in wavs])
+    augmented = np.stack([spoilt(wav, generator) if generator.random() < 0.8 else wav for wav in wavs])
     layers = wanted[0].keys()
     return Batch(
-        heard,
+        augmented,
         {layer: np.stack([each[layer] for each in wanted]) for layer in layers},
         np.stack(phones) if phones else np.zeros((0, samples // HOP), np.int64),
     )

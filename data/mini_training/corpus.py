@@ -30,7 +30,7 @@ class Clip:
     name: str
     start: int
     samples: int
-    facts: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
     def frames(self) -> slice:
@@ -97,16 +97,16 @@ class CorpusWriter:
         self.pcm_path.touch()
         with self.pcm_path.open("r+b") as file:
             file.truncate(2 * self.end)
-        lines = [json.dumps({"name": c.name, "start": c.start, "samples": c.samples, **c.facts}) for c in clips]
+        lines = [json.dumps({"name": c.name, "start": c.start, "samples": c.samples, **c.metadata}) for c in clips]
         self.list_path.write_text("".join(line + "\n" for line in lines), "utf-8")
 
-    def add(self, name: str, wav: Samples, **facts: Any) -> None:
-        """Append a clip, float32 (T,) at 16 kHz, cut to whole frames of 20 ms. `facts` are listed with it."""
+    def add(self, name: str, wav: Samples, **metadata: Any) -> None:
+        """Append a clip, float32 (T,) at 16 kHz, cut to whole frames of 20 ms. `metadata` is listed with it."""
         samples = len(wav) // HOP * HOP
         pcm = np.clip(np.round(wav[:samples] * 32768), -32768, 32767).astype("<i2")
         with self.pcm_path.open("ab") as file:
             file.write(pcm.tobytes())
-        record = {"name": name, "start": self.end, "samples": samples, **facts}
+        record = {"name": name, "start": self.end, "samples": samples, **metadata}
         with self.list_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
         self.end += samples

@@ -78,7 +78,7 @@ def main() -> None:
         student.load_state_dict(kept["student"])
         optimizer.load_state_dict(kept["optimizer"])
         begin, deviation = kept["step"], kept["deviation"]
-    started, told = time.time(), []
+    started, history = time.time(), []
     for step in range(begin, options.steps):
         generator = np.random.default_rng([step, 31])
         wavs = torch.from_numpy(np.stack([crop(corpora, generator) for _ in range(options.batch)]))
@@ -89,15 +89,15 @@ def main() -> None:
             group["lr"] = options.rate * min((step + 1) / 50, 1 - 0.95 * step / options.steps)
         gains = torch.from_numpy(np.exp(generator.uniform(-0.7, 0.7, (options.batch, 1))).astype(np.float32))
         with torch.autocast("cpu", torch.bfloat16):
-            heard = embedded(student, normalised(wavs) * gains)
-        loss = ((heard.float() - truth) / deviation).square().mean()
+            found = embedded(student, normalised(wavs) * gains)
+        loss = ((found.float() - truth) / deviation).square().mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(own, 1.0)
         optimizer.step()
-        told.append(loss.item())
+        history.append(loss.item())
         if (step + 1) % 25 == 0 or step + 1 == options.steps:
-            print(step + 1, f"{np.mean(told[-25:]):.4f}", f"{time.time() - started:.0f} s", flush=True)
+            print(step + 1, f"{np.mean(history[-25:]):.4f}", f"{time.time() - started:.0f} s", flush=True)
         if (step + 1) % 100 == 0 or step + 1 == options.steps:
             kept = {"student": student.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
             torch.save({**kept, "deviation": deviation}, options.out.with_suffix(".new"))

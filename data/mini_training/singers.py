@@ -34,14 +34,14 @@ def main() -> None:
         if str(seed) in writer.done:
             continue
         wav, score = drawn(seed, options.seconds)
-        heard = at_16k(wav, MEL_RATE)
-        frames = len(heard) // HOP
+        resampled = at_16k(wav, MEL_RATE)
+        frames = len(resampled) // HOP
         labels = np.zeros(frames, np.uint8)
         known = score.unit_labels(frames)
         labels[: len(known)] = known[:frames]
         with path.open("ab") as file:
             file.write(labels.tobytes())
-        writer.add(str(seed), heard[: frames * HOP])
+        writer.add(str(seed), resampled[: frames * HOP])
     print(f"{len(writer.done)} clips, {writer.end / RATE / 3600:.2f} hours")
 
 

@@ -44,27 +44,27 @@ class StudentWithHeads(nn.Module):
             self.code.weight.copy_(0.1 * centres)
             self.code.bias.copy_(-0.05 * centres.square().sum(1))
 
-    def losses(self, heard: Batch, gains: Tensor) -> dict[str, Tensor]:
+    def losses(self, given: Batch, gains: Tensor) -> dict[str, Tensor]:
         """Losses, and shares of right predictions, of a batch: scalars by name. `gains` (B, 1) scale the waveforms."""
-        wavs = normalised(torch.from_numpy(heard.wavs)) * gains
+        wavs = normalised(torch.from_numpy(given.wavs)) * gains
         with torch.autocast("cpu", torch.bfloat16):
             found = states(self.hubert, wavs)
-        wanted = torch.from_numpy(heard.targets[self.target])
+        wanted = torch.from_numpy(given.targets[self.target])
         real, middle, last = len(wanted), found[-2].float(), found[-1].float()
-        told = {"error": F.mse_loss(last[:real], wanted)}
-        told["cosine"] = 1 - F.cosine_similarity(last[:real], wanted, dim=-1).mean()
+        found_losses = {"error": F.mse_loss(last[:real], wanted)}
+        found_losses["cosine"] = 1 - F.cosine_similarity(last[:real], wanted, dim=-1).mean()
         with torch.no_grad():
             codes = (wanted.flatten(0, 1) @ self.centres.T - 0.5 * self.centres.square().sum(1)).argmax(1)
         logits = self.code(last[:real]).flatten(0, 1)
-        told["code"] = F.cross_entropy(logits, codes)
-        told["codes right"] = (logits.argmax(1) == codes).float().mean().detach()
-        if len(heard.phones):
-            phones = torch.from_numpy(heard.phones).flatten()
+        found_losses["code"] = F.cross_entropy(logits, codes)
+        found_losses["codes right"] = (logits.argmax(1) == codes).float().mean().detach()
+        if len(given.phones):
+            phones = torch.from_numpy(given.phones).flatten()
             for name, head, state in (("phones", self.phone[0], last), ("middle phones", self.phone[1], middle)):
                 logits = head(state[real:]).flatten(0, 1)
-                told[name] = F.cross_entropy(logits, phones, label_smoothing=0.05)
-                told[f"{name} right"] = (logits.argmax(1) == phones)[phones > 0].float().mean().detach()
-        return told
+                found_losses[name] = F.cross_entropy(logits, phones, label_smoothing=0.05)
+                found_losses[f"{name} right"] = (logits.argmax(1) == phones)[phones > 0].float().mean().detach()
+        return found_losses
 
 
 @torch.inference_mode()
@@ -72,9 +72,9 @@ def fit_norm(student: StudentWithHeads, batches: list[Batch]) -> None:
     """Begin with that scale and shift of the last layer norm which come nearest to the targets, number by number."""
     norm = student.hubert.encoder.layer_norm
     given, wanted = [], []
-    for heard in batches:
-        target = torch.from_numpy(heard.targets[student.target])
-        found = states(student.hubert, normalised(torch.from_numpy(heard.wavs)))[-1]
+    for step_batch in batches:
+        target = torch.from_numpy(step_batch.targets[student.target])
+        found = states(student.hubert, normalised(torch.from_numpy(step_batch.wavs)))[-1]
         given.append(((found[: len(target)] - norm.bias) / norm.weight).flatten(0, 1))
         wanted.append(target.flatten(0, 1))
     x, y = torch.cat(given), torch.cat(wanted)
@@ -141,14 +141,14 @@ def main() -> None:
     for each in recordings:
         copies = [f"{copy.name} {len(frames) / 180000:.2f} h" for copy, frames in each.copies]
         print(each.corpus.name, f"{each.frames / 180000:.2f} h", *copies, flush=True)
-    started, told = time.time(), []
+    started, history = time.time(), []
     for step in range(begin, options.steps):
         generator = np.random.default_rng([options.seed, step, 41])
-        heard = batch(recordings, options.shares, singers, options.seconds, generator)
-        gains = torch.from_numpy(np.exp(generator.uniform(-0.7, 0.7, (len(heard.wavs), 1))).astype(np.float32))
+        step_batch = batch(recordings, options.shares, singers, options.seconds, generator)
+        gains = torch.from_numpy(np.exp(generator.uniform(-0.7, 0.7, (len(step_batch.wavs), 1))).astype(np.float32))
         for group in optimizer.param_groups:
             group["lr"] = group["share"] * rate_at(step, options.steps, options.rate)
-        losses = student.losses(heard, gains)
+        losses = student.losses(step_batch, gains)
         loss = torch.stack([WEIGHTS[name] * value for name, value in losses.items() if name in WEIGHTS]).sum()
         optimizer.zero_grad()
         loss.backward()
@@ -158,9 +158,9 @@ def main() -> None:
         with torch.no_grad():
             for mine, new in zip(average.parameters(), student.parameters(), strict=True):
                 mine.lerp_(new, 1 - keep)
-        told.append({name: value.item() for name, value in losses.items()})
+        history.append({name: value.item() for name, value in losses.items()})
         if (step + 1) % 25 == 0 or step + 1 == options.steps:
-            means = {name: round(float(np.mean([each[name] for each in told[-25:]])), 3) for name in told[-1]}
+            means = {name: round(float(np.mean([each[name] for each in history[-25:]])), 3) for name in history[-1]}
             print(step + 1, means, f"{time.time() - started:.0f} s", flush=True)
         if (step + 1) % 100 == 0 or step + 1 == options.steps:
             state = {"model": student.state_dict(), "average": average.state_dict(), "step": step + 1}

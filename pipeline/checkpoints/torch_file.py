@@ -21,7 +21,7 @@ from .pickles import HASHABLE, Cursor, Inert, Name, PickleError, checked_key, re
 from .regular_files import check_regular
 
 ZIP_MAGIC = b"PK\x03\x04"
-PICKLE_MAGIC = b"\x80\x02"  # protocol 2, the only one that torch.save writes unless told otherwise
+PICKLE_MAGIC = b"\x80\x02"  # protocol 2, the only one that torch.save writes by default
 LEGACY_NUMBERS = (0x1950A86A20F9469CFC6C, 1001)  # which the older format begins with: its magic number and version
 MOST_PICKLE_BYTES = 64 << 20
 MOST_DIMENSIONS = 16

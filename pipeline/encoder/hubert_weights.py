@@ -74,9 +74,9 @@ def build_hubert(
     width, per_group, positions = _shape(weights, "encoder.pos_conv_embed.conv.parametrizations.weight.original1", 3)
     norm = "layer" if "feature_extractor.conv_layers.1.layer_norm.weight" in weights else "group"
     if heads is not None and (heads < 1 or width % heads):
-        raise ValueError(f"expected attention heads that divide its width of {width}; its settings tell {heads}")
+        raise ValueError(f"expected attention heads that divide its width of {width}; its settings say {heads}")
     if heads is None and width % HEAD_WIDTH:
-        raise ValueError(f"how many attention heads it has is not told, and cannot be known at a width of {width}")
+        raise ValueError(f"its number of attention heads is not given, and cannot be derived from a width of {width}")
     strides = HubertConfig().conv_stride if strides is None else strides
     if len(strides) != convolutions:
         raise ValueError(f"expected {len(strides)} convolutions in the feature extractor; found {convolutions}")

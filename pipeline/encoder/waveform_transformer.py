@@ -81,8 +81,8 @@ class WaveformEncoder(TransformersEncoder):
 
     @classmethod
     def from_folder(cls, folder: ModelFolder, settings: EncoderSettings) -> Self:
-        told = folder.settings("preprocessor_config.json").get("do_normalize", cls.normalizes_unless_told)
-        return cls(cls.read_model(folder), bool(told), settings)
+        normalize = folder.settings("preprocessor_config.json").get("do_normalize", cls.normalizes_unless_told)
+        return cls(cls.read_model(folder), bool(normalize), settings)
 
     def build_network(self, device: torch.device, dtype: torch.dtype) -> Network:
         return WaveformTransformer(self.model, self.padding, self.normalize, device, dtype)

@@ -1,4 +1,4 @@
-"""What a singer does with a song's notes: puts them where the voice can reach, and sings them cleanly.
+"""Changes of a song's melody before conversion: the key that suits the target voice, and smoother notes.
 
 All of it on f0 in Hz at mel centres, 0 where unvoiced. Pitches are counted in semitones, as MIDI does: 69 is 440 Hz.
 """
@@ -14,7 +14,7 @@ from scipy.ndimage import median_filter
 from ..frames import mel_seconds, seconds_to_mel_frames
 
 F0 = NDArray[np.float32]
-REACH = 2.0  # semitones beyond the range heard in training that a voice is believed to have
+REACH = 2.0  # semitones by which a voice's range is taken to exceed that of its training data
 FARTHEST_KEY = 36  # semitones
 OCTAVE_SLIP_SECONDS = 0.5  # a tracker's wrong octave lasts less, a sung one mostly longer
 OCTAVE_TOLERANCE = 1.5  # semitones
@@ -33,7 +33,7 @@ def transposed(f0: F0, key: float) -> F0:
 
 @dataclass(frozen=True)
 class Range:
-    """A voice's compass in Hz, as heard in training: its low and high notes, and the middle of what it does."""
+    """A voice's range in Hz in its training data: its low and high notes, and the middle."""
 
     low: float
     middle: float

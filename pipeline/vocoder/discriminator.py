@@ -1,4 +1,4 @@
-"""What a vocoder in training is told of its sound: how its spectra differ, and what a discriminator thinks of it."""
+"""Losses of a vocoder: how the spectra of its sound differ from the recording's, and adversarial losses."""
 
 from __future__ import annotations
 

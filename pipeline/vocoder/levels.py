@@ -20,15 +20,18 @@ from ..mel import N_FFT, log_mel
 from .vocoder import Frames
 
 BREATH = ((0.0, -34.0), (3_000.0, -25.0), (8_000.0, -8.0), (14_000.0, -3.0))  # Hz, noise under a voice in dB
-FLAT_FRAMES, EDGE = 64, 8  # mel frames of a flat spectrum that are sung, and how many at each end are not heard
+FLAT_FRAMES, EDGE = (
+    64,
+    8,
+)  # mel frames of a flat spectrum that are synthesised, and how many at each end are not measured
 
 
 class Levels:
-    """From mel and f0 to ln gains, for one way of singing.
+    """From mel and f0 to ln gains, for one way of synthesis.
 
     Args:
-        sing: sings a flat spectrum of gain 1 at f0 (M,), 0 = noise, as float32 (512 M,). Its sound is measured every
-            quarter octave from 50 to 1600 Hz, and as noise, to know what gain 1 looks like.
+        sing: synthesises a flat spectrum of gain 1 at f0 (M,), 0 = noise, as float32 (512 M,). Its mel is measured
+            every quarter octave from 50 to 1600 Hz, and for noise: it is the mel of gain 1.
     """
 
     def __init__(self, sing: Callable[[Frames], Frames]):

@@ -1,11 +1,12 @@
-"""A vocoder without weights: pulses and noise, as loud at every frequency as the mel says.
+"""A vocoder without weights: pulses and noise, with gains at every frequency that follow from the mel.
 
 Voiced frames are pulses under the mel's envelope with a breath of noise that grows with frequency; unvoiced frames are
-noise (harmonics plus noise: Serra and Smith, 1990; DDSP: Engel et al., 2020, arXiv 2001.04643). The sound's own mel
-then says what the envelope's smoothing blurred, and that is put right, twice over.
+noise (harmonics plus noise: Serra and Smith, 1990; DDSP: Engel et al., 2020, arXiv 2001.04643). Smoothing
+blurs the envelope, so the gains are then corrected by the difference of the sound's mel to the mel that is wanted, in
+two refinement passes.
 
 All pulses have one phase, whatever the envelope. A vocoder that gives them the envelope's (WORLD: Morise et al., 2016)
-bends the pitch where the envelope flickers, unless it smooths the envelope, and with it the words.
+shifts the pitch where the envelope changes quickly, unless it smooths the envelope, which makes words less clear.
 """
 
 from __future__ import annotations
@@ -31,17 +32,17 @@ Gains = NDArray[np.float64]
 
 
 class PulseNoise(SourceVocoder):
-    """Sings mel and f0 with pulses and noise.
+    """Synthesises mel and f0 with pulses and noise.
 
-    `mends` says how often the sound is heard and put right. A mel whose harmonics are not f0's, such as one put
-    together of frames with other notes, is better left alone: what is amiss in it would come back.
+    `refinement_passes` is how often the gains are corrected by the sound's mel. Use 0 for a mel whose harmonics are not
+    f0's, such as one put together of frames with other notes: a correction would reproduce those harmonics.
     """
 
     name = "plain"
     context = CONTEXT
 
-    def __init__(self, mends: int = REFINEMENT_PASSES):
-        self.mends = mends
+    def __init__(self, refinement_passes: int = REFINEMENT_PASSES):
+        self.refinement_passes = refinement_passes
         self.window = torch.hann_window(N_FFT)
 
     def shape(self, mel: Frames, f0: Frames, pulses: Frames, hiss: Frames) -> Frames:
@@ -59,9 +60,9 @@ class PulseNoise(SourceVocoder):
         source = self._source(f0, *excitation)
         level = wanted
         wav = self._shaped(level, source)
-        for _ in range(self.mends if len(f0) > 1 else 0):  # one frame is too short to be heard
-            heard = self.levels(mels.log_mel(torch.from_numpy(wav)).numpy(), f0)
-            level = np.clip(level + wanted - heard, wanted - MAX_REFINEMENT, wanted + MAX_REFINEMENT)
+        for _ in range(self.refinement_passes if len(f0) > 1 else 0):  # a mel needs more than one frame
+            measured = self.levels(mels.log_mel(torch.from_numpy(wav)).numpy(), f0)
+            level = np.clip(level + wanted - measured, wanted - MAX_REFINEMENT, wanted + MAX_REFINEMENT)
             wav = self._shaped(level, source)
         return wav
 
@@ -89,7 +90,7 @@ class LevelsPulseNoise(PulseNoise):
 @cache
 def _levels() -> Levels:
     """Measured once a process."""
-    return Levels(lambda f0: PulseNoise(mends=0).sound(np.zeros((len(f0), mels.N_FFT // 2 + 1)), f0))
+    return Levels(lambda f0: PulseNoise(refinement_passes=0).sound(np.zeros((len(f0), mels.N_FFT // 2 + 1)), f0))
 
 
 def _between(level: Gains) -> Gains:

@@ -35,8 +35,8 @@ def sound(spectra: Tensor, window: Tensor) -> Tensor:
 def spread() -> Tensor:
     """The phase at each bin of a pulse whose highs come the earlier the higher they are, up to SPREAD_HZ: (bins,).
 
-    A sharp pulse is 2 to 4 dB louder at its peak, and the result would have to be turned down. Not lows that come late:
-    f0 is heard in them, and would be late with them.
+    A sharp pulse is 2 to 4 dB louder at its peak, and the result would have to be turned down. Low frequencies are not
+    delayed, because f0 is perceived by them and would be late too.
     """
     hertz = torch.arange(BINS, dtype=torch.float64) * MEL_RATE / N_FFT
     delay = -SPREAD_SECONDS * (hertz / SPREAD_HZ).clamp(max=1.0)

@@ -1,10 +1,10 @@
 """Our own vocoder: a small network that shapes a voice's source, frame by frame, in the STFT.
 
-The source is what a throat gives: pulses that follow f0, and noise. The network hears the mel and f0 and tells, for
-every STFT bin, how loud each of the two is to be; an inverse STFT makes it sound. So the pitch is right from the first
-step of training, and what is learnt is timbre and breath. The shape of a pulse is learnt too, but once for all frames:
-a phase that the network may turn from frame to frame bends the pitch (measured: 8 cents off instead of 3). Since
-spectra hardly tell a phase, what is learnt begins at a pulse that is spread in time, lows last, as a throat spreads it.
+The source is pulses that follow f0, and noise. From mel and f0 the network computes a gain of each of the two for every
+STFT bin; an inverse STFT gives the sound. So the pitch is right from the first step of training, and what is learnt is
+timbre and breath. The shape of a pulse is learnt too, but once for all frames: a phase that the network may change from
+frame to frame shifts the pitch (measured: 8 cents off instead of 3). Since spectra hardly depend on the phase, training
+begins with a pulse that is spread in time, low frequencies last, as a vocal tract spreads it.
 
 The body is Vocos' (Siuzdak, 2023, arXiv 2306.00814): ConvNeXt blocks at the mel's frame rate and an inverse-STFT head.
 Source and filter are those of harmonic-plus-noise synthesis (DDSP: Engel et al., 2020, arXiv 2001.04643; hn-NSF).

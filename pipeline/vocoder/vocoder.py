@@ -23,15 +23,13 @@ class VocoderError(SvcError, ValueError):
 
 
 class Vocoder(ABC):
-    """Sings ln mel (M, 128) and f0 in Hz (M,), 0 = unvoiced, at the mel's centres, as float32 (M * 512,) at 44.1 kHz.
+    """Synthesises float32 (M * 512,) at 44.1 kHz from ln mel (M, 128) and f0 in Hz (M,), 0 = unvoiced, at mel centres.
 
-    The same input gives the same bytes. `name` and `facts` go into what is written beside a result.
+    The same input gives the same bytes. `name` and `metadata` go into what is written beside a result.
     """
 
     name: str
-    metadata: Mapping[str, Any] = MappingProxyType(
-        {}
-    )  # of one without weights nothing decides its sound but its version
+    metadata: Mapping[str, Any] = MappingProxyType({})  # empty where there are no weights: svc's version says all
 
     @abstractmethod
     def generate(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
@@ -91,7 +89,7 @@ class Mels:
         return held[start - self._first : stop - self._first]
 
 
-PIECE = 860  # mel frames that a network sings at once, 10 s
+PIECE = 860  # mel frames that a network synthesises at once, 10 s
 
 
 def stream_with_context(mels: Iterable[Frames], frames: int, context: int, sing: Any) -> Iterator[Frames]:

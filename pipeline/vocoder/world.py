@@ -1,8 +1,9 @@
-"""WORLD as a vocoder: the mel becomes a smooth envelope, WORLD's pulses and noise sing it (Morise et al., 2016).
+"""WORLD as a vocoder: it synthesises pulses and noise under a smooth envelope of the mel (Morise et al., 2016).
 
-Voiced frames are pulses with a breath of noise that grows with frequency; unvoiced frames are noise. That is sung
-twice: the second time with what the mel of the first was found to lack. A pulse has the phase of its envelope, as a
-throat's has; where the envelope flickers that bends the pitch, so that it is smoothed, and `plain` sings more truly.
+Voiced frames are pulses with a breath of noise that grows with frequency; unvoiced frames are noise. There are two
+passes: the second adds to the envelope what the mel of the first pass's sound lacks. A pulse has the phase of its
+envelope, as a vocal tract's has. Where the envelope changes quickly that shifts the pitch, so the envelope is smoothed;
+`plain` meets f0 more exactly.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from .levels import Levels, breath
 from .vocoder import Frames, Mels, Vocoder
 
 PERIOD_MS = 1000.0 * MEL_HOP / MEL_RATE
-LOWEST_HZ, HIGHEST_HZ = 40.0, 8000.0  # f0 that WORLD is asked to sing
+LOWEST_HZ, HIGHEST_HZ = 40.0, 8000.0  # f0 that WORLD synthesises
 PIECE, OVERLAP = 1_700, 4  # mel frames
-FIRST = 430  # mel frames, 5 s, after which the first piece ends, for who waits to hear it
+FIRST = 430  # mel frames, 5 s, after which the first piece ends, so that sound comes early
 LONGEST = 2 * PIECE  # of singing without a breath, after which a piece ends in mid-note
-LEAD = 40  # mel frames in which the next piece's pulses fall into step, unheard
+LEAD = 40  # mel frames in which the next piece's pulses come into phase; they are not played
 WORLD_UNVOICED_HZ = 500.0  # at which WORLD's phase turns where nothing is voiced
-MAX_REFINEMENT = 1.5  # nepers by which an envelope is mended after its sound was heard
+MAX_REFINEMENT = 1.5  # nepers by which an envelope is corrected after the first pass
 STEADY = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16  # over the frames of a voiced sound
 BINS = N_FFT // 2 + 1
 
@@ -68,14 +69,14 @@ class World(Vocoder):
         first = self._synthesised(level, voiced, pitch)
         if len(first) < N_FFT:
             return first
-        # In the sound's own mel a voice's envelope was smoothed once more: how much is lost is heard, and put right.
-        heard = _levels()(log_mel(torch.from_numpy(first)).numpy(), f0)
-        missing = np.where(voiced, np.clip(level - heard, -MAX_REFINEMENT, MAX_REFINEMENT), 0.0)
+        # The mel of this sound has the envelope smoothed once more: what that lost is added before the second pass.
+        measured = _levels()(log_mel(torch.from_numpy(first)).numpy(), f0)
+        missing = np.where(voiced, np.clip(level - measured, -MAX_REFINEMENT, MAX_REFINEMENT), 0.0)
         return self._synthesised(level + missing, voiced, pitch)
 
     def _synthesised(self, level: NDArray[np.float64], voiced: NDArray[np.bool_], pitch: NDArray[np.float64]) -> Frames:
         """Ln amplitudes (M, n_fft // 2 + 1), voiced (M, 1), WORLD's pitch (M + 1,) -> sound, float32 (M * hop,)."""
-        # WORLD's pulses take their phase from the envelope: one that flickers bends the pitch.
+        # WORLD's pulses take their phase from the envelope: one that changes quickly shifts the pitch.
         power = 2 * np.where(voiced, convolve1d(level, STEADY, axis=0, mode="nearest"), level)
         # WORLD's frame i stands at i * hop, a mel frame's centre half a hop later: one frame more, at the edges.
         power = np.concatenate([power[:1], (power[1:] + power[:-1]) / 2, power[-1:]])

@@ -131,7 +131,7 @@ class SoundDevice(Duplex):
             self._stream.close()
 
     def _extra(self, device: int | str | None, kind: str) -> Any:
-        """WASAPI resamples only if it is told to."""
+        """WASAPI resamples only on request."""
         found = self._library.query_devices(device, kind)
         api = self._library.query_hostapis(found["hostapi"])["name"]
         return self._library.WasapiSettings(auto_convert=True) if "WASAPI" in api else None

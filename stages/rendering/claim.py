@@ -1,4 +1,4 @@
-"""One render at a time to one output: the second is told so before it computes anything."""
+"""One render at a time to one output: a second one raises an error before it computes anything."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class MelPredictor:
             f0: the target, Hz at mel centres, 0 = unvoiced, (M,).
             loudness: of the source, dBFS, (M,).
             voice, sampling: as of `predict`.
-            watch: is told how long each part took.
+            watch: records how long each part takes.
             skip: mel frames at the beginning that the encoder sees and the acoustic model does not.
         """
         watch = watch or Stopwatch()

@@ -30,11 +30,11 @@ def same_name(path: Path) -> str:
 
 
 def plan_outputs(songs: Sequence[Path], speaker: str, out: Path | None, suffix: str = ".wav") -> list[Path]:
-    """Where each song's result goes, every one another: `song.SPEAKER.wav`.
+    """Where each song's result goes, all different: `song.SPEAKER.wav`.
 
-    It lies beside the song, or in the folder `out`, or is the file `out` (of a single song). Songs of one name are told
-    apart by their endings (`song.flac.SPEAKER.wav`), and where these are the same, or lie in folders of other names, by
-    their folders (`v1_song.SPEAKER.wav`).
+    It is beside the song, or in the folder `out`, or is the file `out` (of a single song). Songs of one name are
+    distinguished by their endings (`song.flac.SPEAKER.wav`), and where these are the same, or the songs are in folders
+    of other names, by their folders (`v1_song.SPEAKER.wav`).
 
     Raises:
         UserError: `out` is no name for a result.
@@ -53,9 +53,9 @@ def plan_outputs(songs: Sequence[Path], speaker: str, out: Path | None, suffix: 
 
 
 def place_outputs(songs: Sequence[Path], ending: str, out: Path | None) -> list[Path]:
-    """A file of each song, every one another: `song` + `ending` beside the song or in the folder `out`.
+    """A file of each song, all different: `song` + `ending` beside the song or in the folder `out`.
 
-    Songs of one name are told apart as plan_outputs says.
+    Songs of one name are distinguished as in `plan_outputs`.
     """
     stems = _unique_stems(songs, apart=out is None)
     folders = [song.parent if out is None and song != STANDARD else out or Path() for song in songs]

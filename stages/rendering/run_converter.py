@@ -178,7 +178,7 @@ def _load_encoder(run: Run, settings: RenderSettings, device: str, bf16: bool) -
     """The encoder that the run's store was made with, or an equal one. Raises UserError for another."""
     encoder = run.config.encoder
     precision = encoder.precision
-    if bf16 and precision == "fp32":  # half the cost, and nobody hears the difference (docs/render.md)
+    if bf16 and precision == "fp32":  # half the cost, and hardly any difference (docs/render.md)
         precision = "bf16"
     if not (name := settings.encoder or encoder.origin):
         raise UserError(

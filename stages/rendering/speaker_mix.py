@@ -1,4 +1,4 @@
-"""Whose voice sings: one speaker, several at once, or one turning into another through the song."""
+"""The target voice: one speaker, a mixture of several, or one that changes into another during the song."""
 
 from __future__ import annotations
 

@@ -70,5 +70,5 @@ def load_own(path: Path, device: str, bf16: bool = False) -> SourceFilter:
         raise VocoderError(f"{path} was trained on another mel than is made here:\n{changed}\nTrain it anew")
     shape = Shape(record.settings.channels, record.settings.layers)
     network, _ = checkpoint.load_module(path, "ema", lambda: SourceFilterNet(shape), VocoderRecord)
-    told = {"path": str(path.absolute()), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    return SourceFilter(network, {**told, "step": record.step}, device, bf16)
+    metadata = {"path": str(path.absolute()), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return SourceFilter(network, {**metadata, "step": record.step}, device, bf16)

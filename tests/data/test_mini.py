@@ -119,7 +119,7 @@ def test_a_corpus_that_was_stopped_goes_on(tmp_path: Path) -> None:
     writer.add("2", wavs[2])
     corpus = Corpus(tmp_path, "a")
     assert [clip.name for clip in corpus.clips] == ["0", "1", "2"]
-    assert corpus.clips[0].facts == {"speaker": "x"}
+    assert corpus.clips[0].metadata == {"speaker": "x"}
     for clip, wav in zip(corpus.clips, wavs, strict=True):
         assert clip.start % HOP == 0
         np.testing.assert_allclose(corpus.samples(clip), wav[: clip.samples], atol=1 / 32768)

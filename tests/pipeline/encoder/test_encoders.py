@@ -674,9 +674,9 @@ def test_weights_that_are_not_all_of_a_hubert_are_refused(tmp_path: Path, how: s
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
-        ("encoder_attention_heads", 5, "expected attention heads that divide its width of 96; its settings tell 5"),
-        ("encoder_attention_heads", -4, "its settings tell -4"),
-        ("encoder_attention_heads", None, "how many attention heads it has is not told, .* at a width of 96"),
+        ("encoder_attention_heads", 5, "expected attention heads that divide its width of 96; its settings say 5"),
+        ("encoder_attention_heads", -4, "its settings say -4"),
+        ("encoder_attention_heads", None, "its number of attention heads is not given, .* a width of 96"),
         ("conv_feature_layers", "[(64,10,5)] + [(64,3,2)] * 3", "expected 4 convolutions .*; found 7"),
         ("conv_feature_layers", CONVOLUTIONS.replace("10, 5", "10, 10"), "every 640 samples; 320 are expected"),
     ],

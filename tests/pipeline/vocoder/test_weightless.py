@@ -176,7 +176,7 @@ def test_what_smoothing_blurs_is_mended() -> None:
     assert bent(PulseNoise()) < bent(World())
     assert off(World()) < 1.7
     assert off(PulseNoise()) < 0.85 * off(World())
-    assert off(PulseNoise()) < 0.8 * off(PulseNoise(mends=0))
+    assert off(PulseNoise()) < 0.8 * off(PulseNoise(refinement_passes=0))
 
 
 @pytest.mark.parametrize("cuts", [[], [1, 2, 900], [860], [1300, 1301]])
