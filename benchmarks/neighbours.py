@@ -54,34 +54,34 @@ class Library:
     """What the target's corpus holds, to make songs of."""
 
     def __init__(self, content: ContentEncoder, recordings: list[Samples]):
-        self.states = [listen(content, wav) for wav in recordings]
+        self.states = [encoded(content, wav) for wav in recordings]
         mels = [AudioFeatures(wav).mel for wav in recordings]
         pairs = zip(self.states, mels, strict=True)
         self.mels = np.concatenate([mel[_mel_frames(len(states[0]), len(mel))] for states, mel in pairs])
 
     def answer(
-        self, heard: Sequence[dict[int, Tensor]], songs: Sequence[ParallelSong], key: Key, count: int
+        self, states_of: Sequence[dict[int, Tensor]], songs: Sequence[ParallelSong], key: Key, count: int
     ) -> list[Samples]:
-        """The songs' mels (M, 128), made of the `count` frames of the corpus that are most alike to each unit heard."""
+        """The songs' mels (M, 128), each unit's made of the `count` frames of the corpus that are most similar to it."""
         own = F.normalize(torch.cat([key(each) for each in self.states]), dim=1)
         made = []
-        for states, song in zip(heard, songs, strict=True):
+        for states, song in zip(states_of, songs, strict=True):
             weight, which = nearest(F.normalize(key(states), dim=1), own, count)
             units = (weight.numpy()[..., None] * self.mels[which.numpy()]).sum(1)
             made.append(np.asarray(units[frames.mel2ph(song.score.mel_frames, len(units)) - 1], np.float32))
         return made
 
 
-def listen(content: ContentEncoder, wav: Samples) -> dict[int, Tensor]:
+def encoded(content: ContentEncoder, wav: Samples) -> dict[int, Tensor]:
     """All layers of a recording at 44.1 kHz."""
-    heard = audio.resample(wav, frames.MEL_RATE, frames.CONTENT_RATE)
-    return content.encode(torch.from_numpy(heard), list(range(content.layers + 1)))
+    resampled = audio.resample(wav, frames.MEL_RATE, frames.CONTENT_RATE)
+    return content.encode(torch.from_numpy(resampled), list(range(content.layers + 1)))
 
 
 def right(truth: References, songs: Sequence[ParallelSong], mels: Sequence[Samples]) -> float:
-    """Share of the songs' phones that the judge hears in their mels."""
-    told = [truth.phones.accuracy(mel, song.score.mel_labels()) for mel, song in zip(mels, songs, strict=True)]
-    return float(np.mean(told))
+    """Share of the songs' phones that the phone classifier predicts from their mels."""
+    shares = [truth.phones.accuracy(mel, song.score.mel_labels()) for mel, song in zip(mels, songs, strict=True)]
+    return float(np.mean(shares))
 
 
 def _mel_frames(units: int, count: int) -> NDArray[np.int64]:
@@ -104,17 +104,19 @@ def main() -> None:
     songs = [truth.song(name) for name in singers.songs]
     content = load_encoder(run.config.encoder.origin, "cpu")
     library = Library(content, [wav for wav, _ in singers.corpus(truth.target)])
-    heard = [
-        [listen(content, song.source) for song in songs],
-        [listen(content, song.target) for song in songs],
+    states = [
+        [encoded(content, song.source) for song in songs],
+        [encoded(content, song.target) for song in songs],
     ]
     counts = [int(count) for count in asked.neighbours.split(",")]
 
-    print(f"| alike in | {' | '.join(f'{n} nearest, source / target' for n in counts)} |\n|---{'|---' * len(counts)}|")
+    print(
+        f"| compared by | {' | '.join(f'{n} nearest, source / target' for n in counts)} |\n|---{'|---' * len(counts)}|"
+    )
     with torch.inference_mode():
         for name, key in keys(content.layers, run.config.unit_column.layer, projection).items():
             cells = [
-                " / ".join(f"{right(truth, songs, library.answer(who, songs, key, count)):.3f}" for who in heard)
+                " / ".join(f"{right(truth, songs, library.answer(who, songs, key, count)):.3f}" for who in states)
                 for count in counts
             ]
             print(f"| {name} | {' | '.join(cells)} |", flush=True)

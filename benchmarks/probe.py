@@ -1,12 +1,12 @@
 """Does the score that `svc train` chooses checkpoints by agree with true conversion quality? On parallel singers.
 
-    python benchmarks/probe.py demo --steps 1200 --every 50 [--warps] [--seed 0]
+    python benchmarks/probe.py demo --steps 1200 --every 50 [--formant-shifts] [--seed 0]
 
 FOLDER is as benchmarks/units.py makes it. One model is trained; at each validation songs that both sing are converted
 to the other voice, and compared with the other's own singing (conversion ratio). The table has the rank correlation
 (Spearman) of each measure with that ratio, over all checkpoints and over those of the second half, and the ratio of
-the checkpoint that the measure would have chosen. With --warps training hears warped voices
-too (svc extract --warps); without, only the measure `unwarped` does.
+the checkpoint that the measure would have chosen. With --formant-shifts training also uses
+formant-shifted columns (svc extract --formant-shifts); without, only the measure `formant_inversion` does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from svc.stages.training.tensorboard import TensorBoard
 from svc.stages.training.train import train
 from svc.stages.training.unit_measures import convert, parallel_songs
 from svc.store import Clip, open_store
-from units import Told, material, new_parser, with_warps
+from units import PrintedProgress, material, new_parser, with_formant_shifts
 
 
 class Watched(AcousticTask):
@@ -56,7 +56,7 @@ class Watched(AcousticTask):
         return line
 
 
-def judged(seen: list[dict[str, Any]]) -> list[str]:
+def correlations(seen: list[dict[str, Any]]) -> list[str]:
     """How each measure orders the checkpoints beside the truth, as a table."""
     way = np.array([line["way"] for line in seen])
     lines = ["| measure | rank correlation | second half | chooses step | of the way to B |", "|---|---|---|---|---|"]
@@ -75,16 +75,16 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     store, same = material(asked.folder)
-    formant_shifted = with_warps(asked.folder)
+    formant_shifted = with_formant_shifts(asked.folder)
     chosen = formant_shifted if asked.formant_shifts else store
     settings = dataclasses.replace(PRESETS["tiny"], steps=asked.steps, validate_every=asked.every, seed=asked.seed)
     out = asked.folder / f"probe-{'formant_shifts' if asked.formant_shifts else 'plain'}-{asked.steps}-{asked.seed}"
-    train([chosen], out, settings, "cpu", only="units", progress=Told())
+    train([chosen], out, settings, "cpu", only="units", progress=PrintedProgress())
     corpora = [gather_corpus([open_store(path)], Progress()) for path in (chosen, formant_shifted)]
     task = Watched(Run.open(out), corpora[0], corpora[1], parallel_songs(str(same), corpora[0]))
-    task.loop().fit(Told())
+    task.loop().fit(PrintedProgress())
     (out / "seen.json").write_text(json.dumps(task.seen))
-    print("\n".join(["", *judged(task.seen)]))
+    print("\n".join(["", *correlations(task.seen)]))
 
 
 if __name__ == "__main__":

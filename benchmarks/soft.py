@@ -48,7 +48,7 @@ from svc.stages.training.corpus import gather_corpus
 from svc.stages.training.train import train
 from svc.store import Clip as Stored
 from torch import Tensor
-from units import Told
+from units import PrintedProgress
 
 WIDE_SEED, WIDE = 10_000, 64  # singers of 8 s each, drawn from seeds that nobody else uses
 BATCH, CROP = 4, 3 * CONTENT_RATE  # crops a step, samples of each
@@ -75,20 +75,20 @@ def wide_run(out: Path, run: Run) -> Run:
     corpus.mkdir(parents=True, exist_ok=True)
     for seed in range(WIDE_SEED, WIDE_SEED + WIDE):
         if not (path := corpus / f"singer_{seed}.wav").exists():
-            audio.write(path, heard(sing_clip(seed, 8.0)).numpy(), CONTENT_RATE)
-    extract([corpus], store, ExtractSettings(encoder=run.config.encoder.origin, f0="dio"), Told())
-    train([store], out / "wide-units", settings_of(run), "cpu", only="units", progress=Told())
+            audio.write(path, resampled(sing_clip(seed, 8.0)).numpy(), CONTENT_RATE)
+    extract([corpus], store, ExtractSettings(encoder=run.config.encoder.origin, f0="dio"), PrintedProgress())
+    train([store], out / "wide-units", settings_of(run), "cpu", only="units", progress=PrintedProgress())
     return Run.open(out / "wide-units")
 
 
-def heard(clip: Clip) -> Tensor:
+def resampled(clip: Clip) -> Tensor:
     return torch.from_numpy(clip.wav.astype(np.float32) / np.float32(32767))
 
 
 def lessons(run: Run) -> tuple[list[Lesson], list[Lesson]]:
     """What a run's soft layer learnt from, and what was held out."""
     codebook, _ = run.load_units()
-    corpus = gather_corpus(open_stores(run), Told())
+    corpus = gather_corpus(open_stores(run), PrintedProgress())
 
     def lesson(clip: Stored) -> Lesson:
         recording = audio.scan(Path(clip.utterance.corpus, clip.utterance.source))
@@ -120,8 +120,8 @@ def fine_tune(run: Run, rate: float, steps: int, hide: float, seed: int) -> Iter
         hidden = torch.from_numpy(np.stack(spans))
         with torch.autocast("cpu", torch.bfloat16):
             states = model(F.pad(wavs, (CONTENT_PAD, CONTENT_PAD)), mask_time_indices=hidden).last_hidden_state
-        told = hidden if hide else ~hidden
-        loss = soft_loss(projection, states.float()[told], codes[told])
+        counted = hidden if hide else ~hidden
+        loss = soft_loss(projection, states.float()[counted], codes[counted])
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 10.0)
@@ -169,8 +169,8 @@ class System:
     def save(self, model: Any, projection: SoftProjection, normalize: bool) -> None:
         """The encoder as a hub download would be, and the soft layer beside it."""
         model.save_pretrained(self.folder)
-        told = {"do_normalize": normalize, "sampling_rate": CONTENT_RATE}
-        (self.folder / "preprocessor_config.json").write_text(json.dumps(told))
+        settings = {"do_normalize": normalize, "sampling_rate": CONTENT_RATE}
+        (self.folder / "preprocessor_config.json").write_text(json.dumps(settings))
         checkpoint.save(self.folder / "soft.safetensors", checkpoint.prefixed("projection", projection), {})
 
 
@@ -191,7 +191,7 @@ def strangers() -> list[Clip]:
 
 
 def probe(system: System) -> list[float]:
-    """Codes told of held-out frames; of strangers' units and of their layer, phones told and singers told."""
+    """Share of codes predicted of held-out frames; of unseen singers' units and layer, of phones and of singers."""
     content, projection = load_encoder(system.encoder), system.projection
     layer = system.start.config.unit_column.layer
 
@@ -200,7 +200,7 @@ def probe(system: System) -> list[float]:
 
     held_out = [(projection(state(torch.from_numpy(sound))), codes) for sound, codes in lessons(system.start)[1]]
     right = torch.cat([projection.logits(units).argmax(-1)[: len(codes)] == codes for units, codes in held_out])
-    states = [state(heard(clip)) for clip in strangers()]
+    states = [state(resampled(clip)) for clip in strangers()]
     found = [right.float().mean().item()]
     for frames in ([projection(each).numpy() for each in states], [each.numpy() for each in states]):
         found += [phones(frames[:TAUGHT], frames[TAUGHT:], strangers()), singers(frames)]
@@ -214,24 +214,24 @@ def trained(system: System, run: Path) -> Path:
     original, store = Run.open(run), system.folder / "corpus.zarr"
     stores = recorded_locations(original)
     if system.steps:
-        extract([run.absolute().parent / "corpus"], store, ExtractSettings(encoder=system.encoder), Told())
+        extract([run.absolute().parent / "corpus"], store, ExtractSettings(encoder=system.encoder), PrintedProgress())
         stores = [str(store)]
     out = system.folder / "run"
     train(stores, out, settings_of(original), "cpu", only="units")
     tensors, _ = checkpoint.load(Run.open(out).units)
-    # The codes stay those of the store's own layer: they only judge. The soft layer is the system's.
+    # The codes stay those of the store's own layer: they are for scoring only. The soft layer is the system's.
     tensors |= checkpoint.prefixed("projection", system.projection)
     codes = len(tensors["codebook.centroids"])
     checkpoint.save(Run.open(out).units, tensors, dataclasses.asdict(UnitsRecord(codes, None, None, 0.0, 0.0)))
-    train(stores, out, settings_of(original), "cpu", progress=Told())
+    train(stores, out, settings_of(original), "cpu", progress=PrintedProgress())
     return out
 
 
 def sung(system: System, run: Path, truth: References, songs: list[ParallelSong]) -> dict[str, dict[str, float]]:
     """Its rows, with retrieval as it is by default and without."""
     made = trained(system, run)
-    told = {"": score(made, truth, songs), ", no retrieval": score(made, truth, songs, retrieve=0.0)}
-    return {how: dataclasses.asdict(row) for how, row in told.items()}
+    scores = {"": score(made, truth, songs), ", no retrieval": score(made, truth, songs, retrieve=0.0)}
+    return {how: dataclasses.asdict(row) for how, row in scores.items()}
 
 
 def kept(path: Path, measure: Callable[[], Any]) -> Any:

@@ -180,7 +180,7 @@ def reach(
 
 
 def make_store(folder: Path) -> str:
-    """Two synthetic voices, a minute each, heard by the embedded encoder."""
+    """Two synthetic voices, a minute each, encoded by `mini`."""
     for name, high, midi in (("high", True, 62.0), ("low", False, 52.0)):
         (folder / "corpus" / name).mkdir(parents=True)
         voice = draw_voice(1, high=high, name=name)
@@ -232,11 +232,11 @@ def main() -> None:
             units = projection if way is not tiny else tiny.task.projection
             look = partial(mel_error, way.model, tiny.task.held_out, corpus, units, 20)
             steps, error, reached = reach(step, look, options.seconds, options.target)
-            run = tiny.task.run if way is tiny else same.task.run  # whose units it sings
+            run = tiny.task.run if way is tiny else same.task.run  # whose units it is given
             gone = convert(way.model, run, corpus, pairs, "cpu", Progress())[1] if pairs else float("nan")
-            told = f"{gone:.1%}" if gone > -1 else "-" if not pairs else "it does not sing yet"
+            share = f"{gone:.1%}" if gone > -1 else "-" if not pairs else "not measurable yet"
             when = "not" if reached is None else f"{reached:.0f}"
-            print(f"| {label} | {steps} | {error:.3f} | {when} | {told} |", flush=True)
+            print(f"| {label} | {steps} | {error:.3f} | {when} | {share} |", flush=True)
         few, many = (mel_error(tiny.model, tiny.task.held_out, corpus, tiny.task.projection, n) for n in (10, 100))
         print(f"\npreset tiny: 10 evaluations {few:.4f}, 100 evaluations {many:.4f}: {few / many - 1:+.1%}")
 

@@ -1,11 +1,11 @@
-"""Which units convert better: the table of `svc train --compare` on parallel singers, and each row judged as a song.
+"""Which units convert better: the table of `svc train --compare` on parallel singers, and each row scored as a song.
 
-    python benchmarks/units.py demo --kinds 128,256,512,hidden --steps 600 [--warps] [--seed 0]
+    python benchmarks/units.py demo --kinds 128,256,512,hidden --steps 600 [--formant-shifts] [--seed 0]
 
 FOLDER gets the demo's two singers with the phones beside their phrases, and songs that both sing, which are the truth;
 what is there already is used again. The first table is what `--compare --truth` prints: distances of mels, both ways.
-The second renders the source's songs as the target and judges the sound, as `svc evaluate` does. With --warps training
-hears warped voices too (svc extract --warps).
+The second renders the source's songs as the target and scores the sound, as `svc evaluate` does. With --formant-shifts
+training also uses formant-shifted columns (svc extract --formant-shifts).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SINGERS = dataclasses.replace(
 )
 
 
-class Told(Progress):
+class PrintedProgress(Progress):
     """Says what happens in lines, without bars."""
 
     def say(self, message: str) -> None:
@@ -56,9 +56,9 @@ def material(folder: Path, singers: ParallelSingers = SINGERS) -> tuple[Path, Pa
     return stores
 
 
-def with_warps(folder: Path) -> Path:
-    """The store of what the singers sing apart, with warped voices too."""
-    store = folder / "warped.zarr"
+def with_formant_shifts(folder: Path) -> Path:
+    """The store of the songs that the singers do not share, with formant-shifted columns."""
+    store = folder / "formant-shifted.zarr"
     extract([folder / "corpus"], store, ExtractSettings(encoder="mini", formant_shifts=(-4, -2, 2, 4)))
     return store
 
@@ -69,7 +69,7 @@ def new_parser(description: str | None, steps: int) -> argparse.ArgumentParser:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--warps", action="store_true", help="train on the warped voices too")
+    parser.add_argument("--formant-shifts", "--warps", action="store_true", help="train on formant-shifted columns too")
     return parser
 
 
@@ -79,16 +79,16 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     store, same = material(asked.folder)
-    store = with_warps(asked.folder) if asked.formant_shifts else store
+    store = with_formant_shifts(asked.folder) if asked.formant_shifts else store
     settings = dataclasses.replace(PRESETS["tiny"], steps=asked.steps, seed=asked.seed)
     kinds = asked.kinds.split(",")
     out = asked.folder / f"{'formant_shifts' if asked.formant_shifts else 'plain'}-{asked.steps}-{asked.seed}"
-    lines = compare([str(store)], out, settings, kinds, str(same), "cpu", Told())
+    lines = compare([str(store)], out, settings, kinds, str(same), "cpu", PrintedProgress())
     print("\n" + "\n".join(table(lines)) + "\n", flush=True)
     truth = References(SINGERS)
     songs = [truth.song(name) for name in SINGERS.songs]
-    judge = functools.partial(score, truth=truth, songs=songs)
-    print(quality_table({name_of(of_kind(settings, kind)): judge(out / kind) for kind in kinds}))
+    scored = functools.partial(score, truth=truth, songs=songs)
+    print(quality_table({name_of(of_kind(settings, kind)): scored(out / kind) for kind in kinds}))
 
 
 if __name__ == "__main__":
