@@ -62,7 +62,7 @@ class Library:
     def answer(
         self, states_of: Sequence[dict[int, Tensor]], songs: Sequence[ParallelSong], key: Key, count: int
     ) -> list[Samples]:
-        """The songs' mels (M, 128), each unit's made of the `count` frames of the corpus that are most similar to it."""
+        """The songs' mels (M, 128), each unit of the `count` frames of the corpus most similar to it."""
         own = F.normalize(torch.cat([key(each) for each in self.states]), dim=1)
         made = []
         for states, song in zip(states_of, songs, strict=True):

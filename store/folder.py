@@ -7,9 +7,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from .base_folder import Folder
 from .errors import StoreError
 from .local import LocalFolder
-from .place import Folder
 from .remote import RemoteFolder
 
 __all__ = ["Folder", "open_folder"]

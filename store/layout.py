@@ -4,7 +4,7 @@ corpus.zarr/
     zarr.json                    a zarr v3 group, open to any reader
     hidden/12/c/3/0              the shard of pack 3: frames 3 * pack size and on
     f0/c/3
-    ledger/store.json            what the store is; sealed, as are all below
+    ledger/store.json            what the store is; with a checksum inside, as are all below
     ledger/packs/000003.json     which utterances lie in pack 3, and where
     ledger/columns/hidden/12.json  what the column is, and everything that decides its values
     ledger/utterances.json       the corpus as it is now

@@ -12,8 +12,8 @@ from io import BufferedReader
 from pathlib import Path
 
 from ..common.files import make_folder, sync_folder, write_whole
+from .base_folder import Folder, checked
 from .errors import DamagedError, MissingError, StoreError
-from .place import Folder, checked
 
 MAX_WHOLE = 2**32  # bytes; what is read whole is a record, or a shard that is copied
 

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+from .base_folder import Folder, checked
 from .errors import MissingError, StoreError
 from .lock import HeldObject, Pace
-from .place import Folder, checked
 
 REQUESTS = 32  # at once
 PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}

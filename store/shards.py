@@ -12,8 +12,8 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
+from .base_folder import View
 from .errors import DamagedError
-from .place import View
 from .schema import INNER_FRAMES, Column, Pack, PackSize
 
 CRC_BYTES = 4
