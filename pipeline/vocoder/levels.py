@@ -55,7 +55,7 @@ def _measured(sing: Callable[[Frames], Frames], pitch: float) -> NDArray[np.floa
     f0 = np.full(FLAT_FRAMES, pitch, np.float32)
     flat = log_mel(torch.from_numpy(sing(f0))).numpy()[EDGE:-EDGE]
     row = envelope(flat, f0[EDGE:-EDGE]).mean(0)
-    # Noise flickers and flat spectra do not: smooth along frequency what is no property of the smoothing.
+    # The mel of noise varies at random along frequency, although the spectrum is flat: smooth that out.
     row[CEILING:] = row[CEILING - 32 : CEILING].mean()
     return np.asarray(uniform_filter1d(row, 9, mode="nearest"))
 
