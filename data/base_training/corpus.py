@@ -79,7 +79,7 @@ class MadeVoice:
 
 
 def write(path: Path, wav: Samples, rate: int = MEL_RATE) -> None:
-    """A clip as 16-bit FLAC; the file is there whole or not at all."""
+    """Write a clip, float32 (T,) at `rate` Hz, as 16-bit FLAC; the file is written whole or not at all."""
     content = io.BytesIO()
     soundfile.write(content, wav, rate, "PCM_16", format="FLAC")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def write(path: Path, wav: Samples, rate: int = MEL_RATE) -> None:
 
 
 def chosen(recordings: Sequence[tuple[str, bytes]], minutes: float, seed: int) -> list[tuple[str, Samples]]:
-    """Some recordings, drawn, at 44.1 kHz, whose length together is about `minutes`."""
+    """Some recordings, drawn, float32 (T,) at 44.1 kHz each, of about `minutes` in all."""
     taken: list[tuple[str, Samples]] = []
     left = minutes * 60
     for number in np.random.default_rng([seed, 43]).permutation(len(recordings)):

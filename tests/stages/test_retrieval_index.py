@@ -11,7 +11,7 @@ from svc.stages.rendering.run_converter import RunConverter
 from svc.stages.retrieval_index import read_index
 from svc.stages.run import Run
 from svc.stages.settings import RenderSettings
-from svc.stages.ui.conversion import Converters
+from svc.stages.ui.conversion import ConverterCache
 
 
 def _flip(path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_damaged_index_is_named_with_the_way_round_it(
         RunConverter(opened, RenderSettings())
     assert RunConverter(opened, RenderSettings(retrieve=0.0)).voice(RenderSettings(retrieve=0.0)).retrievals == {}
     # On the page, settings come with each take: a converter that is kept for all of them is opened nevertheless.
-    kept = Converters().get(tmp_path / "r")
+    kept = ConverterCache().get(tmp_path / "r")
     assert kept.voice(RenderSettings(retrieve=0.0)).retrieve == 0
     with pytest.raises(UserError, match="--retrieve 0"):
         kept.voice(RenderSettings())
