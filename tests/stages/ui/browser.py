@@ -15,7 +15,8 @@ STATIC = Path(__file__).parents[3] / "stages" / "ui" / "static"
 MOST_TABS = 250
 FOCUSED = """() => {
   const e = document.activeElement, box = e.closest('.drop, label.button') ?? e;
-  const outlined = [box, e].some((each) => getComputedStyle(each).outlineStyle !== 'none');
+  const own = e.tagName === 'AUDIO'; // the controls within it show the focus themselves
+  const outlined = own || [box, e].some((each) => getComputedStyle(each).outlineStyle !== 'none');
   const at = box.getBoundingClientRect();
   return [e.tagName, outlined, at.width > 0 && at.height > 0];
 }"""
