@@ -85,10 +85,10 @@ class Site:
                     pids.append(int(path.name))
         return pids
 
-    def cpu(self) -> float:
-        """Processor seconds of the server and its workers so far."""
+    def cpu(self, workers: bool = True) -> float:
+        """Processor seconds of the server, and of its workers, so far."""
         ticks = 0
-        for pid in [self.process.pid, *self.workers()]:
+        for pid in [self.process.pid, *(self.workers() if workers else [])]:
             with suppress(OSError):
                 ticks += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
         return ticks / os.sysconf("SC_CLK_TCK")
@@ -152,6 +152,9 @@ class Seen:
     seconds: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     dropped: int = 0  # requests that the killed server did not answer
+    down: float = 0.0  # seconds from its end to its first answer
+    cpu: float = 0.0  # processor seconds of the restarted server when it first answered
+    counted: int = 0  # requests until then
     events: int = 0
     takes: dict[int, set[str]] = field(default_factory=dict)
 
@@ -162,6 +165,8 @@ async def ask(port: int, path: str, headers: str = "") -> tuple[int, bytes]:
     try:
         writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{headers}\r\n".encode())
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        if len(body) < int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]):
+            raise OSError("the connection ended within an answer")
         return int(head.split(b" ", 2)[1]), body
     finally:
         writer.close()
@@ -224,7 +229,7 @@ def load(run: Path, song: Path, home: Path) -> None:
         data = site.client.get(f"/api/v1/results/{result}/file").content
         songs = [site.add_song(song)["id"] for _ in range(JOBS)]
         site.client.put("/api/v1/settings", json={"values": {"language": "ko"}})
-        before, begun = site.cpu(), time.monotonic()
+        begun = time.monotonic()
         jobs = [site.convert(each, takes=TAKES) for each in songs]
         seen = asyncio.run(_watch(site, jobs, result, data))
         wall = time.monotonic() - begun
@@ -236,16 +241,15 @@ def load(run: Path, song: Path, home: Path) -> None:
         everything = {take["id"] for each in site.get("/songs") for take in site.get(f"/songs/{each['id']}/takes")}
         untold = sum(len(everything - takes) for takes in seen.takes.values())
         p50, p95, p99 = 1_000 * np.percentile(seen.seconds, [50, 95, 99])
-        row(
-            "requests",
-            f"{len(seen.seconds)} in {wall:.0f} s ({len(seen.seconds) / wall:.0f}/s), {len(seen.wrong)} wrong",
-        )
+        count, up = len(seen.seconds), wall - seen.down
+        row("requests", f"{count} in {up:.0f} s ({count / up:.0f}/s), {len(seen.wrong)} wrong {set(seen.wrong) or ''}")
+        each = 1_000 * (site.cpu(workers=False) - seen.cpu) / (count - seen.counted)
+        row("processor of the server for a request, events included", f"{each:.1f} ms")
         row("time to answer", f"median {p50:.0f} ms, 95 % {p95:.0f} ms, 99 % {p99:.0f} ms")
-        row("unanswered while the server was down", f"{seen.dropped}")
+        row("killed, until it answers again", f"{seen.down:.0f} s, {seen.dropped} requests not answered")
         row("events", f"{seen.events} on {CLIENTS} streams; {untold} takes not told")
         row(f"{JOBS} jobs of {TAKES} takes", f"done; {missing} takes missing, {doubled} doubled")
         row("settings after the restart", site.get("/settings")["values"]["language"])
-        row("processor of the server since its restart", f"{site.cpu():.0f} s (before: {before:.0f} s)")
 
 
 async def _watch(site: Site, jobs: list[str], result: str, data: bytes) -> Seen:
@@ -270,8 +274,11 @@ async def _watch(site: Site, jobs: list[str], result: str, data: bytes) -> Seen:
                 os.kill(workers[0], signal.SIGKILL)
                 killed = 1
             elif killed == 1 and done >= 2:
+                seen.down = -time.monotonic()
                 await asyncio.to_thread(site.kill)
                 await asyncio.to_thread(site.start)
+                seen.down += time.monotonic()
+                seen.cpu, seen.counted = site.cpu(workers=False), len(seen.seconds)
                 killed = 2
             if done == len(jobs):
                 await asyncio.sleep(3)
@@ -304,7 +311,8 @@ def disk(run: Path, song: Path, home: Path) -> None:
             (home / "filler").unlink()
             if failed["state"] != "done":
                 site.post(f"/jobs/{job}/retry")
-            state = site.wait(job)["state"]
+            again = site.wait(job)
+            state = again["state"] if again["state"] == "done" else f"{again['state']}, {again['error']}"
             takes = site.get(f"/songs/{found['id']}/takes")
             made = [(take["phrase"], take["settings"]["seed"]) for take in takes]
             missing = TAKES * len(found["phrases"]) - len(set(made))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -42,6 +44,19 @@ def is_full(error: Exception) -> bool:
     return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
 
 
+FULL_TEXT = "the disk is full; free some room and try again"
+LEAST_FREE = 1 << 20  # bytes: with less, a library that says only "could not write" met a full disk
+
+
+def is_on_full_disk(params: dict[str, Any]) -> bool:
+    """Whether the disk that a job writes to is full, by the paths among its parameters."""
+    for name in ("folder", "out", "store", "run"):
+        if isinstance(params.get(name), str):
+            place = next((each for each in (Path(params[name]), *Path(params[name]).parents) if each.exists()), None)
+            return place is not None and shutil.disk_usage(place).free < LEAST_FREE
+    return False
+
+
 def code_of(error: BaseException) -> str:
     """A stable word for what went wrong in a job: `user`, `audio`, `disk_full`, ..."""
     if isinstance(error, Exception) and is_full(error):
@@ -75,7 +90,7 @@ def install(app: FastAPI) -> None:
 
     async def system(_: Request, error: Exception) -> JSONResponse:
         if is_full(error):
-            return JSONResponse(body("disk_full", "the disk is full; free some room and try again"), 507)
+            return JSONResponse(body("disk_full", FULL_TEXT), 507)
         return JSONResponse(body("fault", "the server failed; its terminal says how"), 500)
 
     app.add_exception_handler(OSError, system)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ...common.errors import UserError
+from ...common.files import write_whole
 from ...common.progress import Progress
 from ...pipeline import audio
 from ...pipeline.frames import MEL_RATE
@@ -109,12 +111,16 @@ def write_mix(parts: Sequence[ExportPart], out: Path, title: str, about: dict[st
 
 
 def write_take(path: Path, wav: NDArray[np.float32], title: str, about: dict[str, Any]) -> None:
-    """Write a take, float32 (T,) at 44.1 kHz, as FLAC with its tags; Content Credentials too where they are wanted."""
-    with soundfile.SoundFile(path, "w", MEL_RATE, 1, "PCM_24", format="FLAC") as file:
+    """Write a take, float32 (T,) at 44.1 kHz, as FLAC with its tags; Content Credentials too where they are wanted.
+
+    It is encoded in memory first: the file is whole or not there. Raises OSError where the disk does not take it.
+    """
+    encoded = io.BytesIO()
+    with soundfile.SoundFile(encoded, "w", MEL_RATE, 1, "PCM_24", format="FLAC") as file:
         provenance.tag(file, about, title)
         file.write(wav)
-    with path.open("r+b") as written:
-        content_credentials.sign(written, path.suffix, title, about)
+    content_credentials.sign(encoded, path.suffix, title, about)
+    write_whole(path, encoded.getvalue())
 
 
 def _zip(path: Path, files: list[tuple[str, Path]]) -> None:

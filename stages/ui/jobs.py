@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from .database import Database
-from .errors import ApiError, body, not_found
+from .errors import FULL_TEXT, ApiError, body, is_full, not_found
 from .events import Broadcaster
 from .home import new_id
 from .lane import LANES, Lane
@@ -124,9 +125,10 @@ class JobQueue:
                 raise not_found("job")
             if job.state not in (JobState.failed, JobState.cancelled):
                 raise ApiError(409, "not_retryable", f"the job is {job.state}")
-            job.state, job.error, job.attempts, job.progress = JobState.queued, None, 0, JobProgress()
-            job.ended = None
+            anew = {"state": JobState.queued, "error": None, "attempts": 0, "progress": JobProgress(), "ended": None}
+            job = job.model_copy(update=anew)
             self._save(job)
+            self._jobs[id] = job
             self._wake.notify_all()
         self._publish(job)
         return self.get(id)
@@ -150,7 +152,7 @@ class JobQueue:
                 if waiting:
                     job = min(waiting, key=lambda j: (kinds.index(j.kind), not j.params.get("phrases"), j.created))
                     job.state, job.started, job.attempts = JobState.running, time.time(), job.attempts + 1
-                    self._save(job)
+                    self._save_if_there_is_room(job)
                     self._publish(job)
                     return job
                 self._wake.wait()
@@ -185,7 +187,7 @@ class JobQueue:
                 pass  # it stays `running` in the database, and is resumed at the next start
             elif job.attempts < ATTEMPTS and code == "worker_died":
                 job.state = JobState.queued
-                self._save(job)
+                self._save_if_there_is_room(job)
                 self._publish(job)
             else:
                 self._finish(job, JobState.failed, error=ErrorBody(**body(code, why)))
@@ -206,15 +208,22 @@ class JobQueue:
         job.state, job.result, job.error, job.ended = state, result, error, time.time()
         self._cancelled.pop(job.id, None)
         try:
-            self._save(job)
             with contextlib.suppress(ApiError):  # what the job was about is gone
                 self.follow(job)
-        finally:  # on a full disk the job is over all the same, and is done again after a restart
-            self._wake.notify_all()
-            self._publish(job)
+            self._save(job)
+        except (OSError, sqlite3.Error) as error:  # a full disk: it can be tried again, and is after a restart
+            job.state, job.result = JobState.failed, None
+            job.error = ErrorBody(**body("disk_full", FULL_TEXT) if is_full(error) else body("fault", str(error)))
+        self._wake.notify_all()
+        self._publish(job)
 
     def _save(self, job: Job) -> None:
         self.database.put("job", job.id, job, job.subject)
+
+    def _save_if_there_is_room(self, job: Job) -> None:
+        """Save a change that may be lost with the server: the job would be done again. A full disk ends no lane."""
+        with contextlib.suppress(OSError, sqlite3.Error):
+            self._save(job)
 
     def _publish(self, job: Job) -> None:
         self.broadcaster.publish(Event(kind=EventKind.job, subject=job.subject, data=job.model_dump(mode="json")))

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from .errors import ApiError, body
+from .errors import FULL_TEXT, ApiError, body, is_full
 from .process import WorkerProcess
 from .schemas import Job, JobKind
 from .settings import ServerSettings
@@ -70,7 +70,8 @@ class Lane(threading.Thread):
                 self._work(job)
             except Exception as error:  # a fault in one job, such as a full disk, ends that job only
                 self._lose()
-                self.jobs.died(job, f"the job could not be carried out: {error}", "fault")
+                full, text = is_full(error), f"the job could not be carried out: {error}"
+                self.jobs.died(job, FULL_TEXT if full else text, "disk_full" if full else "fault")
         if self.worker is not None:
             self.worker.end(3.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from .database import Database
@@ -10,7 +11,7 @@ from .errors import not_found
 from .events import Broadcaster
 from .home import Home
 from .media import MEDIA
-from .schemas import EventKind, Job, Result, Song
+from .schemas import EventKind, Job, JobKind, Result, Song
 
 
 class Results:
@@ -44,7 +45,8 @@ class Results:
         """Keep the record of a file that an export job wrote. `about` is in its tags."""
         what, form = job.params.get("what", "whole"), job.params["format"]
         suffix = "." + form if what == "whole" else ".zip"
-        label = f"{song.name}.{'converted' if what == 'whole' else what}{suffix}"
+        kind = "mix" if job.kind == JobKind.render else "converted" if what == "whole" else what
+        label = f"{Path(song.name).stem}.{kind}{suffix}"
         result = Result(
             id=job.params["result"],
             song=song.id,

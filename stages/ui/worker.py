@@ -17,7 +17,7 @@ from typing import Any
 
 from ...common.errors import SvcError
 from .channel import Cancelled, Channel, ChannelProgress
-from .errors import body, code_of
+from .errors import FULL_TEXT, body, code_of, is_on_full_disk
 from .tasks import TASKS
 
 
@@ -40,14 +40,22 @@ def main() -> None:
         except Cancelled:
             channel.send(event="cancelled")
         except SvcError as error:
-            channel.send(event="error", error=body(code_of(error), error.message, error.hint or None))
+            channel.send(event="error", error=described(error, order["params"], error.message, error.hint or None))
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
             traceback.print_exc()
-            channel.send(event="error", error=body(code_of(error), str(error) or type(error).__name__))
+            channel.send(event="error", error=described(error, order["params"], str(error) or type(error).__name__))
         finally:
             current.clear()
+
+
+def described(error: BaseException, params: dict[str, Any], message: str, hint: str | None = None) -> dict[str, Any]:
+    """The JSON body of a job's error. Many libraries do not say that a disk is full, so it is looked at."""
+    code = code_of(error)
+    if code == "disk_full" or is_on_full_disk(params):
+        return body("disk_full", FULL_TEXT, message)
+    return body(code, message, hint)
 
 
 def _listen(orders: queue.Queue[dict[str, Any]], current: list[Channel]) -> None:

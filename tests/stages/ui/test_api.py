@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -219,6 +220,7 @@ def test_two_voices_in_one_render_are_those_of_the_command_line(voice_site: Any,
     assert ended["state"] == "done", ended["error"]
     result = client.get("/api/v1/results", params={"song": found["id"]}).json()[0]
     assert [made["run"] for made in result["about"]["voices"]] == ["choir"]
+    assert result["label"] == f"{Path(found['name']).stem}.mix.wav"
     made = home.results / result["file"]
     assert provenance.read(made)["synthetic"] is True
     source, drawn = home.song(found["id"]) / found["file"], tmp_path / "drawn.csv"
@@ -414,3 +416,33 @@ def test_a_full_disk_is_said_and_survived(tmp_path: Path, serve: Callable[..., A
         assert not any(path.is_file() for path in (home / "songs").rglob("*"))
     with serve(home) as site:
         assert site.add_song(song)["state"] == "ready"
+
+
+def test_a_disk_that_fills_up_ends_one_job_and_no_lane(
+    tmp_path: Path, serve: Callable[..., Any], run: Path, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database takes nothing while a job ends: it fails in words, and goes on when there is room again."""
+    home = tmp_path / "home"
+    shutil.copytree(run, home / "runs" / "choir")
+    with serve(home) as site:
+        found = site.add_song(song)
+        put = site.service.database.put
+
+        def full(kind: str, *more: Any) -> None:
+            if kind in ("take", "job"):
+                raise sqlite3.OperationalError("database or disk is full")
+            put(kind, *more)
+
+        settings = {"voice": voice_of(site)}
+        job = site.client.post(f"/api/v1/songs/{found['id']}/convert", json={"settings": settings}).json()["id"]
+        monkeypatch.setattr(site.service.database, "put", full)
+        ended = site.wait(job)
+        assert (ended["state"], ended["error"]["code"]) == ("failed", "disk_full")
+        answer = site.client.post(f"/api/v1/jobs/{job}/retry")
+        assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
+        monkeypatch.setattr(site.service.database, "put", put)
+        if site.client.get(f"/api/v1/jobs/{job}").json()["state"] == "failed":
+            assert site.client.post(f"/api/v1/jobs/{job}/retry").status_code == 200
+        assert site.wait(job)["state"] == "done"
+        takes = site.client.get(f"/api/v1/songs/{found['id']}/takes").json()
+        assert sorted(take["phrase"] for take in takes) == [phrase["index"] for phrase in found["phrases"]]
