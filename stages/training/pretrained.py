@@ -80,9 +80,9 @@ def recorded_base(run: Run) -> Run | None:
 def check_pretrained(before: Run, config: RunConfig) -> None:
     """Raises UserError when a run with this record cannot begin from the weights of `before`."""
     if not before.best.exists():
-        raise UserError(f"{before.path} was never trained, so nothing can begin from it; give another --base")
+        raise UserError(f"{before.source} was never trained, so nothing can begin from it; give another --base")
     if changed := _misfits(before, config):
-        raise UserError(f"the weights of {before.path} do not fit what is to be trained:\n{changed}")
+        raise UserError(f"the weights of {before.source} do not fit what is to be trained:\n{changed}")
 
 
 def _misfits(before: Run, config: RunConfig) -> str:
