@@ -20,6 +20,7 @@ def test_the_demo_runs_whole_and_uses_again_what_is_there(tmp_path: Path, monkey
     said = demo(out, 5)
     assert soundfile.info(out / "song.bass.wav").frames == soundfile.info(out / "songs" / "sakura.wav").frames
     assert (out / "song.bass.png").exists()
+    assert soundfile.info(out / "song.kathleen.wav").frames == soundfile.info(out / "song.bass.wav").frames
     page = (out / "run" / "evaluation" / "evaluation.html").read_text("utf-8")
     assert page.count("<audio") == 7
     assert "://" not in page

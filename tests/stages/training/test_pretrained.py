@@ -12,9 +12,9 @@ from svc.common.errors import UserError
 from svc.stages import checkpoint
 from svc.stages.pack import pack
 from svc.stages.run import Run
-from svc.stages.settings import AUTO_BASE, TrainSettings
+from svc.stages.settings import AUTO_BASE, PRESETS, ExtractSettings, TrainSettings
 from svc.stages.settings.choice import replaced
-from svc.stages.training.pretrained import copy_weights
+from svc.stages.training.pretrained import copy_weights, shipped
 from svc.stages.training.train import train
 
 
@@ -22,7 +22,6 @@ from svc.stages.training.train import train
 def solo(tmp_path_factory: pytest.TempPathFactory, corpus: Path, encoder: Path) -> Path:
     """A store of one of the base's two voices, by another name."""
     from svc.stages.extraction.extract import extract
-    from svc.stages.settings import ExtractSettings
 
     folder = tmp_path_factory.mktemp("solo")
     shutil.copytree(corpus / "alto", folder / "c" / "carla")
@@ -89,6 +88,19 @@ def test_no_base_ships_for_an_encoder_of_the_users_own(
 ) -> None:
     train([solo], tmp_path / "r", train_settings, only="units", init_from=AUTO_BASE)
     assert Run.open(tmp_path / "r").config.init_from is None
+
+
+def test_mini_begins_from_the_base_that_ships(tmp_path: Path, corpus: Path) -> None:
+    from svc.stages.extraction.extract import extract
+
+    extract([corpus / "alto"], tmp_path / "s.zarr", ExtractSettings(encoder="mini"))
+    settings = dataclasses.replace(PRESETS["tiny"], steps=1, batch=1)
+    train([tmp_path / "s.zarr"], tmp_path / "r", settings, init_from=AUTO_BASE)
+    run = Run.open(tmp_path / "r")
+    assert run.config.init_from == "shipped:mini"
+    base = next(Run.open(path) for path in shipped() if path.stem == "mini")
+    assert run.units.read_bytes() == base.units.read_bytes()
+    train([tmp_path / "s.zarr"], tmp_path / "r", dataclasses.replace(settings, steps=2))  # goes on without a word of it
 
 
 def test_a_recorded_base_that_does_not_ship_any_more_is_named(
