@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 import types
@@ -93,7 +94,7 @@ def _dataclass(kind: type[Any], value: object, place: str) -> Any:
         raise _wrong("an object", value, place)
     renamed = getattr(kind, "RENAMED", {})
     found = {str(renamed.get(name, name)): inner for name, inner in value.items()}
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
     if unknown := sorted(found.keys() - fields.keys()):
         raise RecordError(f"{_join(place, unknown[0])} is not a known field; a newer svc may have written it")
@@ -109,6 +110,12 @@ def _dataclass(kind: type[Any], value: object, place: str) -> Any:
         raise
     except (ValueError, TypeError) as error:
         raise RecordError(f"{place}: {error}" if place else str(error)) from error
+
+
+@functools.cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    """The types of a dataclass's fields: found once, since a record may hold thousands of another."""
+    return typing.get_type_hints(kind)
 
 
 def _union(kinds: tuple[Any, ...], value: object, place: str) -> Any:
@@ -140,6 +147,8 @@ def _scalar(kind: Any, value: object, place: str) -> Any:
         raise _wrong("a finite number", value, place)
     if type(value) is not kind:
         raise _wrong(_NAMES.get(kind, repr(kind)), value, place)
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise _wrong("text that can be written as UTF-8", ascii(value), place)
     return value
 
 

@@ -18,7 +18,7 @@ import soxr
 from numpy.typing import NDArray
 
 from ..common.text import count
-from .decoding import MAX_HOURS, SUFFIXES, AudioError, read_blocks
+from .decoding import MAX_HOURS, SUFFIXES, AudioError, claimed_frames, read_blocks
 from .frames import MEL_RATE, mel_frame_start, resampled_length
 from .levels import measure_levels
 from .mixdown import Mixdown, choose_mixdown, repair_parts
@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 SILENT_DB = -80.0  # dBFS RMS; a recording that never rises above it holds no voice
+CUT_OFF_SECONDS = 0.25  # that a file lacks of what its header promises: less is an encoder's delay
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def decode(path: Path, folder: Path | None = None) -> SampleBuffer:
     """
     with closing(open_source(path)) as file:
         buffer = SampleBuffer(file.samplerate, file.channels, folder)
+        buffer.claimed = claimed_frames(file)
         try:
             for block in read_blocks(file):
                 buffer.append(block)
@@ -133,7 +135,7 @@ def _statistics(
     Raises AudioError for what cannot be used.
     """
     with closing(open_source(source)) as file:
-        rate, channels = file.samplerate, file.channels
+        rate, channels, claimed = file.samplerate, file.channels, claimed_frames(file)
         samples, broken = 0, 0
         total = np.zeros(channels)
         power = np.zeros((channels, channels))
@@ -153,6 +155,10 @@ def _statistics(
     if broken > max(8, samples * channels // 1000):
         raise AudioError(f"{broken} of {samples * channels} samples are not numbers (NaN or infinite); export it again")
     notes = [f"silenced, because not a number (NaN or infinite): {count(broken, 'sample')}"] if broken else []
+    if claimed - samples > CUT_OFF_SECONDS * rate:
+        notes.append(
+            f"is cut off: it ends after {samples / rate:.1f} s of the {claimed / rate:.1f} s that its header promises"
+        )
     mean, power = total / samples, power / samples
     if not np.any(np.diagonal(power) > mean**2):
         raise AudioError("is silent: all its samples are the same")

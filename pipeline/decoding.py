@@ -6,6 +6,7 @@ Both are read in blocks of bounded size and length, whatever a file's header cla
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -189,6 +190,23 @@ def _open_by_ffmpeg(path: Path, before: Exception | None) -> FFmpegFile:
         found = before or error
         detail = str(getattr(found, "error_string", "") or getattr(found, "strerror", "") or found).strip().rstrip(".")
         raise AudioError(f"is no audio that can be decoded ({detail}); convert it to FLAC or WAV") from error
+
+
+def claimed_frames(file: AudioFile) -> int:
+    """How many frames a file's header promises: more than there are, if the file is cut off. 0 is unknown.
+
+    libsndfile's own count of a WAV or AIFF is what the file has room for; its log has what the header says.
+    """
+    if not isinstance(file, soundfile.SoundFile):
+        return int(getattr(file, "claimed", 0))  # of a SampleBuffer, which knows it of the file it was decoded from
+    if not 0 < file.frames < 2**62:
+        return 0
+    said = re.search(r"^ *(?:data|SSND) : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
+    if said is None:
+        return file.frames
+    promised, there = map(int, said.groups())
+    # A stream that was written without a length promises 0 or 4 GiB.
+    return 0 if promised >= 2**31 or not there else round(file.frames * promised / there)
 
 
 def read_blocks(file: AudioFile) -> Iterator[NDArray[np.float32]]:

@@ -25,11 +25,14 @@ class SampleBuffer:
         channels: how many.
         folder: where the file lies, if one is needed; None is the system's folder for temporary files.
         memory: bytes that are kept in memory.
+
+    Attributes:
+        claimed: how many samples the header of the file that was decoded promised; 0 is unknown.
     """
 
     def __init__(self, sample_rate: int, channels: int = 1, folder: Path | None = None, memory: int = MEMORY_BYTES):
         self.sample_rate, self.channels = sample_rate, channels
-        self._samples = 0
+        self._samples, self.claimed = 0, 0
         where = None if folder is None else str(folder)
         self._file = tempfile.SpooledTemporaryFile(max_size=memory, dir=where)  # noqa: SIM115 - `close` closes it
 
@@ -81,6 +84,7 @@ class BufferReader:
     def __init__(self, buffer: SampleBuffer):
         self._buffer, self._at = buffer, 0
         self.samplerate, self.channels, self.frames = buffer.sample_rate, buffer.channels, len(buffer)
+        self.claimed = buffer.claimed
 
     def read(self, frames: int, dtype: str = "float32", always_2d: bool = True) -> NDArray[np.float32]:
         """The next samples, at most `frames` of them: float32 (n, channels)."""

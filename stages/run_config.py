@@ -12,6 +12,7 @@ from typing import Any
 from .. import __version__
 from ..common.records import read_record
 from ..pipeline.diffusion.shape import ModelShape, check_size
+from ..pipeline.encoder.content import PRECISIONS
 from ..pipeline.frames import MEL_FRAME_RATE, UNIT_RATE
 from ..pipeline.mel import N_MELS
 from ..pipeline.pitch.melody import Range
@@ -73,6 +74,8 @@ class EncoderRecord:
         for name in ("layers", "hidden_size"):
             if type(value := self.description.get(name)) is not int or not 0 < value <= 65_536:
                 raise ValueError(f"description.{name}: expected a whole number from 1 to 65536, found {value!r}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision: expected {', '.join(PRECISIONS)}, found {self.precision!r}")
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,7 @@ def test_names_with_terminal_escapes_are_printed_escaped(tmp_path: Path, corpus:
 def test_mistakes_about_a_run(tmp_path: Path, run: Path, store: Path, song: Path) -> None:
     one_message(svc("render", song, "-m", store), "is a store, not a run")
     one_message(svc("render", song, "-m", run, "-s", "tenor"), "there are alto, bass")
-    one_message(svc("render", tmp_path / "no.wav", "-m", run), "cannot be read")
+    one_message(svc("render", tmp_path / "no.wav", "-m", run), f"{tmp_path / 'no.wav'}: cannot be read")
     one_message(svc("render", song, "-m", run, "-o", tmp_path / "no" / "a.wav"), "does not exist")
     old = tmp_path / "old"
     shutil.copytree(run, old)

@@ -16,7 +16,7 @@ from ...common.errors import UserError
 from ...pipeline import audio, frames
 from ...pipeline.streaming.joins import Samples
 from ...pipeline.streaming.timing import StreamTiming
-from ..rendering.inputs import find_songs
+from ..rendering.input_song import check_song, naming
 from ..rendering.provenance import about, tag
 from ..rendering.run_converter import RunConverter
 from ..run import Run, newest_run
@@ -136,10 +136,12 @@ class LiveSession:
             UserError: `out` is there and was not made by svc.
             AudioError: the song cannot be used.
         """
-        (song,) = find_songs([song])
+        with naming(song):
+            check_song(song)
         if out.exists():
             raise UserError(f"{out} exists", "move it, or give another place with -o")
-        recording = audio.scan(audio.decode(song))
+        with naming(song):
+            recording = audio.scan(audio.decode(song))
         mono = audio.read(recording, 0, recording.frames)
         length = frames.resampled_length(recording.samples, recording.sample_rate, frames.MEL_RATE)
         wav = audio.resample(mono, recording.sample_rate, frames.MEL_RATE, length)

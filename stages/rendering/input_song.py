@@ -28,6 +28,15 @@ def check_song(song: Path) -> None:
 
 
 @contextmanager
+def naming(song: Path) -> Iterator[None]:
+    """Puts the song's path before the message of an AudioError, for commands that print no other name."""
+    try:
+        yield
+    except AudioError as error:
+        raise AudioError(f"{song}: {error.message}", error.hint) from error
+
+
+@contextmanager
 def opened_song(song: Path) -> Iterator[Path]:
     """The file that a song is read from: itself, or what comes from standard input, in a file that goes away again.
 

@@ -25,7 +25,7 @@ from . import f0_file, provenance
 from .claim import claimed
 from .converter import ConversionPlan, Converter, Tenth
 from .formats import FORMATS, choose_format, parse_format
-from .input_song import check_song
+from .input_song import check_song, naming
 from .limiter import limited
 from .measurement import measure
 from .mixer import Mixer
@@ -37,6 +37,7 @@ from .run_converter import RunConverter
 from .separation import stereo_blocks
 from .songs import check_f0_file
 from .source_audio import SourceAudio
+from .speaker_mix import SpeakerMix
 from .stopwatch import Stopwatch
 from .writing import Blocks, SourceLength, write_output
 
@@ -105,14 +106,21 @@ class PartsBatch:
         check_writable(out)
         choose_format(out.suffix, settings.bit_depth, settings.rate)
         for part in parts:
-            check_song(part.song)
+            with naming(part.song):
+                check_song(part.song)
             check_f0_file(part.f0_file, 1)
         runs = [Run.open(part.model or model or newest_run()) if part.sing else None for part in parts]
+        for part, run in zip(parts, runs, strict=True):
+            if run is not None:
+                SpeakerMix.parse(part.settings.speaker or run.speakers[0], run.speakers)
         loaded: dict[Path, RunConverter] = {}
         converters: list[Converter | None] = []
         for part, run in zip(parts, runs, strict=True):
             if run is not None and run.path not in loaded:
                 loaded[run.path] = RunConverter(run, part.settings)
+            if run is not None:  # what a part asks for is refused now, not after the parts before it were converted
+                loaded[run.path].sampling(part.settings)
+                loaded[run.path].voice(part.settings)
             converters.append(None if run is None else loaded[run.path])
         return cls(parts, converters, out, settings)
 
@@ -156,7 +164,7 @@ class _PartConversion:
 
     def run(self, progress: Progress, watch: Stopwatch) -> tuple[PartTrack, Recording, PartReport]:
         part = self.part
-        with watch("decoding and slicing"):
+        with watch("decoding and slicing"), naming(part.song):
             sha256 = audio.file_hash(part.song)
             decoded = audio.decode(part.song, self.folder)
             self.opened.callback(decoded.close)

@@ -16,7 +16,7 @@ from ..settings import RenderSettings
 from .clip_converter import ClipConverter, check_clips
 from .converter import Converter
 from .formats import choose_format, parse_format
-from .input_song import check_song
+from .input_song import check_song, naming
 from .inputs import find_songs
 from .output_paths import STANDARD, check_writable, plan_outputs
 from .render_file import render_file
@@ -106,7 +106,8 @@ class SongBatch:
         if jobs and all(job.problem for job in jobs):
             for job in jobs:
                 if len(jobs) == 1 and job.problem:
-                    raise job.problem
+                    with naming(job.song):
+                        raise job.problem
             raise UserError("\n".join(["no song can be converted:", *(f"{job.song}: {job.problem}" for job in jobs)]))
         converter = RunConverter(run, settings) if run else ClipConverter(voice, settings, progress)
         return cls(converter, jobs, suffix, page, f0_file)

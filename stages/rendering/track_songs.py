@@ -10,7 +10,7 @@ from ...pipeline import audio
 from ..run import Run, newest_run
 from ..settings import RenderSettings
 from . import f0_file
-from .input_song import check_song
+from .input_song import check_song, naming
 from .inputs import find_songs
 from .output_paths import place_outputs
 from .source_audio import SourceAudio, song_slices
@@ -48,10 +48,12 @@ def track_songs(
     else:
         outputs = place_outputs(found, SUFFIX, output)
     for song, out in zip(found, outputs, strict=True):
-        check_song(song)
+        with naming(song):
+            check_song(song)
         f0_file.check_ours(out)
     for song, out in zip(found, outputs, strict=True):
-        recording = audio.scan(audio.decode(song))
+        with naming(song):
+            recording = audio.scan(audio.decode(song))
         source = SourceAudio.cut(recording, song_slices(recording, config.slices, settings.slice_db))
         with (progress or Progress()).bar(song.name, round(source.seconds_converted, 1), "s") as bar:
             pitch = settings.pitch(config.pitch_settings)

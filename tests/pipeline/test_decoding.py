@@ -146,3 +146,27 @@ def test_32_channels_at_384_khz_need_little_memory(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(tmp_path / "a.wav")], capture_output=True, text=True, check=True
     )
     assert int(found.stdout) < 400  # MiB; it took 2,900
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.aiff", "a.mp3"])
+def test_a_file_that_is_cut_off_says_so(tmp_path: Path, name: str) -> None:
+    """A download that stopped: half of the song is not dropped without a word, whether decoded before or not."""
+    path = tmp_path / name
+    soundfile.write(path, 0.3 * np.sin(np.arange(88_200) / 20), 44_100)
+    assert not audio.scan(path).notes
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    for source in (path, audio.decode(path)):
+        (note,) = audio.scan(source).notes
+        assert note.startswith("is cut off: it ends after ")
+        assert "of the 2.0 s that its header promises" in note
+
+
+def test_a_stream_that_was_written_without_its_length_is_not_cut_off(tmp_path: Path) -> None:
+    """Recorders and pipes leave 4 GiB in the header."""
+    path = tmp_path / "stream.wav"
+    soundfile.write(path, 0.3 * np.sin(np.arange(88_200) / 20), 44_100)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"data") + 4
+    data[4:8] = data[place : place + 4] = b"\xff\xff\xff\xff"
+    path.write_bytes(data)
+    assert not audio.scan(path).notes

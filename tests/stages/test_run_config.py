@@ -86,6 +86,11 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "stores that are numbers": (_set("stores", to=[1]), r"stores\[0\]: expected text"),
     "no speakers": (_set("speakers", to=[]), "expected at least one"),
     "speakers that are text": (_set("speakers", to="alto"), "speakers: expected a list"),
+    "a name that is no text": (_set("speakers", 0, "name", to="\ud800"), r"speakers\[0\].name: expected text that can"),
+    "an encoder in int3": (
+        _set("encoder", "precision", to="int3"),
+        "precision: expected fp32, bf16, fp16, found 'int3'",
+    ),
     "a speaker without a name": (_set("speakers", to=[{}]), r"speakers\[0\].name is missing"),
     "two speakers of one name": (_set("speakers", to=[{"name": "a"}, {"name": "a"}]), "a name of its own"),
     "an f0 of text": (_set("speakers", 0, "f0_low", to="low"), "f0_low: expected a number"),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from svc.common.errors import UserError
+from svc.common.errors import SvcError, UserError
 from svc.stages.rendering.converter import AudioChunk, ConversionPlan, Converter
 from svc.stages.rendering.parts_file import Part, read_parts
 from svc.stages.rendering.render_parts import PartsBatch
@@ -170,3 +170,16 @@ def test_options_of_single_songs_are_refused(option: list[str]) -> None:
     found = CliRunner().invoke(main, ["render", "--parts", "p.json", *option])
     assert found.exit_code == 2
     assert "--parts takes none of" in found.output
+
+
+def test_every_part_is_checked_before_the_first_is_converted(tmp_path: Path, run: Path, song: Path) -> None:
+    """A mistake in the last of 20 parts costs seconds, not an hour; the song and the setting are named."""
+    first = {"song": str(song)}
+    for second, says in (
+        ({"song": "gone.wav"}, "gone.wav: cannot be read"),
+        ({"song": str(song), "speaker": "tenor"}, "there is no speaker 'tenor'"),
+        ({"song": str(song), "method": "pndm"}, "method 'pndm' does not suit this run"),
+    ):
+        (tmp_path / "p.json").write_text(json.dumps({"parts": [first, second]}))
+        with pytest.raises(SvcError, match=says):
+            PartsBatch.open(tmp_path / "p.json", RenderSettings(), run)
