@@ -91,6 +91,9 @@ def cache_folder(name: str) -> Path:
 
 def make_folder(folder: Path) -> None:
     """Make a folder, and those above it that are missing, each as durable as what is written into it."""
+    for above in (folder, *folder.parents):
+        if above.exists() and not above.is_dir():
+            raise UserError(f"{above} is a file, not a folder", "give another place, or a name that ends as files do")
     missing = [above for above in (folder, *folder.parents) if not above.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for made in missing:

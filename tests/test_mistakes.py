@@ -256,3 +256,13 @@ def test_damage_is_told_with_what_mends_it(tmp_path: Path, corpus: Path, store: 
     result = svc("extract", corpus, "--store", tmp_path / "s.zarr", "--check")
     told(result, 0, "cells computed: nothing")
     told(svc("verify", tmp_path / "s.zarr"), 0)
+
+
+def test_places_that_are_no_place_for_a_result(tmp_path: Path, run: Path, song: Path) -> None:
+    """A file where a folder is meant, and a folder where a file is: told before anything is loaded."""
+    (tmp_path / "file").write_text("mine")
+    told(svc("render", song, "-m", run, "-o", tmp_path / "file"), 2, f"{tmp_path / 'file'} is a file, not a folder")
+    told(svc("render", song, "-m", run, "--report", tmp_path), 2, f"{tmp_path} is a folder; give the name of a page")
+    told(svc("evaluate", run, song, "-o", tmp_path / "file"), 2, f"{tmp_path / 'file'} is a file, not a folder")
+    told(svc("live", "-m", run, "--file", song, "-o", tmp_path / "no" / "a.wav"), 2, "no does not exist")
+    assert (tmp_path / "file").read_text() == "mine"

@@ -9,6 +9,7 @@ from typing import Any
 
 from ... import __version__
 from ...common.errors import UserError
+from ...common.files import make_folder
 from ...common.progress import Progress
 from ...common.text import count
 from ...pipeline.metrics.audio_features import Samples
@@ -39,7 +40,7 @@ def evaluate_truth(
             f"{run} has no speaker {target!r}: it was not trained on these singers; it has {', '.join(opened.speakers)}"
         )
     converter = RunConverter(opened, RenderSettings(speaker=target, device=device))
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with progress.bar("true results", 1, "pair") as bar:
         references = References(singers)
         songs = [references.song(name) for name in singers.songs]

@@ -14,6 +14,7 @@ import numpy as np
 
 from ... import __version__
 from ...common.errors import UserError
+from ...common.files import make_folder
 from ...common.progress import Progress
 from ...pipeline import audio
 from ...pipeline.audio import AudioError
@@ -83,7 +84,7 @@ def evaluate_songs(
     models = SpeechModels.load(whisper, speaker_encoder, language, clips[target], pick_device(device))
     converter = RunConverter(opened, RenderSettings(speaker=speaker, key=key, device=device))
     classifier = PhoneGroupClassifier.load()
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     done: list[SongResult] = []
     refused: dict[Path, str] = {}
     for song in songs:

@@ -138,6 +138,8 @@ class LiveSession:
         """
         with naming(song):
             check_song(song)
+        if not out.parent.is_dir():
+            raise UserError(f"the folder {out.parent} does not exist", "make it, or give another place with -o")
         if out.exists():
             raise UserError(f"{out} exists", "move it, or give another place with -o")
         with naming(song):

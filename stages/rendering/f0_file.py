@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...common.errors import UserError
-from ...common.files import write_whole
+from ...common.files import read_regular, write_whole
 from ...pipeline import frames
 
 HEADING = "seconds,hz"
 HIGHEST = 4_000.0  # Hz
+MOST_BYTES = 1 << 28  # of 24 hours: 8 million lines
 
 
 def dumps(f0: NDArray[np.float32]) -> str:
@@ -38,18 +40,7 @@ def loads(text: str, count: int) -> NDArray[np.float32]:
     Raises:
         UserError: a line is not two numbers, times do not rise, or a frequency is none.
     """
-    lines = [line for line in text.splitlines() if line.strip()]
-    if lines and not lines[0].lstrip("-+.").startswith(tuple("0123456789")):
-        lines = lines[1:]
-    try:
-        table = np.array([line.replace(";", ",").split(",")[:2] for line in lines], np.float64).reshape(-1, 2)
-    except ValueError as error:
-        raise UserError("the f0 file has a line that is not `seconds,hz`") from error
-    seconds, hertz = table[:, 0], table[:, 1].astype(np.float32)
-    if len(table) == 0 or not np.isfinite(table).all() or (np.diff(seconds) <= 0).any():
-        raise UserError("the f0 file's times must be numbers that rise")
-    if hertz.min() < 0 or hertz.max() > HIGHEST:
-        raise UserError(f"the f0 file has {hertz.min():g} to {hertz.max():g} Hz; 0 to {HIGHEST:g} are taken")
+    seconds, hertz = _table(text)
     centres = frames.mel_centres(0, count)
     nearest = np.clip(np.searchsorted(seconds, centres), 1, max(1, len(seconds) - 1))
     before = np.minimum(nearest - 1, len(seconds) - 1)
@@ -60,9 +51,45 @@ def loads(text: str, count: int) -> NDArray[np.float32]:
     return out.astype(np.float32)
 
 
+def _table(text: str) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """The seconds and Hz of a text, (N,) each. Raises UserError, which names the line."""
+    seconds: list[float] = []
+    hertz: list[float] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        if not seconds and not line.lstrip("-+. ").startswith(tuple("0123456789")):
+            continue  # a heading
+        fields = line.replace(";", ",").split(",")
+        try:
+            at, value = float(fields[0]), float(fields[1])
+        except (ValueError, IndexError) as error:
+            raise _refused(number, line, "`seconds,hz`") from error
+        if not math.isfinite(at) or (seconds and at <= seconds[-1]):
+            raise _refused(number, line, "times that are numbers and rise")
+        if not 0 <= value <= HIGHEST:
+            raise _refused(number, line, f"0 to {HIGHEST:g} Hz")
+        seconds.append(at)
+        hertz.append(value)
+    if not seconds:
+        raise UserError("expected lines of `seconds,hz`, found none", "svc render SONG --f0-only writes an f0 file")
+    return np.array(seconds), np.array(hertz, np.float32)
+
+
+def _refused(number: int, line: str, expected: str) -> UserError:
+    return UserError(f"line {number}: expected {expected}, found {line[:60]!r}")
+
+
+def check_readable(path: Path) -> None:
+    """Raises UserError as `read` does; the song's length need not be known."""
+    read(path, 0)
+
+
 def read(path: Path, count: int) -> NDArray[np.float32]:
     """f0 in Hz at mel centres, float32 (count,). Raises UserError when the file is missing or damaged."""
     try:
-        return loads(path.read_text("utf-8"), count)
+        return loads(read_regular(path, MOST_BYTES).decode("utf-8"), count)
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as an f0 file") from error
+        raise UserError(f"{path} cannot be read as an f0 file: expected lines of `seconds,hz`") from error
+    except UserError as error:
+        raise UserError(f"{path} is no f0 file: {error.message}", error.hint) from error

@@ -23,6 +23,8 @@ def check_page_writable(path: Path) -> None:
     """Raises UserError where a page would be written over what svc did not make, or nowhere."""
     if not path.parent.is_dir():
         raise UserError(f"{path.parent} does not exist; make it, or give another place with --report")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the name of a page, such as {path / 'report.html'}")
     if path.exists():
         with path.open("rb") as file:
             if MARK.encode() not in file.read(200):

@@ -15,6 +15,7 @@ from ..run import Run, newest_run
 from ..settings import RenderSettings
 from .clip_converter import ClipConverter, check_clips
 from .converter import Converter
+from .f0_file import check_readable
 from .formats import choose_format, parse_format
 from .input_song import check_song, naming
 from .inputs import find_songs
@@ -153,7 +154,10 @@ def check_f0_file(f0_file: Path | None, songs: int) -> None:
     if f0_file and songs != 1:
         raise UserError(f"an f0 file belongs to one song, and {songs} were given", "give one song with --f0-file")
     if f0_file and not f0_file.is_file():
-        raise UserError(f"{f0_file} does not exist", "svc render SONG --f0-only writes one")
+        problem = "is no file" if f0_file.exists() else "does not exist"
+        raise UserError(f"{f0_file} {problem}", "svc render SONG --f0-only writes an f0 file")
+    if f0_file:
+        check_readable(f0_file)
 
 
 def _checked(song: Path, out: Path, settings: RenderSettings, named: bool) -> SongJob:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from svc.cli import main
 from svc.common.errors import UserError
 from svc.pipeline.frames import mel_centres
 from svc.stages.rendering import f0_file
+from svc.stages.rendering.songs import check_f0_file
 
 
 def test_what_is_written_is_read_to_the_bit(tmp_path: Path) -> None:
@@ -36,8 +39,34 @@ def test_another_grid_is_read_at_the_nearest_time() -> None:
     "text", ["", "seconds,hz\n", "a,b,c\n1,2\nx,3\n", "0,100\n0,100\n", "0,-1\n", "0,1e6\n", "nan,1\n"]
 )
 def test_what_is_no_f0_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="f0 file"):
+    with pytest.raises(UserError, match=r"expected (.|\n)*found"):
         f0_file.loads(text, 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "0,220\n1,230\n0.5,220\n",
+            r"a.csv is no f0 file: line 3: expected times that are numbers and rise, found '0.5,220'",
+        ),
+        ("seconds,hz\n0,nan\n", "line 2: expected 0 to 4000 Hz, found '0,nan'"),
+        ("0,1e300\n", "line 1: expected 0 to 4000 Hz"),
+        ("0,220\nla la\n", "line 2: expected `seconds,hz`, found 'la la'"),
+        ("hello\n", "expected lines of `seconds,hz`, found none"),
+    ],
+)
+def test_the_file_and_the_line_are_named_before_a_model_is_loaded(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    (tmp_path / "song.wav").write_bytes(b"RIFF")
+    with pytest.raises(UserError, match=f"a.csv is no f0 file(.|\n)*{re.escape(says.split('file: ')[-1])}"):
+        check_f0_file(tmp_path / "a.csv", 1)
+
+
+def test_a_pipe_is_no_f0_file_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(UserError, match=r"a.csv is no file"):
+        check_f0_file(tmp_path / "a.csv", 1)
 
 
 def test_render_writes_and_sings_f0_files(tmp_path: Path, run: Path, song: Path) -> None:

@@ -135,6 +135,13 @@ def test_what_a_file_of_parts_says(tmp_path: Path) -> None:
         ('{"parts": [{"song": "a.wav", "start": "x:1"}]}', "is no time"),
         ('{"parts": [{"song": "a.wav", "gain_db": 100}]}', "between -60 and 24 dB"),
         ('{"parts": [{"song": "a.wav", "gain_db": NaN}]}', "must be a number"),
+        ('{"parts": [{"song": "a.wav", "speaker": 5}]}', "part 1: speaker: expected text"),
+        ('{"parts": [{"song": "a.wav", "seed": 1.5}]}', "part 1: seed: expected a whole number"),
+        ('{"parts": [{"song": "a.wav", "steps": "x"}]}', "part 1: steps: expected a whole number"),
+        ('{"parts": [{"song": "a.wav", "formants": true}]}', "part 1: formants: expected a number"),
+        ('{"parts": [{"song": "a.wav", "method": []}]}', "part 1: method: expected text"),
+        ('{"parts": [{"song": "a\\u0000b"}]}', "cannot be the path of a file"),
+        ('{"parts": [{"song": "a.wav", "model": "\\ud800"}]}', "cannot be the path of a file"),
     ],
 )
 def test_mistakes_in_it_are_named(tmp_path: Path, text: str, says: str) -> None:
