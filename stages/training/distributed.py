@@ -58,6 +58,12 @@ class DistributedContext:
         for gradient, part in zip(gradients, mean.split([gradient.numel() for gradient in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
+    def any(self, here: bool) -> bool:
+        """Whether it is so in any of the processes: all must ask at the same moment, and all get one answer."""
+        if self._accelerator is None:
+            return here
+        return float(self._accelerator.reduce(torch.tensor(float(here), device=self.device), "sum")) > 0
+
     def mean(self, value: torch.Tensor) -> float:
         """The mean of a scalar over the processes."""
         if self._accelerator is not None:

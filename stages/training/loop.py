@@ -26,6 +26,7 @@ from .stop import Stopped, StopSignals
 from .tensorboard import TensorBoard
 
 CHECKPOINT_SECONDS = 300.0
+AGREE_STEPS = 5  # between the questions of several processes whether one of them is to stop
 NOTE_STEPS = 10  # between updates of what is shown beside the bar
 LOSSES = "loop.losses"  # since the last validation, in last.safetensors
 
@@ -151,13 +152,16 @@ class TrainingLoop:
         while True:
             if self._due():
                 speed = (self.step - first) / working if working else 0.0
-                with signals.interruptible():
-                    self._validate(tensorboard, {"waited": self.waited, "steps_per_s": speed})
+                try:
+                    self._validate(tensorboard, {"waited": self.waited, "steps_per_s": speed}, signals)
+                except Stopped:
+                    self.distributed.any(True)  # the others, who wait at _stops
+                    raise
                 saved = time.monotonic()
+            if self._stops(signals):
+                raise Stopped
             if self.step >= self.steps:
                 return
-            if signals.requested is not None:
-                raise Stopped
             if time.monotonic() - saved >= self.checkpoint_seconds:
                 self._save()
                 saved = time.monotonic()
@@ -170,6 +174,18 @@ class TrainingLoop:
             if self.step % NOTE_STEPS == 0:
                 bar.note(self._note((self.step - first) / working))
 
+    def _stops(self, signals: StopSignals) -> bool:
+        """Whether a signal stops the training: all of its processes after the same step, whichever the signal came to.
+
+        A process that stopped alone would leave the others waiting for its gradients. They agree every AGREE_STEPS
+        steps and after validations, since that costs a message.
+        """
+        here = signals.requested is not None
+        if self.distributed.size == 1:
+            return here and self.step < self.steps
+        agreed = self.step % AGREE_STEPS == 0 or self.step in (self.validated, self.steps)
+        return agreed and self.distributed.any(here)
+
     def _due(self) -> bool:
         """Whether a validation is to be made now."""
         at_end = self.step == self.steps or self.step % self.validate_every == 0
@@ -180,7 +196,7 @@ class TrainingLoop:
         best = self.task.summary(self.best) if self.best.score >= 0 else ""
         return ", ".join(part for part in (f"loss {loss:.4f}", f"{speed:.2f} steps/s", best) if part)
 
-    def _validate(self, tensorboard: TensorBoard, speed: Mapping[str, float]) -> None:
+    def _validate(self, tensorboard: TensorBoard, speed: Mapping[str, float], signals: StopSignals) -> None:
         """Measure, and write the best weights, the checkpoint and the log, in this order.
 
         A line of the log implies a checkpoint: without it, the checkpoint was lost.
@@ -189,18 +205,21 @@ class TrainingLoop:
         if self._losses:
             line["loss"] = self.distributed.mean(torch.stack(self._losses).mean())
         if self.distributed.leads:
-            line |= self.task.validate(self.step, tensorboard)
-            if self.task.is_better(line, self.best):
-                score = line.get("score", 0.0)
-                self.best = BestRecord(
-                    self.step, score, line["held_out"], max(score, self.best.highest, self.best.score)
-                )
-                self.task.save_best(self.best)
+            with signals.interruptible():
+                self._measure(line, tensorboard, speed)
         self.validated, self._losses = self.step, []
-        if self.distributed.leads:
-            self._save(line)
-            self.log.append(self.step, line)
-            tensorboard.scalars(self.step, {**line, **speed})
+
+    def _measure(self, line: dict[str, float], tensorboard: TensorBoard, speed: Mapping[str, float]) -> None:
+        """The part of a validation that the leading process does alone."""
+        line |= self.task.validate(self.step, tensorboard)
+        if self.task.is_better(line, self.best):
+            score = line.get("score", 0.0)
+            self.best = BestRecord(self.step, score, line["held_out"], max(score, self.best.highest, self.best.score))
+            self.task.save_best(self.best)
+        self.validated, self._losses = self.step, []
+        self._save(line)
+        self.log.append(self.step, line)
+        tensorboard.scalars(self.step, {**line, **speed})
 
     def _save(self, line: Mapping[str, float] | None = None) -> None:
         """Write the checkpoint to resume from, and weights to render with where there are none yet."""

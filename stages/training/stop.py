@@ -15,8 +15,9 @@ class Stopped(BaseException):
 class StopSignals:
     """While it is entered, SIGINT and SIGTERM do not end the process, but set `requested`.
 
-    Between `interruptible()` and its end they raise Stopped at once: for work that may be abandoned. A second signal
-    always raises KeyboardInterrupt. Outside the main thread signals are left alone.
+    Between `interruptible()` and its end they raise Stopped at once: for work that may be abandoned. A second Ctrl-C
+    raises KeyboardInterrupt; a second SIGTERM does not: launchers send one on that the process already had. Outside the
+    main thread signals are left alone.
     """
 
     def __init__(self) -> None:
@@ -35,9 +36,9 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested is not None:
+        if self.requested is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.requested = signal.Signals(number)
+        self.requested = self.requested or signal.Signals(number)
         if self._interruptible:
             raise Stopped
 
@@ -47,7 +48,7 @@ class StopSignals:
 
     def leave(self) -> None:
         """End as the signal asked: raises KeyboardInterrupt for SIGINT, SystemExit(143) for SIGTERM."""
-        if self.requested == signal.SIGTERM:
+        if self.requested != signal.SIGINT:  # None: another process of the training was stopped
             raise SystemExit(128 + signal.SIGTERM)
         raise KeyboardInterrupt
 

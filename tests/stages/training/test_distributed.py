@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -140,3 +142,61 @@ def test_a_batch_that_does_not_split_is_refused(
     monkeypatch.setattr(module, "DistributedContext", lambda device: distributed)
     with pytest.raises(UserError, match="batch of 4 does not split over 3"):
         train([store], tmp_path / "r", settings)
+
+
+STOPPED = """
+import dataclasses, json, os, signal, sys
+from pathlib import Path
+import torch
+from svc.common.records import read_record
+from svc.stages.settings import TrainSettings
+from svc.stages.training.acoustic_task import AcousticTask
+from svc.stages.training.train import train
+
+torch.set_num_threads(1)
+store, out, settings, stop = sys.argv[1:]
+real = AcousticTask.train_step
+
+def step(self, number, tensors):
+    if number == 3 and os.environ["RANK"] in stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return real(self, number, tensors)
+
+AcousticTask.train_step = step
+train([store], Path(out), read_record(TrainSettings, json.loads(settings)), "cpu")
+"""
+
+
+def two_processes(folder: Path, store: Path, out: Path, settings: TrainSettings, stop: str = "") -> list[int]:
+    """Exit codes of two processes that train together; those whose rank is in `stop` get a SIGTERM at step 3."""
+    (folder / "stopped.py").write_text(STOPPED)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    text = json.dumps(dataclasses.asdict(settings))
+    started = [
+        subprocess.Popen(
+            [sys.executable, str(folder / "stopped.py"), str(store), str(out), text, stop],
+            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "ACCELERATE_USE_CPU": "true"},
+        )
+        for rank in range(2)
+    ]
+    return [process.wait(300) for process in started]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stop", ["0", "1", "01"])
+def test_sigterm_to_any_process_stops_all_with_a_checkpoint_that_is_gone_on_from(
+    tmp_path: Path, store: Path, settings: TrainSettings, stop: str
+) -> None:
+    """One that stopped alone would leave the others waiting; what is resumed ends as what was never stopped."""
+    longer = dataclasses.replace(settings, steps=12, validate_every=12)
+    assert two_processes(tmp_path, store, tmp_path / "whole", longer) == [0, 0]
+    assert two_processes(tmp_path, store, tmp_path / "run", longer, stop) == [143, 143]
+    assert checkpoint.describe(tmp_path / "run" / "last.safetensors")["step"] == 5
+    assert two_processes(tmp_path, store, tmp_path / "run", longer) == [0, 0]
+    whole, resumed = (checkpoint.load(tmp_path / name / "last.safetensors")[0] for name in ("whole", "run"))
+    for name, value in whole.items():
+        if name.startswith(("model", "ema")):
+            torch.testing.assert_close(resumed[name], value, rtol=0, atol=0, msg=name)
