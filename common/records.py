@@ -94,7 +94,7 @@ def _dataclass(kind: type[Any], value: object, place: str) -> Any:
         raise _wrong("an object", value, place)
     renamed = getattr(kind, "RENAMED", {})
     found = {str(renamed.get(name, name)): inner for name, inner in value.items()}
-    hints = _hints(kind)
+    hints = _hints(typing.cast(typing.Hashable, kind))
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
     if unknown := sorted(found.keys() - fields.keys()):
         raise RecordError(f"{_join(place, unknown[0])} is not a known field; a newer svc may have written it")
@@ -113,7 +113,7 @@ def _dataclass(kind: type[Any], value: object, place: str) -> Any:
 
 
 @functools.cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     """The types of a dataclass's fields: found once, since a record may hold thousands of another."""
     return typing.get_type_hints(kind)
 

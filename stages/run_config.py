@@ -12,7 +12,7 @@ from typing import Any
 from .. import __version__
 from ..common.records import read_record
 from ..pipeline.diffusion.shape import ModelShape, check_size
-from ..pipeline.encoder.content import PRECISIONS
+from ..pipeline.encoder.network import PRECISIONS
 from ..pipeline.frames import MEL_FRAME_RATE, UNIT_RATE
 from ..pipeline.mel import N_MELS
 from ..pipeline.pitch.melody import Range
