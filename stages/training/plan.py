@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ...common.errors import UserError
 from ...common.progress import Progress
+from ...common.text import count
 from ..devices import pick_preset
 from ..settings import AUTO_BASE, NO_BASE, TrainSettings, VocoderSettings, chosen_training, chosen_vocoder
 from ..stores import check_store, only_store
@@ -124,7 +125,7 @@ def run_plan(plan: TrainingPlan, progress: Progress | None = None) -> Report:
     from .train import train
 
     steps, batch, seconds = plan.settings.steps, plan.settings.batch, plan.settings.crop_seconds
-    progress.say(f"preset {plan.preset}: {steps:,} steps of {batch} x {seconds} s")
+    progress.say(f"preset {plan.preset}: {count(steps, 'step')} of {batch} x {seconds} s")
     report = train(list(plan.stores), plan.out, plan.settings, plan.device, plan.only, progress, plan.base)
     if not report.leads or plan.only == "units":
         return report
