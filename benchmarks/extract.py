@@ -36,7 +36,7 @@ from svc.pipeline.encoder.batches import batches
 from svc.pipeline.encoder.content import ContentEncoder
 from svc.pipeline.encoder.registry import load_encoder
 from svc.pipeline.pitch import pitch
-from svc.pipeline.pitch.pitch import PitchSettings
+from svc.pipeline.pitch.settings import PitchSettings
 from svc.pipeline.quiet_pyworld import pyworld
 from svc.stages.extraction.extract import extract
 from svc.stages.features import Waveform

@@ -42,7 +42,7 @@ from svc.pipeline.encoder.batches import batches
 from svc.pipeline.encoder.content import ContentEncoder
 from svc.pipeline.encoder.registry import load_encoder
 from svc.pipeline.pitch import pitch
-from svc.pipeline.pitch.pitch import PitchSettings
+from svc.pipeline.pitch.settings import PitchSettings
 from svc.pipeline.projection import SoftHead, SoftProjection
 from svc.stages.extraction.extract import extract
 from svc.stages.settings import PRESETS, ExtractSettings

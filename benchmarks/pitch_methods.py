@@ -13,7 +13,7 @@ import soxr
 from numpy.typing import NDArray
 from svc.pipeline.frames import CONTENT_RATE, MEL_HOP, MEL_RATE, mel_centres
 from svc.pipeline.pitch import pitch
-from svc.pipeline.pitch.pitch import PitchSettings
+from svc.pipeline.pitch.settings import PitchSettings
 from svc.pipeline.quiet_pyworld import pyworld
 
 Samples = NDArray[np.float32]  # (T,) at 44.1 kHz

@@ -56,7 +56,7 @@ from svc.pipeline.encoder.network import EncoderSettings
 from svc.pipeline.frames import CONTENT_RATE, MEL_FRAME_RATE, MEL_HOP, MEL_RATE
 from svc.pipeline.mel import N_MELS, log_mel, loudness
 from svc.pipeline.pitch import pitch
-from svc.pipeline.pitch.pitch import PitchSettings
+from svc.pipeline.pitch.settings import PitchSettings
 from svc.pipeline.vocoder import nsf_hifigan, source_filter
 from svc.pipeline.vocoder.pulse_noise import PulseNoise
 from svc.pipeline.vocoder.vocoder import Vocoder

@@ -103,13 +103,17 @@ def render(
         settings = RenderSettings(
             key=parse_key(key), breaths=parse_breaths(breaths), rate=_sample_rate(rate), **options
         )
-    from ..stages.rendering.songs import RefusedSong, SongBatch
-    from ..stages.rendering.track_songs import track_songs
+    from ..stages.rendering.inputs import check_given
 
     if bool(songs) == bool(parts):
         raise click.UsageError("give either songs or --parts")
     if parts and (voice or report or f0_file or f0_only or settings.separate):
         raise click.UsageError("--parts takes none of --voice, --report, --f0-file, --f0-only and --separate")
+    if songs and not f0_only:
+        check_given(songs, output, suffix)
+    from ..stages.rendering.songs import RefusedSong, SongBatch
+    from ..stages.rendering.track_songs import track_songs
+
     if parts:
         _render_parts(parts, settings, model, output, suffix)
         return

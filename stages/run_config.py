@@ -16,7 +16,7 @@ from ..pipeline.encoder.network import PRECISIONS
 from ..pipeline.frames import MEL_FRAME_RATE, UNIT_RATE
 from ..pipeline.mel import N_MELS
 from ..pipeline.pitch.melody import Range
-from ..pipeline.pitch.pitch import PitchSettings
+from ..pipeline.pitch.settings import PitchSettings
 from ..pipeline.slicing import SliceSettings
 from .settings import TrainSettings
 

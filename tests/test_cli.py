@@ -41,7 +41,7 @@ def test_help_names_what_there_is() -> None:
     from svc.commands.options import ENCODERS, METHOD, METHODS
     from svc.pipeline.encoder.registry import short_names
     from svc.pipeline.pitch.pitch import METHODS as there
-    from svc.pipeline.pitch.pitch import PitchSettings
+    from svc.pipeline.pitch.settings import PitchSettings
 
     assert set(ENCODERS.split(", ")) == set(short_names())
     assert set(METHODS.replace(" or ", ", ").replace(":FILE", "").split(", ")) == set(there)

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -266,3 +267,33 @@ def test_places_that_are_no_place_for_a_result(tmp_path: Path, run: Path, song: 
     told(svc("evaluate", run, song, "-o", tmp_path / "file"), 2, f"{tmp_path / 'file'} is a file, not a folder")
     told(svc("live", "-m", run, "--file", song, "-o", tmp_path / "no" / "a.wav"), 2, "no does not exist")
     assert (tmp_path / "file").read_text() == "mine"
+
+
+LOADED = """
+import sys
+from svc.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as stopped:
+    print("torch" in sys.modules, stopped.code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nosuch.wav"], "nosuch.wav: cannot be read"),
+        (["song.wav", "-o", "nowhere/x.wav"], "the folder nowhere does not exist"),
+        (["song.wav", "--format", "xyz"], "format 'xyz' is not written"),
+        (["song.wav", "--f0-max", "3"], "it must lie within 20 to 4000 Hz"),
+        (["empty"], "empty holds no song"),
+    ],
+)
+def test_cheap_mistakes_are_named_before_torch_is_loaded(tmp_path: Path, arguments: list[str], says: str) -> None:
+    audio.write(tmp_path / "song.wav", tone(1))
+    (tmp_path / "empty").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, "render", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split()[-2:] == ["False", "2"], (done.stdout, done.stderr)
+    assert says in done.stderr

@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,11 +27,12 @@ from ..frames import MEL_HOP
 from .crepe import Crepe
 from .fcpe import Fcpe
 from .rmvpe import Rmvpe
+from .settings import PitchSettings
 from .swift_f0 import SwiftF0Tracker
 from .tracker import CPU, Tracker
 from .world import dio, harvest
 
-METHODS: dict[str, Callable[[], Tracker]] = {
+METHODS: dict[str, Callable[[], Tracker]] = {  # those of NAMES
     "swift-f0": SwiftF0Tracker,
     "dio": dio,
     "harvest": harvest,
@@ -42,36 +41,12 @@ METHODS: dict[str, Callable[[], Tracker]] = {
     "fcpe": Fcpe,
     "rmvpe": Rmvpe,
 }
-WITH_FILE: dict[str, Callable[[str], Tracker]] = {"rmvpe": Rmvpe}  # those that are given as NAME:FILE
+WITH_FILE: dict[str, Callable[[str], Tracker]] = {"rmvpe": Rmvpe}  # NAMES_WITH_FILE
 
 _lock = threading.Lock()
 _trackers: dict[str, Tracker] = {}
 
 NEVER_VOICED_HZ = 200.0  # stands for f0 where nothing is voiced, and on padding
-
-
-@dataclass(frozen=True)
-class PitchSettings:
-    """How f0 is found: by `method` (see METHODS; `rmvpe:FILE` names its weights), between `f0_min` and `f0_max` Hz."""
-
-    method: str = "swift-f0"
-    f0_min: float = 65.0
-    f0_max: float = 1100.0
-
-    def __post_init__(self) -> None:
-        if self.name not in METHODS or (":" in self.method and self.name not in WITH_FILE):
-            raise ValueError(f"f0 method {self.method!r} is not known; choose {', '.join(METHODS)}")
-        if not 20.0 <= self.f0_min < self.f0_max <= 4000.0:
-            raise ValueError(f"f0 range {self.f0_min} to {self.f0_max} Hz: it must lie within 20 to 4000 Hz, and rise")
-
-    @property
-    def name(self) -> str:
-        """The method without a file."""
-        return self.method.partition(":")[0]
-
-    def described(self) -> dict[str, Any]:
-        """What a store or run keeps: the method by its name, not where this machine has its weights."""
-        return {"method": self.name, "f0_min": self.f0_min, "f0_max": self.f0_max}
 
 
 def tracker(method: str) -> Tracker:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ...pipeline import frames
-from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.pitch.settings import PitchSettings
 from ...store.receipts import Receipt
 from ...store.schema import Column, Pack, PackSize
 from ..features import Feature

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...common.column_names import SOFT
 from ...common.errors import UserError
 from ...pipeline.encoder.content import ContentEncoder
-from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.pitch.settings import PitchSettings
 from ...pipeline.slicing import SliceSettings
 from ...store import Store
 from ...store.schema import Column

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...pipeline import frames
 from ...pipeline.encoder.content import EncodedClip
 from ...pipeline.encoder.registry import default_layers
-from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.pitch.settings import PitchSettings
 from ...store.schema import Column
 from .waveform import CPU, Waveform
 

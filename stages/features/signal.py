@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...common.column_names import mel_column, parse_mel
 from ...pipeline import frames, mel
 from ...pipeline.pitch import pitch
-from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.pitch.settings import PitchSettings
 from ...store.schema import MEL, Column
 from .feature import ALGORITHM, Feature, FeatureRequest, FeatureSettings, UtteranceInput
 

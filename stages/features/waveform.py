@@ -16,7 +16,7 @@ from ...pipeline.audio import Recording
 from ...pipeline.encoder.content import ContentEncoder
 from ...pipeline.full_precision import full_precision
 from ...pipeline.pitch import pitch
-from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.pitch.settings import PitchSettings
 
 CPU = torch.device("cpu")
 

@@ -24,7 +24,7 @@ from ...common.progress import Bar, Progress
 from ...pipeline import audio, frames
 from ...pipeline.audio import Recording
 from ...pipeline.pitch.melody import Range
-from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.pitch.settings import PitchSettings
 from ...pipeline.sample_buffer import SampleBuffer
 from ...pipeline.slicing import SliceSettings
 from ..settings import ConversionSettings

@@ -7,7 +7,26 @@ from pathlib import Path
 
 from ...common.errors import UserError
 from ...pipeline.audio import SUFFIXES
-from .output_paths import STANDARD, made_here
+from .formats import parse_format
+from .input_song import check_song, naming
+from .output_paths import STANDARD, check_writable, made_here
+
+
+def check_given(songs: Sequence[Path], output: Path | None, suffix: str) -> None:
+    """Check what the file system alone can say about a call, in a tenth of a second: torch is not loaded for it.
+
+    Raises:
+        UserError: the format is not known, a folder holds no song, or the only result cannot be written.
+        AudioError: the only song is not there, or no file.
+    """
+    parse_format(suffix)
+    found = find_songs(songs)
+    if len(found) != 1:
+        return
+    with naming(found[0]):
+        check_song(found[0])
+    if output is not None and output.suffix and not output.is_dir():
+        check_writable(output, found[0])
 
 
 def find_songs(paths: Sequence[Path]) -> list[Path]:

@@ -17,7 +17,7 @@ from ...common.text import time_ranges
 from ...pipeline import frames, mel
 from ...pipeline.frames import mel_seconds, seconds_to_mel_frames
 from ...pipeline.pitch import pitch, swift_f0
-from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.pitch.settings import PitchSettings
 from ...pipeline.vocoder import rumble
 from ..picture import PooledMel
 from .output_buffer import OutputBuffer

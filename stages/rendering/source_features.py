@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...common.progress import Bar
 from ...pipeline import frames, mel
 from ...pipeline.pitch.melody import with_high_notes
-from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.pitch.settings import PitchSettings
 from ..picture import PooledMel
 from .soft_passages import NEPERS
 from .source_audio import Segment, SourceAudio

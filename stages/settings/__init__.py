@@ -1,6 +1,6 @@
 """One frozen dataclass of settings a command, checked when made, saved beside what it produced."""
 
-from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.pitch.settings import PitchSettings
 from ...pipeline.slicing import SliceSettings
 from .choice import chosen_training, chosen_vocoder
 from .extract import ExtractSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.pitch.settings import PitchSettings
 from ...pipeline.slicing import SliceSettings
 
 PRECISIONS = ("fp32", "bf16", "fp16")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ...common.text import number_or
 from ...pipeline.diffusion.shape import NOISE_STEPS
-from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.pitch.settings import PitchSettings
 from .seed import check_seed
 
 AUTO_KEYS = ("auto", "auto-semitone")

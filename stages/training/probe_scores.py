@@ -12,7 +12,7 @@ from torch import Tensor
 from ...pipeline.griffin_lim import griffin_lim
 from ...pipeline.metrics.cepstra import cepstrum
 from ...pipeline.pitch import pitch
-from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.pitch.settings import PitchSettings
 from ...store import Clip
 from .conversion_tasks import FRAMES
 

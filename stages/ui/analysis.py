@@ -14,7 +14,7 @@ from ...common.files import write_whole
 from ...common.progress import Progress
 from ...pipeline import audio, frames
 from ...pipeline.audio import AudioError, Recording
-from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.pitch.settings import PitchSettings
 from ...pipeline.slicing import SliceSettings, Span, slice_at_silence
 from ..rendering import f0_file, source_features
 from ..rendering.stopwatch import Stopwatch

@@ -19,7 +19,7 @@ from ...pipeline.metrics import phone_agreement
 from ...pipeline.metrics.audio_features import AudioFeatures
 from ...pipeline.metrics.cepstra import loud
 from ...pipeline.metrics.phone_agreement import PhoneGroupClassifier
-from ...pipeline.pitch.pitch import PitchSettings
+from ...pipeline.pitch.settings import PitchSettings
 from ...pipeline.slicing import Span
 from ..rendering import source_features
 from ..rendering.breaths import BreathTreatment, treat_breaths

@@ -9,7 +9,8 @@ import pytest
 from svc.data.singers import NAMES, Note, Voice, compose, draw_score, draw_voice, sing
 from svc.data.singers.languages import parse
 from svc.data.singers.score import STEP, Score
-from svc.pipeline.pitch.pitch import PitchSettings, track
+from svc.pipeline.pitch.pitch import track
+from svc.pipeline.pitch.settings import PitchSettings
 
 RATE = 44_100
 

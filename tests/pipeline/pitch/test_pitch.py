@@ -20,7 +20,7 @@ from svc.pipeline.pitch import pitch as pitch_module
 from svc.pipeline.pitch.centres import at_centres
 from svc.pipeline.pitch.pitch import (
     METHODS,
-    PitchSettings,
+    WITH_FILE,
     cents_off,
     coarse,
     continuous,
@@ -28,6 +28,7 @@ from svc.pipeline.pitch.pitch import (
     repair,
     track,
 )
+from svc.pipeline.pitch.settings import NAMES, NAMES_WITH_FILE, PitchSettings
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 RATE, HOP = 44_100, 512
@@ -384,3 +385,8 @@ def test_cents_are_of_frames_where_both_are_voiced() -> None:
     found = np.array([110, 440, 0, 440 * 2 ** (-7 / 1200), 0, 330], np.float32)
     np.testing.assert_allclose(cents_off(found, asked), [1200, 7, 0], atol=1e-3)
     assert len(cents_off(found[:0], asked)) == 0
+
+
+def test_every_method_that_settings_know_is_there() -> None:
+    assert list(METHODS) == list(NAMES)
+    assert list(WITH_FILE) == list(NAMES_WITH_FILE)

@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from svc.pipeline.pitch import pitch
-from svc.pipeline.pitch.pitch import PitchSettings, made_by, track
+from svc.pipeline.pitch.pitch import made_by, track
 from svc.pipeline.pitch.rmvpe import Rmvpe, log_mel
 from svc.pipeline.pitch.rmvpe_network import RmvpeNetwork, network_of
 from svc.pipeline.pitch.salience import BINS, bin_hertz, local_average, viterbi, within_range
+from svc.pipeline.pitch.settings import PitchSettings
 from svc.pipeline.pitch.tracker import MissingLibraryError
 
 RATE = 44_100

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from svc.pipeline.pitch.pitch import PitchSettings
+from svc.pipeline.pitch.settings import PitchSettings
 from svc.stages.extraction.job import JobConfig
 from svc.stages.extraction.worker import WorkerContext
 from svc.store.schema import PackSize

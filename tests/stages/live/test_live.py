@@ -11,7 +11,7 @@ import soundfile
 from svc.common.errors import UserError
 from svc.data.singers.harmonic import VOICES, practice, sing
 from svc.pipeline.pitch import pitch
-from svc.pipeline.pitch.pitch import PitchSettings
+from svc.pipeline.pitch.settings import PitchSettings
 from svc.pipeline.streaming.joins import Samples
 from svc.pipeline.streaming.timing import StreamTiming
 from svc.stages.live.live_converter import LiveConverter, LiveSettings

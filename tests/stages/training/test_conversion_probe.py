@@ -13,7 +13,7 @@ from svc.data.singers.harmonic import VOICES, practice, sing
 from svc.pipeline.griffin_lim import griffin_lim
 from svc.pipeline.mel import log_mel
 from svc.pipeline.metrics.mel_classifier import MelClassifier
-from svc.pipeline.pitch.pitch import PitchSettings
+from svc.pipeline.pitch.settings import PitchSettings
 from svc.stages.training.conversion_tasks import choose_tasks
 from svc.stages.training.corpus import gather_corpus
 from svc.stages.training.probe_scores import ProbeScores, pitch_matches
