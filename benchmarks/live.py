@@ -36,6 +36,7 @@ from svc.pipeline.frames import MEL_RATE, mel_seconds
 from svc.pipeline.metrics.conversion import audible
 from svc.pipeline.metrics.phone_agreement import PhoneGroupClassifier
 from svc.pipeline.pitch import melody, pitch
+from svc.pipeline.pitch.settings import PitchSettings
 from svc.pipeline.streaming.timing import StreamTiming
 from svc.stages.live.live_converter import LiveConverter, LiveSettings
 from svc.stages.rendering.run_converter import RunConverter
@@ -63,14 +64,14 @@ class Scores:
     """Measures results beside a song, and a render of it."""
 
     def __init__(self, song: Samples, key: float, ears: Callable[[Samples], list[str]] | None):
-        self.f0 = melody.transposed(pitch.track(song, pitch.PitchSettings()), key)
+        self.f0 = melody.transposed(pitch.track(song, PitchSettings()), key)
         self.mel, self.counted = log_mel(song), audible(song, len(song) // 512)
         self.classifier, self.ears = PhoneGroupClassifier.load(), ears
         self.phones = self.classifier.predict(self.mel)
         self.render: Samples | None = None
 
     def row(self, name: str, wav: Samples, latency: str, cpu: str) -> str:
-        found, spectrum = pitch.track(wav, pitch.PitchSettings()), log_mel(wav)
+        found, spectrum = pitch.track(wav, PitchSettings()), log_mel(wav)
         if self.render is None:
             self.render = spectrum
         off = float(np.abs(spectrum - self.render)[self.counted].mean())

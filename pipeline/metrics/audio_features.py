@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .. import mel
 from ..pitch import pitch
+from ..pitch.settings import PitchSettings
 
 Samples = NDArray[np.float32]
 
@@ -33,4 +34,4 @@ class AudioFeatures:
     @cached_property
     def f0(self) -> Samples:
         """Hz at mel frames, 0 where unvoiced, by the default method: float32 (M,)."""
-        return pitch.track(self.wav, pitch.PitchSettings())
+        return pitch.track(self.wav, PitchSettings())

@@ -5,6 +5,7 @@ import pytest
 import torch
 from svc.pipeline.mel import log_mel
 from svc.pipeline.pitch import pitch
+from svc.pipeline.pitch.settings import PitchSettings
 from svc.pipeline.vocoder.excitation import Excitation, noise, phase_at_starts, pulses
 from svc.pipeline.vocoder.source_filter import Shape, SourceFilter, SourceFilterNet
 
@@ -67,7 +68,7 @@ def test_the_pitch_asked_for_is_sung_before_training(vocoder: SourceFilter) -> N
     f0 = glide(260)
     wav = vocoder(np.full((260, 128), -4, np.float32), f0)
     assert wav.shape == (260 * HOP,)
-    got = pitch.track(wav, pitch.PitchSettings("dio"))
+    got = pitch.track(wav, PitchSettings("dio"))
     voiced = got > 0
     assert voiced.mean() > 0.9
     assert np.percentile(np.abs(1200 * np.log2(got[voiced] / f0[voiced])), 95) < 10

@@ -14,6 +14,7 @@ import torch
 from svc.pipeline import audio, frames, mel
 from svc.pipeline.audio import AudioError
 from svc.pipeline.pitch import pitch
+from svc.pipeline.pitch.settings import PitchSettings
 from svc.pipeline.sample_buffer import SampleBuffer
 from svc.pipeline.slicing import SliceSettings
 from svc.pipeline.vocoder.pulse_noise import PulseNoise
@@ -173,7 +174,7 @@ def test_measuring_a_long_note_has_no_seams(tone: np.ndarray) -> None:
     # Beside the whole result's own mel and f0: nothing is measured otherwise than at once.
     whole = mel.log_mel(torch.from_numpy(conversion.samples)).numpy()
     np.testing.assert_allclose(drawn[inside][: len(whole) - inside.start], whole[inside], atol=0.02)
-    tracked = pitch.track(conversion.samples, pitch.PitchSettings())[inside]
+    tracked = pitch.track(conversion.samples, PitchSettings())[inside]
     np.testing.assert_allclose(f0[inside], tracked, rtol=1e-3)
 
 

@@ -17,6 +17,7 @@ from svc.common.errors import UserError
 from svc.pipeline import audio, frames, mel
 from svc.pipeline.encoder.network import EncoderError
 from svc.pipeline.pitch import pitch
+from svc.pipeline.pitch.settings import PitchSettings
 from svc.pipeline.slicing import slice_at_silence
 from svc.pipeline.vocoder.pulse_noise import PulseNoise
 from svc.pipeline.vocoder.source_filter import Shape, SourceFilter, SourceFilterNet
@@ -60,7 +61,7 @@ def test_the_result_lasts_as_long_as_the_song_and_is_in_tune(
     assert 0 < metadata["first_sound_seconds"] < metadata["took_seconds"]
     asked = np.array(metadata["f0"]["asked_hz"].split(), float)
     sung, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
-    measured = pitch.track(sung, pitch.PitchSettings())[: len(asked)]
+    measured = pitch.track(sung, PitchSettings())[: len(asked)]
     both = (measured > 0) & (asked[: len(measured)] > 0)
     assert both.mean() > 0.5
     assert np.mean(np.abs(1200 * np.log2(measured[both] / asked[: len(measured)][both])) <= 50) > 0.95
