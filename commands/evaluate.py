@@ -62,11 +62,15 @@ def evaluate(
     demo makes. With SONGs: convert them, and compare with the song and with the target's own utterances; with
     `pip install 'svc[ears]'` also words, similarity of voice and naturalness.
     """
-    from ..stages.evaluation.evaluate import evaluate as run_evaluate
+    from ..stages.rendering.inputs import check_songs
     from ..stages.settings.render import parse_key
 
     with checked_settings():
         semitones = parse_key(key)
+    if not any(song.is_dir() for song in songs):
+        check_songs(songs)
+    from ..stages.evaluation.evaluate import evaluate as run_evaluate
+
     report = run_evaluate(
         run, songs, singers, out, speaker, semitones, device, Terminal(), whisper, speaker_encoder, language, stores
     )

@@ -137,7 +137,9 @@ def render(
 
 def _sample_rate(text: str) -> int:
     """Hz; 0 for `song`, the song's own. Raises ValueError."""
-    rate = number_or(text, ("song",), "a number or song")
+    rate = number_or(text, ("song",), "a whole number or song")
+    if isinstance(rate, float) and not rate.is_integer():
+        raise ValueError(f"{text} Hz: expected a whole number or song")
     return 0 if isinstance(rate, str) else int(rate)
 
 

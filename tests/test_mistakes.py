@@ -282,18 +282,20 @@ except SystemExit as stopped:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["nosuch.wav"], "nosuch.wav: cannot be read"),
-        (["song.wav", "-o", "nowhere/x.wav"], "the folder nowhere does not exist"),
-        (["song.wav", "--format", "xyz"], "format 'xyz' is not written"),
-        (["song.wav", "--f0-max", "3"], "it must lie within 20 to 4000 Hz"),
-        (["empty"], "empty holds no song"),
+        (["render", "nosuch.wav"], "nosuch.wav: cannot be read"),
+        (["render", "song.wav", "-o", "nowhere/x.wav"], "the folder nowhere does not exist"),
+        (["render", "song.wav", "--format", "xyz"], "format 'xyz' is not written"),
+        (["render", "song.wav", "--f0-max", "3"], "it must lie within 20 to 4000 Hz"),
+        (["render", "song.wav", "--rate", "44100.5"], "expected a whole number or song"),
+        (["render", "empty"], "empty holds no song"),
+        (["evaluate", "run", "nosuch.wav"], "nosuch.wav: cannot be read"),
     ],
 )
 def test_cheap_mistakes_are_named_before_torch_is_loaded(tmp_path: Path, arguments: list[str], says: str) -> None:
     audio.write(tmp_path / "song.wav", tone(1))
     (tmp_path / "empty").mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", LOADED, "render", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", LOADED, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.stdout.split()[-2:] == ["False", "2"], (done.stdout, done.stderr)
     assert says in done.stderr

@@ -1,5 +1,6 @@
-"""The socket for f0 trackers: a new one is a file with a subclass of `Tracker`, a line in `pitch.METHODS`, and its name in
-`settings.NAMES`.
+"""The socket for f0 trackers.
+
+A new one is a file with a subclass of `Tracker`, a line in `pitch.METHODS`, and its name in `settings.NAMES`.
 """
 
 from __future__ import annotations

@@ -20,13 +20,21 @@ def check_given(songs: Sequence[Path], output: Path | None, suffix: str) -> None
         AudioError: the only song is not there, or no file.
     """
     parse_format(suffix)
-    found = find_songs(songs)
-    if len(found) != 1:
-        return
-    with naming(found[0]):
-        check_song(found[0])
-    if output is not None and output.suffix and not output.is_dir():
+    found = check_songs(songs)
+    if len(found) == 1 and output is not None and output.suffix and not output.is_dir():
         check_writable(output, found[0])
+
+
+def check_songs(songs: Sequence[Path]) -> list[Path]:
+    """The songs of `find_songs`, found to be there if it is one alone. Of several, the others are rendered.
+
+    Raises UserError and AudioError as `check_given`.
+    """
+    found = find_songs(songs)
+    if len(found) == 1:
+        with naming(found[0]):
+            check_song(found[0])
+    return found
 
 
 def find_songs(paths: Sequence[Path]) -> list[Path]:

@@ -10,6 +10,7 @@ from .seed import check_seed
 
 UNITS = ("soft", "hidden", "linear", "hubert-soft")
 AUTO_BASE, NO_BASE = "auto", "none"  # the base voice that ships and fits; no base
+MAX_BATCH = 16_384  # crops: a larger number is a mistake
 SCHEDULES = ("cosine", "step", "constant")
 
 
@@ -66,8 +67,9 @@ class TrainSettings:
     def __post_init__(self) -> None:
         for name in ("unit_dim", "codes"):
             check_size(name, getattr(self, name), 1, MAX_WIDTH)
-        for name in ("unit_steps", "steps", "batch", "halve_every", "validate_every"):
+        for name in ("unit_steps", "steps", "halve_every", "validate_every"):
             check_size(name, getattr(self, name), 1, 2**40)
+        check_size("batch", self.batch, 1, MAX_BATCH)
         check_size("warmup", self.warmup, 0, 2**40)
         for name, known in (
             ("units", UNITS),
