@@ -30,6 +30,7 @@ def test_what_is_asked_for_is_changed_and_nothing_else() -> None:
         ("tiny", {"units": "hidden", "unit_dim": 512}, "have a fixed width"),
         ("tiny", {"units": "hubert-soft", "unit_layer": 9}, "come with the encoder"),
         ("diff-svc", {"k_step": 100}, "preset diff-svc has no decoder"),
+        ("tiny", {"batch": 1_000_000_000}, "batch"),
     ],
 )
 def test_what_cannot_be_is_said(preset: str, asked: dict[str, Any], why: str) -> None:
