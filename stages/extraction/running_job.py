@@ -48,7 +48,8 @@ class RunningJob:
         else:
             for number, wave in waves.items():
                 self._results[number] = context.signal.submit(self._analyse, wave)
-        for number, result in self._results.items():
+        # A list: once the last one is done, `_write` takes results out while this loop is still at it.
+        for number, result in list(self._results.items()):
             result.add_done_callback(partial(self._done, number))
 
     def _done(self, number: int, _: Future[Values]) -> None:
