@@ -104,7 +104,7 @@ def torn_cells(path: Path) -> int:
     return torn
 
 
-@pytest.mark.parametrize("tries", [6, pytest.param(200, marks=LONG)])
+@pytest.mark.parametrize("tries", [4, pytest.param(200, marks=LONG)])
 def test_extract_killed_at_random_moments(
     tmp_path: Path, corpus: Path, encoder: Path, start: Start, tree: Tree, tally: Tally, tries: int
 ) -> None:
@@ -131,7 +131,7 @@ def test_extract_killed_at_random_moments(
         assert different == set()
 
 
-@pytest.mark.parametrize("tries", [6, pytest.param(200, marks=LONG)])
+@pytest.mark.parametrize("tries", [4, pytest.param(200, marks=LONG)])
 def test_train_killed_at_random_moments(
     tmp_path: Path, store: Path, train_settings: TrainSettings, start: Start, tally: Tally, tries: int
 ) -> None:
@@ -169,7 +169,7 @@ def weights(run: Path) -> dict[str, dict[str, list[Any]]]:
     return {file.name: {k: v.tolist() for k, v in checkpoint.load(file)[0].items()} for file in files}
 
 
-@pytest.mark.parametrize("count", [2, 4, 8])
+@pytest.mark.parametrize("count", [2, 4, pytest.param(8, marks=LONG)])
 def test_extracts_at_once_on_one_store(
     tmp_path: Path, corpus: Path, encoder: Path, start: Start, tree: Tree, tally: Tally, count: int
 ) -> None:

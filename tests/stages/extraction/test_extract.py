@@ -198,6 +198,7 @@ def test_a_column_whose_description_is_lost_is_told_and_described_again(
     assert tree(copy) == whole
 
 
+@pytest.mark.long  # test_kills.py kills a few times by default
 def test_killed_again_and_again_it_ends_as_if_never_killed(
     tmp_path: Path, encoder: Path, corpus: Path, tree: Tree
 ) -> None:

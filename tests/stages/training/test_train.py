@@ -126,6 +126,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert (tmp_path / "r" / "log.jsonl").read_text() == (run / "log.jsonl").read_text()
 
 
+@pytest.mark.long  # test_kills.py kills a few times by default
 def test_killed_again_and_again_equals_uninterrupted(
     tmp_path: Path, store: Path, run: Path, train_settings: TrainSettings
 ) -> None:
