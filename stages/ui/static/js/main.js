@@ -1,8 +1,9 @@
 // Begins: language, theme, session, routes.
 
-import { ApiError, get, call, post, listen } from "./api.js";
+import { ApiError, get, post, listen } from "./api.js";
 import { h, icon, replace, toast, field } from "./dom.js";
 import { LANGUAGES, current, load, preferred, t } from "./i18n.js";
+import { remember, state } from "./settings.js";
 import { home } from "./views/home.js";
 import { results } from "./views/results.js";
 import { song } from "./views/song.js";
@@ -13,16 +14,9 @@ const ROUTES = [
   [/^songs\/([0-9a-f]+)$/, song, ""], [/^results$/, results, "results"],
 ];
 
-export const state = { settings: {}, health: null };
 let view = null; // {event(kind, data), close()}: what is shown now
 let shown = 0;
 let heard = 0; // events of the server
-
-/** Remember something, over reloads and restarts. */
-export function remember(name, value) {
-  state.settings[name] = value;
-  call("PUT", "/settings", { values: { [name]: value } }).catch(() => {});
-}
 
 function chrome() {
   document.getElementById("skip").textContent = t("skip");

@@ -3,7 +3,7 @@
 import { call, post } from "../api.js";
 import { field, h, icon, toast } from "../dom.js";
 import { number, t } from "../i18n.js";
-import { state } from "../main.js";
+import { state } from "../settings.js";
 
 /** The settings that a part is converted with: its own, else those used last; null where there is no voice. */
 export function settingsOf(part, voices, defaults) {

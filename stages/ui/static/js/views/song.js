@@ -4,7 +4,7 @@ import { call, get, post, upload, url } from "../api.js";
 import { AUDIO_FILES, clock, field, fileInput, h, icon, midiOf, noteName, replace, toast } from "../dom.js";
 import { Curve, parse } from "../editor.js";
 import { left, number, percent, stage as stageName, t } from "../i18n.js";
-import { remember, state } from "../main.js";
+import { remember, state } from "../settings.js";
 import { Player } from "../player.js";
 import { Timeline } from "../timeline.js";
 import { mixCard } from "./mix.js";

@@ -4,7 +4,7 @@ import { call, get, post, upload, url } from "../api.js";
 import { lines, notes } from "../chart.js";
 import { clock, dropzone, field, h, icon, midiOf, noteName, replace, toast } from "../dom.js";
 import { bytes, left, number, percent, stage, t, unit } from "../i18n.js";
-import { remember, state } from "../main.js";
+import { remember, state } from "../settings.js";
 
 const range = (voice) => {
   const known = voice.speakers.filter((s) => s.f0_low);
