@@ -149,8 +149,8 @@ def test_help_is_quick() -> None:
         (["render", "song.wav", "--steps", "0"], "steps must be 1 to 1000"),
         (["render", "song.wav", "-k", "99"], "four octaves"),
         (["render", "song.wav", "-k", "high"], "'high': expected a number of semitones, auto or auto-semitone"),
-        (["render", "song.wav", "--rate", "fast"], "'fast': expected a number or song"),
-        (["render", "song.wav", "--rate", "inf"], "'inf': expected a number or song"),
+        (["render", "song.wav", "--rate", "fast"], "'fast': expected a whole number or song"),
+        (["render", "song.wav", "--rate", "inf"], "'inf': expected a whole number or song"),
         (["render", "song.wav", "--format", "aac"], "choose wav, flac, mp3, ogg"),
         (["render", "song.wav", "--loudness", "2"], "an amount from 0 to 1"),
         (["render", "song.wav", "--f0", "yin"], "choose swift-f0"),
@@ -194,6 +194,7 @@ def test_mistakes_get_one_message(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "choir").symlink_to(corpus)
+    (tmp_path / "song.wav").symlink_to(corpus / "alto" / "phrase_0.wav")
     one_message(svc(*arguments), says)
 
 

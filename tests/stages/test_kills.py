@@ -104,7 +104,7 @@ def torn_cells(path: Path) -> int:
     return torn
 
 
-@pytest.mark.parametrize("tries", [4, pytest.param(200, marks=LONG)])
+@pytest.mark.parametrize("tries", [3, pytest.param(200, marks=LONG)])
 def test_extract_killed_at_random_moments(
     tmp_path: Path, corpus: Path, encoder: Path, start: Start, tree: Tree, tally: Tally, tries: int
 ) -> None:
