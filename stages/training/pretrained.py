@@ -26,8 +26,6 @@ from ..voice_file import SUFFIX
 
 # Settings that must be equal for the weights of one run to fit another; its speakers may differ.
 SETTINGS = ("units", "unit_dim", "objective", "shallow_depth")
-
-
 SHIPPED = "shipped:"  # begins the record of a base that ships
 
 
@@ -50,7 +48,7 @@ def find_base(base: Path | str | None, config: RunConfig, out: Path) -> tuple[st
         return to_record(Path(base), out), before
     for path in shipped():
         before = Run.open(path)
-        if not _misfits(before, config):
+        if not _misfits(before, config) and _same_codes(before.config, config):
             return f"{SHIPPED}{path.stem}", before
     return None
 
@@ -97,6 +95,11 @@ def _misfits(before: Run, config: RunConfig) -> str:
         }
 
     return differences(essence(before.config), essence(config), "in the base", "asked for")
+
+
+def _same_codes(before: RunConfig, config: RunConfig) -> bool:
+    """Whether a base's codes are of the number and layer asked for: nobody named it, so what was asked for is made."""
+    return (before.settings.codes, before.code_layer) == (config.settings.codes, config.code_layer)
 
 
 def copy_units(run: Run, base: Run) -> None:
