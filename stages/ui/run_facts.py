@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ...common.errors import UserError
+from .. import checkpoint
 from ..run import Run
 from ..training_log import TrainingLog
 from .schemas import SpeakerInfo, Validation, Voice, VoiceState
@@ -20,6 +21,7 @@ def fill_from_run(voice: Voice, path: Path) -> None:
         validations = TrainingLog(run.log).read()
         voice.speakers = [SpeakerInfo(**asdict(speaker)) for speaker in run.config.speakers]
         voice.steps_wanted = run.config.settings.steps
+        best_step = int(checkpoint.describe(run.best)["step"]) if run.best.is_file() else 0
     except (UserError, OSError, ValueError, KeyError, TypeError):
         return
     every = max(1, len(validations) // VALIDATIONS)
@@ -29,6 +31,5 @@ def fill_from_run(voice: Voice, path: Path) -> None:
     ]
     if validations:
         voice.steps = int(validations[-1]["step"])
-        voice.best_step = int(max(validations, key=lambda line: line.get("score", 0.0))["step"])
     if run.best.is_file():
-        voice.state = VoiceState.ready
+        voice.state, voice.best_step = VoiceState.ready, best_step
