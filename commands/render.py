@@ -109,8 +109,7 @@ def render(
         raise click.UsageError("give either songs or --parts")
     if parts and (voice or report or f0_file or f0_only or settings.separate):
         raise click.UsageError("--parts takes none of --voice, --report, --f0-file, --f0-only and --separate")
-    if songs and not f0_only:
-        check_given(songs, output, suffix)
+    found = songs if f0_only or parts else check_given(songs, output, suffix)
     from ..stages.rendering.songs import RefusedSong, SongBatch
     from ..stages.rendering.track_songs import track_songs
 
@@ -121,7 +120,7 @@ def render(
         for path in track_songs(songs, settings, model, output, Terminal()):
             say(f"{path}: edit it, and sing it with --f0-file {path}")
         return
-    batch = SongBatch.open(songs, settings, model, output, suffix, report, f0_file, voice, Terminal())
+    batch = SongBatch.open(found, settings, model, output, suffix, report, f0_file, voice, Terminal())
     aside = batch.to_standard_output  # what is said must not get into the sound
     say(batch.header(), err=aside)
     for outcome in batch.render(Terminal()):

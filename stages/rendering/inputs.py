@@ -12,8 +12,11 @@ from .input_song import check_song, naming
 from .output_paths import STANDARD, check_writable, made_here
 
 
-def check_given(songs: Sequence[Path], output: Path | None, suffix: str) -> None:
+def check_given(songs: Sequence[Path], output: Path | None, suffix: str) -> list[Path]:
     """Check what the file system alone can say about a call, in a tenth of a second: torch is not loaded for it.
+
+    Returns:
+        The songs of `find_songs`.
 
     Raises:
         UserError: the format is not known, a folder holds no song, or the only result cannot be written.
@@ -23,6 +26,7 @@ def check_given(songs: Sequence[Path], output: Path | None, suffix: str) -> None
     found = check_songs(songs)
     if len(found) == 1 and output is not None and output.suffix and not output.is_dir():
         check_writable(output, found[0])
+    return found
 
 
 def check_songs(songs: Sequence[Path]) -> list[Path]:
