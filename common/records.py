@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from .errors import UserError
 from .files import read_regular
+from .text import is_utf8
 
 T = TypeVar("T")
 
@@ -147,7 +148,7 @@ def _scalar(kind: Any, value: object, place: str) -> Any:
         raise _wrong("a finite number", value, place)
     if type(value) is not kind:
         raise _wrong(_NAMES.get(kind, repr(kind)), value, place)
-    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+    if isinstance(value, str) and not is_utf8(value):
         raise _wrong("text that can be written as UTF-8", ascii(value), place)
     return value
 

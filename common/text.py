@@ -88,6 +88,15 @@ def note_name(midi: int) -> str:
     return f"{('C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B')[step]}{octave - 1}"
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a text can be written as UTF-8: one with half of a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def number_or(text: str, words: Collection[str], expected: str, name: str = "") -> float | str:
     """A finite number, or one of some words, in lower case.
 

@@ -18,7 +18,7 @@ from torchaudio.functional import melscale_fbanks
 
 from ..pipeline import audio
 from ..pipeline.frames import CONTENT_HOP, CONTENT_RATE, MEL_RATE, UNIT_RATE
-from .singers import Score, draw_score, draw_voice, sing
+from .singers import Score, Voice, draw_score, draw_voice, sing
 
 LANGUAGES = ("en", "ko", "ja")
 FIRST_PROBE_SEED = 900_000  # voices from here on are never trained on
@@ -41,8 +41,18 @@ def drawn(seed: int, seconds: float) -> tuple[Samples, Score]:
         float32 (T,) at 44.1 kHz, and its score.
     """
     generator = np.random.default_rng([seed, 11])
-    voice = draw_voice(seed)
-    spoken = generator.random() < 0.5
+    spoken = bool(generator.random() < 0.5)
+    return draw_phrase(draw_voice(seed), spoken, seconds, seed, generator)
+
+
+def draw_phrase(
+    voice: Voice, spoken: bool, seconds: float, seed: int, generator: np.random.Generator
+) -> tuple[Samples, Score]:
+    """A drawn phrase by a voice, in any language and register, sung or as quick and flat as speech.
+
+    Returns:
+        float32 (T,) at 44.1 kHz, and its score.
+    """
     score = draw_score(
         LANGUAGES[int(generator.integers(3))],
         seconds,

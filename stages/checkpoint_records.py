@@ -43,6 +43,9 @@ class BestRecord:
     loss: float | None = None
     highest: float = -1.0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "highest", max(self.highest, self.score))
+
 
 @dataclass(frozen=True)
 class LastRecord:

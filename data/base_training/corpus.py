@@ -24,8 +24,8 @@ from ...pipeline.frames import MEL_RATE
 from ..mini_training.corpus import Samples
 from ..mini_training.recordings import files
 from ..mini_training.variants import Analysis, Array, melody, synthesize, time_map
-from ..singer_clips import LANGUAGES
-from ..singers import draw_score, draw_voice, sing
+from ..singer_clips import draw_phrase
+from ..singers import draw_voice
 
 FOLDER = "verified"  # of the repositories that holds the recordings
 FIRST_SINGER = 1_000_000  # seeds that no other training, probe or demo draws
@@ -141,16 +141,7 @@ def main() -> None:
 def _phrase(seed: int, phrase: int) -> Samples:
     """A phrase of a drawn singer at 44.1 kHz, every third as quick and flat as speech."""
     generator = np.random.default_rng([seed, phrase, 53])
-    voice, spoken = draw_voice(seed), phrase % 3 == 2
-    score = draw_score(
-        LANGUAGES[int(generator.integers(3))],
-        PHRASE,
-        seed + 1000 * phrase,
-        midi=voice.midi + generator.uniform(-7, 5) - 4 * spoken,
-        reach=generator.uniform(1.5, 3) if spoken else generator.uniform(4, 9),
-        pace=generator.uniform(0.13, 0.22) if spoken else generator.uniform(0.25, 0.55),
-    )
-    return sing(score, voice)
+    return draw_phrase(draw_voice(seed), phrase % 3 == 2, PHRASE, seed + 1000 * phrase, generator)[0]
 
 
 if __name__ == "__main__":

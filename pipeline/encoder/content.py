@@ -51,6 +51,7 @@ class ContentEncoder(ABC):
     Attributes:
         model_type: class attribute, the `model_type` of its config.json; the `kind` in a store's settings.
         short_names: class attribute, what a user may call it, with the hub id, file address or shipped folder meant.
+        selected_default: class attribute, which of the default layers `selection_layer` is.
         sample_rate: Hz of the waveforms that it takes.
         hop: samples between frames. Frame i is centred at (i + 0.5) * hop samples.
         name, origin, device, precision, recommended: as in `EncoderSettings`.
@@ -64,6 +65,7 @@ class ContentEncoder(ABC):
 
     model_type: ClassVar[str]
     short_names: ClassVar[Mapping[str, str]] = {}
+    selected_default: ClassVar[int] = 0
     sample_rate = CONTENT_RATE
     hop = CONTENT_HOP
 
@@ -102,10 +104,11 @@ class ContentEncoder(ABC):
         """
         return tuple(sorted({max(1, round(count * 7 / 12)), count}))
 
-    @classmethod
-    def selection_layer(cls, count: int) -> int:
-        """The layer, of `count`, whose states are compared to find frames of another recording: the middle one."""
-        return cls.default_layers(count)[0]
+    @property
+    def selection_layer(self) -> int:
+        """The layer whose states are compared to find frames of another recording: as recommended, or a middle one."""
+        layer = self.recommended.layer
+        return self.default_layers(self.layers)[self.selected_default] if layer is None else layer
 
     @classmethod
     @abstractmethod

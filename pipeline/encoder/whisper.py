@@ -39,6 +39,7 @@ class Whisper(TransformersEncoder):
         "whisper-medium": "openai/whisper-medium",
         "whisper-large": "openai/whisper-large-v3",
     }
+    selected_default: ClassVar[int] = -1
     fields: ClassVar[Mapping[str, Check]] = {
         "d_model": whole(1, MOST_WIDTH),
         "encoder_layers": whole(1, MOST_LAYERS),
@@ -73,10 +74,6 @@ class Whisper(TransformersEncoder):
         window, and keep fewer words (docs/encoders.md).
         """
         return tuple(sorted({max(1, round(count / 2)), max(1, round(count * 2 / 3))}))
-
-    @classmethod
-    def selection_layer(cls, count: int) -> int:
-        return cls.default_layers(count)[-1]
 
     @property
     def most_samples(self) -> int:  # what has no frame at the end does not count

@@ -57,8 +57,7 @@ class ClipConverter(Converter):
         self.device = pick_device(settings.device)
         self.vocoder = LevelsPulseNoise()
         self.content = _load_encoder(settings, self.device)
-        layer = self.content.recommended.layer
-        self.layer = self.content.selection_layer(self.content.layers) if layer is None else layer
+        self.layer = self.content.selection_layer
         self._read(progress or Progress())
         self.hashes = [audio.file_hash(clip) for clip in self.clips]
 

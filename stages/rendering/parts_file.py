@@ -12,6 +12,7 @@ from typing import Any
 from ...common.errors import UserError
 from ...common.files import read_regular
 from ...common.records import RecordError, read_record
+from ...common.text import is_utf8
 from ..settings import ConversionSettings, RenderSettings
 from ..settings.render import parse_breaths, parse_key
 
@@ -101,7 +102,7 @@ def _part(where: str, folder: Path, given: Any, settings: RenderSettings) -> Par
     if not GAIN_DB[0] <= gain_db <= GAIN_DB[1]:
         raise UserError(f"{where}: a gain lies between {GAIN_DB[0]:g} and {GAIN_DB[1]:g} dB, not {gain_db:g}")
     for name in ("song", "model", "f0_file"):
-        if "\0" in given.get(name, "") or not _is_utf8(given.get(name, "")):
+        if "\0" in given.get(name, "") or not is_utf8(given.get(name, "")):
             raise UserError(f"{where}: {name} {given[name]!a} cannot be the path of a file")
     return Part(
         folder / given["song"],
@@ -125,14 +126,6 @@ def _settings(where: str, given: Mapping[str, Any], settings: RenderSettings) ->
         return replace(settings, **own)
     except (RecordError, ValueError) as error:
         raise UserError(f"{where}: {error}") from error
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _seconds(where: str, value: Any) -> float:

@@ -176,10 +176,9 @@ def converts_better(line: Mapping[str, float], best: BestRecord) -> bool:
     """Whether a validation's weights are to be preferred: by their score, or by their held-out loss where the score is
     within TIE of the highest. Scores of one training vary by so much from one validation to the next.
     """
-    highest = max(best.highest, best.score)
-    if line["score"] > highest:
+    if line["score"] > best.highest:
         return True
-    return best.loss is not None and line["score"] >= highest * (1 - TIE) and line["held_out"] < best.loss
+    return best.loss is not None and line["score"] >= best.highest * (1 - TIE) and line["held_out"] < best.loss
 
 
 def _set_scales(model: Diffusion, corpus: Corpus, column: str, projection: nn.Module) -> None:

@@ -207,14 +207,14 @@ class TrainingLoop:
         if self.distributed.leads:
             with signals.interruptible():
                 self._measure(line, tensorboard, speed)
-        self.validated, self._losses = self.step, []
+        else:
+            self.validated, self._losses = self.step, []
 
     def _measure(self, line: dict[str, float], tensorboard: TensorBoard, speed: Mapping[str, float]) -> None:
         """The part of a validation that the leading process does alone."""
         line |= self.task.validate(self.step, tensorboard)
         if self.task.is_better(line, self.best):
-            score = line.get("score", 0.0)
-            self.best = BestRecord(self.step, score, line["held_out"], max(score, self.best.highest, self.best.score))
+            self.best = BestRecord(self.step, line.get("score", 0.0), line["held_out"], self.best.highest)
             self.task.save_best(self.best)
         self.validated, self._losses = self.step, []
         self._save(line)

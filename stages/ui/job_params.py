@@ -8,6 +8,7 @@ from typing import Any
 
 from .encoders import encoder_source
 from .recordings import Recordings
+from .results import file_name
 from .schemas import Job, JobKind, Song, TakeSettings
 from .settings import ServerSettings
 from .songs import Songs
@@ -98,17 +99,15 @@ class JobParams:
 
     def _export(self, job: Job) -> dict[str, Any]:
         song = self.songs.get(job.subject)
-        what, form = job.params["what"], job.params["format"]
         self.home.results.mkdir(exist_ok=True)
-        suffix = "." + form if what == "whole" else ".zip"
         takes = [
             {"name": f"phrase-{t.phrase + 1:03d}/{t.scores.overall:.3f}-{t.id}.flac", "file": str(self.takes.path(t))}
             for t in self.takes.all(song.id)
         ]
         return {
-            "what": what,
-            "format": form,
-            "out": str(self.home.results / f"{job.params['result']}{suffix}"),
+            "what": job.params["what"],
+            "format": job.params["format"],
+            "out": str(self.home.results / file_name(job)),
             "title": song.name,
             "parts": [self._export_part(part) for part in self.songs.parts(song.id)],
             "takes": takes,
@@ -135,7 +134,7 @@ class JobParams:
         self.home.results.mkdir(exist_ok=True)
         asked = {id: TakeSettings(**given) for id, given in job.params["settings"].items()}
         return {
-            "out": str(self.home.results / f"{job.params['result']}.{job.params['format']}"),
+            "out": str(self.home.results / file_name(job)),
             "parts": [self._render_part(part, asked.get(part.id)) for part in self.songs.parts(song.id)],
         }
 

@@ -14,6 +14,12 @@ from .media import MEDIA
 from .schemas import EventKind, Job, JobKind, Result, Song
 
 
+def file_name(job: Job) -> str:
+    """The name of the file in the results' folder that an export or a render writes."""
+    whole = job.params.get("what", "whole") == "whole"
+    return f"{job.params['result']}.{job.params['format'] if whole else 'zip'}"
+
+
 class Results:
     """The exported files of a home folder."""
 
@@ -43,15 +49,15 @@ class Results:
 
     def add(self, job: Job, song: Song, made: dict[str, Any], about: dict[str, Any]) -> None:
         """Keep the record of a file that an export job wrote. `about` is in its tags."""
-        what, form = job.params.get("what", "whole"), job.params["format"]
-        suffix = "." + form if what == "whole" else ".zip"
+        what, file = job.params.get("what", "whole"), file_name(job)
+        suffix = Path(file).suffix
         kind = "mix" if job.kind == JobKind.render else "converted" if what == "whole" else what
         label = f"{Path(song.name).stem}.{kind}{suffix}"
         result = Result(
             id=job.params["result"],
             song=song.id,
             label=label,
-            file=f"{job.params['result']}{suffix}",
+            file=file,
             bytes=made["bytes"],
             created=time.time(),
             media=MEDIA[suffix],

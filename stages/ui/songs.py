@@ -52,8 +52,7 @@ class Songs:
 
     def add(self, song: Song) -> Song:
         """A song whose file is there: look into it."""
-        self.database.put("song", song.id, song, song.parent)
-        self.broadcaster.changed(EventKind.song, song.id, id=song.id, parent=song.parent)
+        self.change(song)
         self.jobs.add(JobKind.analyse, song.id, {})
         return song
 
