@@ -50,6 +50,7 @@ def remembering(self, step, tensors):
 AcousticTask.train_step = remembering
 report = train([store], Path(out), read_record(TrainSettings, json.loads(settings)), "cpu")
 if report.leads:
+    first["processes"] = torch.tensor(torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1)
     torch.save(first, Path(out) / "gradients.pt")
 """
 
@@ -67,7 +68,7 @@ def settings(train_settings: TrainSettings) -> TrainSettings:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, store: Path, settings: TrainSettings) -> dict[int, Path]:
-    """The same training by one process and by two, as `accelerate launch` starts them."""
+    """The same training by one process and by two, as `torchrun` starts them."""
     folder = tmp_path_factory.mktemp("teams")
     (folder / "script.py").write_text(SCRIPT)
     made = {}
@@ -79,17 +80,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, store: Path, settings: TrainS
             str(made[processes]),
             json.dumps(dataclasses.asdict(settings)),
         ]
-        launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-        launch += [
-            "--num_machines",
-            "1",
-            "--mixed_precision",
-            "no",
-            "--dynamo_backend",
-            "no",
-            "--main_process_port",
-            "0",
-        ]
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
         command = [sys.executable] if processes == 1 else launch
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -98,6 +89,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, store: Path, settings: TrainS
 
 def test_two_processes_have_the_gradients_of_one(runs: dict[int, Path]) -> None:
     one, two = (torch.load(path / "gradients.pt", weights_only=True) for path in runs.values())
+    assert (int(one.pop("processes")), int(two.pop("processes"))) == (1, 2)
     assert one.keys() == two.keys()
     assert sum(float(gradient.abs().sum()) for gradient in one.values()) > 0
     for name, gradient in one.items():
