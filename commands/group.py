@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 import threading
@@ -47,8 +48,25 @@ class CommandGroup(cloup.Group):
         except Exception as error:
             if not isinstance(error, SvcError | OSError):
                 raise
-            say(f"svc: {error}", err=True)
+            say(f"svc: {described(error)}", err=True)
             sys.exit(WRONG)
+
+
+# What a user can do about an error of the operating system.
+OS_HINTS = {
+    errno.ENOSPC: "Free some space; what is finished is kept, and the same command continues from here",
+    errno.EDQUOT: "Free some space; what is finished is kept, and the same command continues from here",
+    errno.EROFS: "Name a place that can be written to",
+    errno.EMFILE: "Allow more open files: ulimit -n 4096",
+}
+
+
+def described(error: SvcError | OSError) -> str:
+    """An error as it is printed. One of the operating system names its file first: `FILE: No space left on device`."""
+    if isinstance(error, SvcError) or error.filename is None or error.strerror is None:
+        return str(error)
+    hint = OS_HINTS.get(error.errno or 0)
+    return f"{error.filename}: {error.strerror}" + (f"\n{hint}" if hint else "")
 
 
 class Terminated(KeyboardInterrupt):

@@ -106,28 +106,41 @@ def _find_in(root: Path, found: FoundRecordings) -> None:
 def _recordings_below(folder: Path, found: FoundRecordings) -> list[Path]:
     """The recordings in a folder and below. A folder that contains itself, by a link, is entered once."""
     below: list[Path] = []
-    above: dict[str, frozenset[tuple[int, int]]] = {}
 
     def unreadable(error: OSError) -> None:
         found.refused.append(Refused(str(error.filename), f"cannot be read: {error.strerror}"))
 
+    try:
+        above = {str(folder): frozenset({_identity(folder)})}  # of a folder and those that it lies in
+    except OSError as error:
+        unreadable(error)
+        return below
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):
-        here = os.stat(parent)
-        seen = above.get(parent, frozenset()) | {(here.st_dev, here.st_ino)}
+        seen = above[parent]
         kept = []
         for name in sorted(folders):
             path_inside = os.path.join(parent, name)
             if name.startswith(".") or _is_store(Path(path_inside)):
                 continue
-            inside = os.stat(path_inside)
-            if (inside.st_dev, inside.st_ino) in seen:
+            try:
+                inside = _identity(path_inside)
+            except OSError as error:  # it was removed since the folder was listed
+                unreadable(error)
+                continue
+            if inside in seen:
                 found.refused.append(Refused(path_inside, "is a link to a folder that it lies in; it is not followed"))
                 continue
-            above[path_inside] = seen
+            above[path_inside] = seen | {inside}
             kept.append(name)
         folders[:] = kept
         below += [path for name in sorted(files) if _is_recording(path := Path(parent, name), found)]
     return below
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    """What two paths of one folder have in common."""
+    found = os.stat(folder)
+    return found.st_dev, found.st_ino
 
 
 def _is_recording(path: Path, found: FoundRecordings) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,6 +87,26 @@ def test_links_to_folders_are_followed_and_a_circle_is_told(tmp_path: Path) -> N
         "round": "is a link to a folder that it lies in; it is not followed",
         "gone.wav": "is a link to nothing",
     }
+
+
+def test_a_folder_that_vanishes_while_the_corpus_is_listed_is_refused_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        tone(tmp_path / "c" / "anna" / name / "1.wav")
+    real = os.stat
+
+    def stat(path: Any, *rest: Any, **options: Any) -> os.stat_result:
+        if str(path).endswith("anna/a"):
+            shutil.rmtree(path, ignore_errors=True)
+        return real(path, *rest, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    found = find_recordings([tmp_path / "c"])
+    assert [item.name for item in found.recordings] == ["anna/b/1"]
+    assert [(Path(item.path).name, item.reason) for item in found.refused] == [
+        ("a", "cannot be read: No such file or directory")
+    ]
 
 
 def test_what_is_no_recording_is_named_or_counted(tmp_path: Path, encoder: Path) -> None:
