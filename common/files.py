@@ -53,7 +53,10 @@ def new_file_beside(path: Path) -> Iterator[BinaryIO]:
     """
     aside = path.with_name(_aside_name(path.name))
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(aside, flags, 0o666)
+    try:
+        descriptor = os.open(aside, flags, 0o666)
+    except OSError as error:  # the user knows `path`, and not the name aside
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from error
     try:
         with os.fdopen(descriptor, "w+b") as file:
             yield file

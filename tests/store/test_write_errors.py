@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from svc.common.files import write_whole
+from svc.common.files import new_file_beside, write_whole
 from svc.store import StoreError, local
 from svc.store.local import LocalFolder
 
@@ -48,6 +48,11 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, monkeypatch
     with pytest.raises(StoreError, match="would have 1001 bytes"):
         folder.write("a", bytes(1001))
     assert len(folder.read("a")) == 1000
+
+
+def test_a_file_that_cannot_be_made_is_named_as_the_user_knows_it(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"'.*/gone/a\.svc'"), new_file_beside(tmp_path / "gone" / "a.svc"):
+        raise AssertionError("it was made")
 
 
 def test_a_command_that_is_terminated_leaves_no_half_file(tmp_path: Path) -> None:
