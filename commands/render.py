@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     "Pitch",
     cloup.option("--f0-smooth", "smooth_ms", default=0.0, metavar="MS", help="Smooth f0 over MS milliseconds."),
     cloup.option("--f0-octaves", "fix_octaves", is_flag=True, help="Correct octave errors of the f0 tracker."),
-    cloup.option("--f0-file", type=PATH, metavar="CSV", help="Sing this f0: lines of seconds,Hz."),
-    cloup.option("--f0-only", is_flag=True, help="Write SONG.f0.csv, for --f0-file, alone."),
+    cloup.option("--f0-file", type=PATH, metavar="FILE", help="Sing this f0: lines of seconds,Hz, or MIDI."),
+    cloup.option("--f0-only", is_flag=True, help="Only write SONG.f0.csv (-o x.mid: MIDI)."),
 )
 @cloup.option_group(
     "Research options",

@@ -1,4 +1,4 @@
-"""An f0 curve as a file: lines of seconds and Hz at mel centres, 0 Hz where nothing is voiced."""
+"""An f0 curve as a file: lines of seconds and Hz at mel centres, 0 Hz where nothing is voiced; or a MIDI file."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ...common.errors import UserError
 from ...common.files import read_regular, write_whole
 from ...pipeline import frames
+from . import midi_file
 
 HEADING = "seconds,hz"
 HIGHEST = 4_000.0  # Hz
@@ -24,23 +25,30 @@ def dumps(f0: NDArray[np.float32]) -> str:
 
 
 def write(path: Path, f0: NDArray[np.float32]) -> None:
-    """Write f0 in Hz at mel centres, float32 (M,), as `dumps` gives it."""
-    write_whole(path, dumps(f0).encode())
+    """Write f0 in Hz at mel centres, float32 (M,), as `dumps` gives it; as a MIDI file where the name says so."""
+    write_whole(path, midi_file.dumps(f0) if path.suffix.lower() in midi_file.SUFFIXES else dumps(f0).encode())
 
 
 def check_ours(path: Path) -> None:
     """Raises UserError when a file is there that is not an f0 file."""
-    if path.exists() and (not path.is_file() or not path.read_bytes().startswith(HEADING.encode())):
+    if path.exists() and (not path.is_file() or not path.read_bytes().startswith((HEADING.encode(), midi_file.MAGIC))):
         raise UserError(f"{path} exists and is no f0 file; move it, or give another place with -o")
 
 
-def loads(text: str, count: int) -> NDArray[np.float32]:
-    """f0 float32 (count,) in Hz at the mel centres of a song; text of another grid is read at the nearest time.
+def loads(data: bytes, count: int) -> NDArray[np.float32]:
+    """f0 float32 (count,) in Hz at the mel centres of a song, from a file's bytes: lines of `seconds,hz`, or MIDI.
+
+    Lines on another grid are read at the nearest time.
 
     Raises:
-        UserError: a line is not two numbers, times do not rise, or a frequency is none.
+        UserError: a line is not two numbers, times do not rise, or a frequency is none; or the MIDI is no melody.
     """
-    seconds, hertz = _table(text)
+    if midi_file.is_midi(data):
+        return midi_file.loads(data, count)
+    try:
+        seconds, hertz = _table(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise UserError("expected lines of `seconds,hz` or a MIDI file, found neither") from error
     centres = frames.mel_centres(0, count)
     nearest = np.clip(np.searchsorted(seconds, centres), 1, max(1, len(seconds) - 1))
     before = np.minimum(nearest - 1, len(seconds) - 1)
@@ -88,8 +96,8 @@ def check_readable(path: Path) -> None:
 def read(path: Path, count: int) -> NDArray[np.float32]:
     """f0 in Hz at mel centres, float32 (count,). Raises UserError when the file is missing or damaged."""
     try:
-        return loads(read_regular(path, MOST_BYTES).decode("utf-8"), count)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as an f0 file: expected lines of `seconds,hz`") from error
+        return loads(read_regular(path, MOST_BYTES), count)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read as an f0 file: {error.strerror}") from error
     except UserError as error:
         raise UserError(f"{path} is no f0 file: {error.message}", error.hint) from error

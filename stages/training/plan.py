@@ -129,4 +129,4 @@ def run_plan(plan: TrainingPlan, progress: Progress | None = None) -> Report:
     report = train(list(plan.stores), plan.out, plan.settings, plan.device, plan.only, progress, plan.base)
     if not report.leads or plan.only == "units":
         return report
-    return replace(report, page=report_training(report.run, plan.device, report.verdict, plan.stores))
+    return replace(report, page=report_training(report.run, plan.device, str(report.verdict), plan.stores))

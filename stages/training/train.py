@@ -23,7 +23,7 @@ from .corpus import Corpus, gather_corpus
 from .distributed import DistributedContext
 from .run_setup import open_run
 from .units import Layers, train_units
-from .verdict import verdict
+from .verdict import Verdict, verdict
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class TrainReport:
         best_loss: that checkpoint's loss on held-out crops.
         mel_error: the mean |difference| of a held-out utterance's sampled ln mel.
         code_accuracy: share of held-out codes that are predicted from the units; None for units without codes.
-        verdict: whether more training would help, in a sentence.
+        verdict: whether more training would help; None where units alone were trained.
         waited: share of the training's time in which the next batch was waited for.
         seconds: that all of it took.
         leads: whether this process is the one that reports it: of several, the first.
@@ -49,7 +49,7 @@ class TrainReport:
     best_loss: float = float("nan")
     mel_error: float = float("nan")
     code_accuracy: float | None = None
-    verdict: str = ""
+    verdict: Verdict | None = None
     waited: float = 0.0
     seconds: float = 0.0
     leads: bool = True

@@ -1,8 +1,10 @@
-"""Whether more training would help, and which checkpoint is the best, in a sentence."""
+"""Whether more training would help, and which checkpoint is the best."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +14,64 @@ ENOUGH = 6  # validations; with fewer nothing can be said
 SMOOTHED = 3  # validations that are averaged, because scores vary from one to the next
 
 
-def verdict(lines: Sequence[Mapping[str, float]], best_step: int) -> str:
-    """Whether the last third of a training made conversion better, in a sentence.
+class Trend(StrEnum):
+    """What a training's last third did to conversion."""
+
+    too_few = "too_few"
+    rising = "rising"
+    overfitting = "overfitting"
+    flat = "flat"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether more training would help; `str()` gives it as a sentence.
+
+    Attributes:
+        trend: what the last third did.
+        best_step: the step of the checkpoint that rendering uses.
+        validations: how many there were.
+        before, after: the highest score before the last third, and in it.
+        last_step: of the last validation.
+        since_step: the first step whose score was within WORTH of the highest.
+        worse: what has got worse, in words.
+    """
+
+    trend: Trend
+    best_step: int
+    validations: int
+    before: float = 0.0
+    after: float = 0.0
+    last_step: int = 0
+    since_step: int = 0
+    worse: tuple[str, ...] = ()
+
+    @property
+    def more_steps(self) -> int:
+        """The number of steps to train to where more would help: twice as many."""
+        return 2 * self.last_step
+
+    def __str__(self) -> str:
+        best = f"the best checkpoint is of step {self.best_step}"
+        rose = f"conversion rose from {self.before:.3f} to {self.after:.3f} in the last third"
+        match self.trend:
+            case Trend.too_few:
+                few = f"too few validations ({self.validations})"
+                return f"{few} to say whether more training would help; {best}"
+            case Trend.rising:
+                return f"still getting better: {rose}; more training would help (--steps {self.more_steps}); {best}"
+            case Trend.overfitting:
+                return f"{rose}, but {' and '.join(self.worse)}: more training would overfit; {best}"
+            case Trend.flat:
+                since = f" ({', '.join(self.worse)})" if self.worse else ""
+                return (
+                    f"more training stopped helping at step {self.since_step}: conversion has stayed within "
+                    f"{WORTH:.0%} of {max(self.before, self.after):.3f} since{since}; {best}"
+                )
+
+
+def verdict(lines: Sequence[Mapping[str, float]], best_step: int) -> Verdict:
+    """Whether the last third of a training made conversion better.
 
     More training is recommended only where the score rose, the content that is kept did not fall, and the held-out loss
     did not rise.
@@ -22,26 +80,17 @@ def verdict(lines: Sequence[Mapping[str, float]], best_step: int) -> str:
         lines: of the training's log, in order.
         best_step: the step of the checkpoint that rendering uses.
     """
-    best = f"the best checkpoint is of step {best_step}"
     lines = [line for line in lines if "score" in line]
     if len(lines) < ENOUGH:
-        return f"too few validations ({len(lines)}) to say whether more training would help; {best}"
+        return Verdict(Trend.too_few, best_step, len(lines))
     steps = np.array([line["step"] for line in lines])[SMOOTHED - 1 :]
     late = steps > steps[-1] * 2 / 3
     score = _smoothed(lines, "score")
-    before, after = score[~late].max(initial=0.0), score[late].max()
+    before, after = float(score[~late].max(initial=0.0)), float(score[late].max())
     worse = _worse(lines, late)
-    if after > before * (1 + WORTH):
-        rose = f"conversion rose from {before:.3f} to {after:.3f} in the last third"
-        if worse:
-            return f"{rose}, but {' and '.join(worse)}: more training would overfit; {best}"
-        return f"still getting better: {rose}; more training would help (--steps {2 * int(steps[-1])}); {best}"
-    stopped = int(steps[np.flatnonzero(score >= max(before, after) / (1 + WORTH))[0]])
-    since = f" ({', '.join(worse)})" if worse else ""
-    return (
-        f"more training stopped helping at step {stopped}: conversion has stayed within {WORTH:.0%} of "
-        f"{score.max():.3f} since{since}; {best}"
-    )
+    trend = Trend.flat if after <= before * (1 + WORTH) else Trend.overfitting if worse else Trend.rising
+    since = int(steps[np.flatnonzero(score >= max(before, after) / (1 + WORTH))[0]])
+    return Verdict(trend, best_step, len(lines), before, after, int(steps[-1]), since, tuple(worse))
 
 
 def _smoothed(lines: Sequence[Mapping[str, float]], name: str) -> NDArray[np.float64]:

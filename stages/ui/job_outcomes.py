@@ -7,7 +7,7 @@ from typing import Any
 
 from .job_params import JobParams
 from .results import Results
-from .schemas import EventKind, Job, JobKind, JobState, Song, SongState, Take, TakeSettings
+from .schemas import Advice, EventKind, Job, JobKind, JobState, Song, SongState, Take, TakeSettings
 
 
 class JobOutcomes:
@@ -45,7 +45,8 @@ class JobOutcomes:
             path.write_text(json.dumps(job.result["report"]), "utf-8")
         elif job.kind == JobKind.train:
             record = self.voices.record(job.subject)
-            self.voices.change(record.model_copy(update={"verdict": job.result["verdict"]}))
+            advice = Advice(**job.result["advice"])
+            self.voices.change(record.model_copy(update={"verdict": job.result["verdict"], "advice": advice}))
         elif job.kind == JobKind.export:
             song = self.songs.get(job.subject)
             self.results.add(job, song, job.result, self.params.about_song(song))

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from ..training.verdict import Trend
+
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
 Text = Annotated[str, StringConstraints(max_length=2_000)]
 
@@ -103,6 +105,14 @@ class VoiceState(StrEnum):
     ready = "ready"
 
 
+class Advice(BaseModel):
+    """Whether more training would help, as facts: for a page in any language."""
+
+    trend: Trend
+    since_step: Annotated[int, Field(description="The first step that was as good as the best, within 1 %.")] = 0
+    more_steps: Annotated[int, Field(description="What to train to where more would help.")] = 0
+
+
 class VoiceRecord(BaseModel):
     """A voice as it is kept: what was dropped on the page."""
 
@@ -113,6 +123,7 @@ class VoiceRecord(BaseModel):
     consent: str = ""
     encoder: str = "mini"
     verdict: str = ""
+    advice: Advice | None = None
 
 
 class Voice(BaseModel):
@@ -130,7 +141,8 @@ class Voice(BaseModel):
     steps: int = 0
     steps_wanted: int = 0
     best_step: int = 0
-    verdict: str = ""
+    verdict: Annotated[str, Field(description="Whether more training would help, in English.")] = ""
+    advice: Annotated[Advice | None, Field(description="The same as facts.")] = None
     validations: list[Validation] = []
     examples: Annotated[list[str], Field(description="Names of players: held-out takes as training went on.")] = []
     job: Annotated[str | None, Field(description="The id of the job at work on it.")] = None

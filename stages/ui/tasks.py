@@ -144,7 +144,10 @@ def train_voice(params: Params, channel: Channel, progress: Progress) -> dict[st
     run = Path(params["run"])
     run.parent.mkdir(parents=True, exist_ok=True)
     report = train([params["store"]], run, settings, progress=progress)
-    return {"verdict": report.verdict, "steps": report.steps, "best_step": report.best_step}
+    verdict = report.verdict
+    assert verdict is not None
+    advice = {"trend": verdict.trend, "since_step": verdict.since_step, "more_steps": verdict.more_steps}
+    return {"verdict": str(verdict), "advice": advice, "steps": report.steps, "best_step": report.best_step}
 
 
 def sample(params: Params, channel: Channel, progress: Progress) -> dict[str, Any]:

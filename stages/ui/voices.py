@@ -146,6 +146,7 @@ class Voices:
             encoder=record.encoder,
             recordings=recordings,
             verdict=record.verdict,
+            advice=record.advice,
             job=job.id if job else None,
         )
         if store.is_dir() and self.report(record.id):

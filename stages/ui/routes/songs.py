@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse, PlainTextResponse
+from fastapi.responses import FileResponse, PlainTextResponse, Response
 
-from ...rendering import f0_file
+from ...rendering import f0_file, midi_file
 from ..errors import ApiError, not_found
 from ..home import new_id
 from ..media import BINARY, MEDIA
@@ -19,6 +20,9 @@ from .context import AUDIO, ERRORS, PREFIX, TheService, send
 router = APIRouter(prefix=PREFIX, tags=["songs"], responses=ERRORS)
 UPLOAD = {"requestBody": {"required": True, "content": {BINARY: {"schema": {"type": "string", "format": "binary"}}}}}
 CSV = {"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}}
+MIDI: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"audio/midi": {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 
 @router.get("/songs")
@@ -128,16 +132,21 @@ def get_f0(song: str, service: TheService, original: bool = False) -> PlainTextR
     return PlainTextResponse(path.read_text("utf-8"), media_type="text/csv", headers=headers)
 
 
+@router.get("/songs/{song}/midi", response_class=Response, responses=MIDI)
+def get_midi(song: str, service: TheService) -> Response:
+    """The target f0 as notes and pitch bends: a standard MIDI file."""
+    found = service.songs.ready(song)
+    data = midi_file.dumps(f0_file.read(service.songs.f0_path(found), found.frames))
+    headers = {"content-disposition": f"attachment; filename={found.id}.mid"}
+    return Response(data, media_type="audio/midi", headers=headers)
+
+
 @router.put("/songs/{song}/f0", openapi_extra=CSV)
 async def put_f0(song: str, request: Request, service: TheService) -> Song:
-    """Sing this f0 curve from now on: lines `seconds,hz`, 0 Hz where nothing is voiced."""
+    """Sing this f0 curve from now on: lines `seconds,hz`, 0 Hz where nothing is voiced; or a MIDI file's melody."""
     found = service.songs.ready(song)
-    try:
-        text = (await request.body()).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ApiError(422, "user", "the f0 file is no text") from error
-
-    return await run_in_threadpool(service.songs.change_f0, found, f0_file.loads(text, found.frames))
+    f0 = await run_in_threadpool(f0_file.loads, await request.body(), found.frames)
+    return await run_in_threadpool(service.songs.change_f0, found, f0)
 
 
 @router.delete("/songs/{song}/f0")

@@ -28,7 +28,7 @@ def test_what_is_written_is_read_to_the_bit(tmp_path: Path) -> None:
 
 def test_another_grid_is_read_at_the_nearest_time() -> None:
     text = "time;f0\n" + "\n".join(f"{at:.3f};{220 + at:.3f}" for at in np.arange(0, 1, 0.005))
-    f0 = f0_file.loads(text, 120)
+    f0 = f0_file.loads(text.encode(), 120)
     centres = mel_centres(0, 120)
     inside = centres < 1.0
     assert np.abs(f0[inside] - 220 - centres[inside]).max() < 0.01
@@ -40,7 +40,7 @@ def test_another_grid_is_read_at_the_nearest_time() -> None:
 )
 def test_what_is_no_f0_is_refused(text: str) -> None:
     with pytest.raises(UserError, match=r"expected (.|\n)*found"):
-        f0_file.loads(text, 10)
+        f0_file.loads(text.encode(), 10)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,22 @@ def test_every_fault_of_a_corpus_has_words() -> None:
     assert {f"fault.{fault}" for fault in faults} <= LANGUAGES["en"].keys()
 
 
+def test_every_error_and_verdict_and_encoder_has_words() -> None:
+    """An error whose message is a text of its own (a UserError's, say) is shown with that message: `error.other`."""
+    from svc.pipeline.encoder.registry import short_names
+    from svc.stages import ui
+    from svc.stages.training.verdict import Trend
+    from svc.stages.ui.errors import NAMES
+
+    source = "".join(path.read_text("utf-8") for path in Path(ui.__file__).parent.rglob("*.py"))
+    codes = set(re.findall(r'(?:ApiError\(\s*\d{3}, |body\()"(\w+)"', source)) | set(NAMES.values())
+    assert len(codes) > 25
+    words = LANGUAGES["en"].keys()
+    assert {f"error.{code}" for code in codes - {"user"}} | {"error.other", "error.memory"} <= words
+    assert {f"verdict.{trend}" for trend in Trend} <= words
+    assert {f"encoder.{name}" for name in short_names()} <= words
+
+
 @pytest.mark.skipif(shutil.which("node") is None, reason="no node here: the f0 editor is tested by the page alone")
 def test_the_f0_editor() -> None:
     """Every edit does what it says, and undo brings back what was, to the bit."""

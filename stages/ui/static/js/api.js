@@ -1,10 +1,12 @@
 // The API of this server, and its events.
 
+import { explain } from "./i18n.js";
+
 const BASE = "api/v1";
 
 export class ApiError extends Error {
   constructor(status, body) {
-    super(body?.message ?? `HTTP ${status}`);
+    super(body?.code ? explain(body) : body?.message ?? `HTTP ${status}`);
     this.status = status;
     this.code = body?.code ?? "http_error";
     this.detail = body?.detail;
@@ -22,6 +24,7 @@ async function answer(response) {
 export async function call(method, path, body) {
   const options = { method, headers: {} };
   if (typeof body === "string") { options.body = body; options.headers["content-type"] = "text/csv"; }
+  else if (body instanceof ArrayBuffer) { options.body = body; options.headers["content-type"] = "application/octet-stream"; }
   else if (body !== undefined) { options.body = JSON.stringify(body); options.headers["content-type"] = "application/json"; }
   return answer(await fetch(`${BASE}${path}`, options));
 }
@@ -43,7 +46,7 @@ export function upload(path, file, told = () => {}) {
     request.open("POST", `${BASE}${path}?name=${encodeURIComponent(file.name)}`);
     request.setRequestHeader("content-type", "application/octet-stream");
     request.upload.onprogress = (event) => told(event.loaded / Math.max(1, event.total));
-    request.onerror = () => reject(new ApiError(0, { code: "offline", message: "the server does not answer" }));
+    request.onerror = () => reject(new ApiError(0, { code: "offline" }));
     request.onload = () => {
       let body = null;
       try { body = JSON.parse(request.responseText); } catch { /* no JSON */ }

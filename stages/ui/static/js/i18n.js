@@ -34,6 +34,12 @@ export const unit = (name) => known(`unit.${name}`, name);
 
 const known = (key, otherwise) => (key in fallback ? t(key) : otherwise);
 
+/** What an error of the API, `{code, message}`, says in the page's language: by its code, or as the server says it. */
+export const explain = (error) => {
+  const key = `error.${error.code}`;
+  return t(key in fallback ? key : "error.other", { message: error.message });
+};
+
 export const number = (value, digits = 0) =>
   new Intl.NumberFormat(language, { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
 

@@ -2,7 +2,7 @@
 
 import { call, get, upload } from "../api.js";
 import { clock, dropzone, h, icon, replace, toast } from "../dom.js";
-import { bytes, t } from "../i18n.js";
+import { bytes, explain, t } from "../i18n.js";
 
 /** Add song files and go to the (last) one. */
 export async function addSongs(files) {
@@ -19,7 +19,7 @@ function songRow(song, reload) {
     type: "button", "aria-label": t("song.delete", { name: song.name }), title: t("delete"),
     onclick: async () => { if (confirm(t("song.delete.sure", { name: song.name }))) { await call("DELETE", `/songs/${song.id}`); reload(); } },
   }, icon("trash"));
-  const what = song.state === "ready" ? `${clock(song.seconds)} · ${t("song.phrases", { n: song.phrases.length })}` : song.state === "failed" ? song.error?.message : t("song.analysing");
+  const what = song.state === "ready" ? `${clock(song.seconds)} · ${t("song.phrases", { n: song.phrases.length })}` : song.state === "failed" ? song.error && explain(song.error) : t("song.analysing");
   return h("li.row", {}, h("a.row-link", { href: `#/songs/${song.id}` }, h("strong", {}, song.name), h(`small${song.state === "failed" ? ".bad" : ""}`, {}, what)), h("small.wide-only", {}, bytes(song.bytes)), remove);
 }
 

@@ -3,7 +3,7 @@
 import { call, get, post, upload, url } from "../api.js";
 import { AUDIO_FILES, clock, field, fileInput, h, icon, midiOf, noteName, replace, toast } from "../dom.js";
 import { Curve, parse } from "../editor.js";
-import { left, number, percent, stage as stageName, t } from "../i18n.js";
+import { explain, left, number, percent, stage as stageName, t } from "../i18n.js";
 import { remember, state } from "../settings.js";
 import { Player } from "../player.js";
 import { Timeline } from "../timeline.js";
@@ -48,7 +48,7 @@ export async function song(id) {
   function draw() {
     drawHead();
     drawStatus();
-    if (!timeline) { replace(stage, h("div.card.waiting", {}, now.state === "failed" ? [h("h2", {}, t("song.failed")), h("p", {}, now.error?.message)] : [h("div.pulse", {}), h("p", {}, t("song.looking"))])); return; }
+    if (!timeline) { replace(stage, h("div.card.waiting", {}, now.state === "failed" ? [h("h2", {}, t("song.failed")), h("p", {}, now.error && explain(now.error))] : [h("div.pulse", {}), h("p", {}, t("song.looking"))])); return; }
     timeline.song = now;
     colourLanes();
     setComp();
@@ -149,10 +149,10 @@ export async function song(id) {
     const tool = (name) => h("button.quiet", { type: "button", dataset: { name }, "aria-pressed": String(timeline.tool === name), title: t(`tool.${name}.hint`), onclick: () => { timeline.tool = name; drawTools(); } }, icon(name), t(`tool.${name}`));
     const act = (name, needs = true) => h("button.quiet", { type: "button", dataset: { name }, disabled: needs && !timeline.selection, title: t(`edit.${name}.hint`), onclick: () => timeline.act(name) }, t(`edit.${name}`));
     const history = (name, list) => h("button.quiet.round", { type: "button", dataset: { name }, disabled: !list.length, "aria-label": t(name), title: t(name), onclick: () => timeline.act(name) }, icon(name));
-    const f0 = fileInput(t("f0.load"), ".csv,text/csv", async ([file]) => loadF0(await file.text()));
+    const f0 = fileInput(t("f0.load"), ".csv,text/csv,.mid,.midi,audio/midi", async ([file]) => loadF0(await file.arrayBuffer()));
     replace(tools, h("div.segmented", { role: "group", "aria-label": t("tool.label") }, ["select", "draw", "erase"].map(tool)), history("undo", curve.past), history("redo", curve.future), h("span.rule", {}),
       act("up"), act("down"), act("octaves"), act("straighten"), act("copy"), act("paste"), act("mute"), act("restore"), h("span.gap", {}),
-      h("details.menu", {}, h("summary", {}, t("f0.file")), h("div", {}, h("a.button.quiet", { href: url(`/songs/${id}/f0`), download: `${now.name}.f0.csv` }, icon("save"), t("f0.save")), h("label.button.quiet", {}, f0, icon("upload"), t("f0.load")), now.f0_edited && h("button.quiet", { type: "button", onclick: resetF0 }, icon("again"), t("f0.reset")), h("small", {}, t("f0.hint")))));
+      h("details.menu", {}, h("summary", {}, t("f0.file")), h("div", {}, h("a.button.quiet", { href: url(`/songs/${id}/f0`), download: `${now.name}.f0.csv` }, icon("save"), t("f0.save")), h("a.button.quiet", { href: url(`/songs/${id}/midi`), download: `${now.name}.mid` }, icon("save"), t("f0.midi")), h("label.button.quiet", {}, f0, icon("upload"), t("f0.load")), now.f0_edited && h("button.quiet", { type: "button", onclick: resetF0 }, icon("again"), t("f0.reset")), h("small", {}, t("f0.hint")))));
     if (held) tools.querySelector(`[data-name="${held}"]`)?.focus();
   }
 
@@ -167,8 +167,8 @@ export async function song(id) {
     try { now = await call("PUT", `/songs/${id}/f0`, curve.csv()); toast(t("f0.saved")); draw(); } catch (error) { toast(error.message, "bad"); }
   }
 
-  async function loadF0(text) {
-    try { await call("PUT", `/songs/${id}/f0`, text); timeline.close(); timeline = null; player.close(); await reload(); } catch (error) { toast(error.message, "bad"); }
+  async function loadF0(file) {
+    try { await call("PUT", `/songs/${id}/f0`, file); timeline.close(); timeline = null; player.close(); await reload(); } catch (error) { toast(error.message, "bad"); }
   }
 
   async function resetF0() { await call("DELETE", `/songs/${id}/f0`); timeline.close(); timeline = null; player.close(); await reload(); }
@@ -398,7 +398,7 @@ export async function song(id) {
     } else if (kind === "job") {
       const job = message.data, ended = !["queued", "running"].includes(job.state), before = jobs.get(job.id)?.state;
       jobs.set(job.id, job);
-      if (job.state === "failed" && before !== "failed") toast(job.error.message, "bad");
+      if (job.state === "failed" && before !== "failed") toast(explain(job.error), "bad");
       drawStatus();
       if (ended || before !== job.state) { if (timeline) { drawSide(); drawMix(); } if (ended) reload(); }
     } else if (kind === "song" && message.subject === id && (!timeline || message.data.deleted)) {

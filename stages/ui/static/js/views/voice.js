@@ -3,7 +3,7 @@
 import { call, get, post, upload, url } from "../api.js";
 import { lines, notes } from "../chart.js";
 import { clock, dropzone, field, h, icon, midiOf, noteName, replace, toast } from "../dom.js";
-import { bytes, left, number, percent, stage, t, unit } from "../i18n.js";
+import { bytes, explain, left, number, percent, stage, t, unit } from "../i18n.js";
 import { remember, state } from "../settings.js";
 
 const range = (voice) => {
@@ -132,7 +132,14 @@ export async function voice(id) {
       progress, h("div.actions", {}, running
         ? h("button", { id: "stop", type: "button", onclick: () => act(() => post(`/jobs/${job.id}/cancel`)) }, icon("stop"), t("train.stop"))
         : h("button.primary", { id: "train", type: "button", disabled: !!job, onclick: go }, t(finished ? "train.more" : now.steps ? "train.go_on" : "train.start"))),
-      now.verdict && h("p.verdict", {}, now.verdict), curves());
+      verdict(), curves());
+  }
+
+  /** Whether more training would help, in the page's language; as the training said it for a voice of an earlier version. */
+  function verdict() {
+    const { advice } = now, values = advice && { best: number(now.best_step), since: number(advice.since_step), more: number(advice.more_steps) };
+    const text = advice ? t(`verdict.${advice.trend}`, values) : now.verdict;
+    return text && h("p.verdict", {}, text);
   }
 
   function curves() {
@@ -185,7 +192,7 @@ export async function voice(id) {
     job = ["queued", "running"].includes(next.state) ? next : null;
     const loss = /loss ([\d.]+)/.exec(next.progress.note);
     if (loss && next.kind === "train" && next.progress.done !== live.at(-1)?.[0]) live.push([next.progress.done, Number(loss[1])]);
-    if (next.state === "failed") toast(next.error.message, "bad");
+    if (next.state === "failed") toast(explain(next.error), "bad");
     if (!job || before !== job.state) reload();
     else {
       showProgress();
