@@ -10,6 +10,8 @@ from pathlib import Path
 from ..common.errors import UserError
 from ..pipeline.audio import SUFFIXES
 from ..store import StoreError
+from ..store.layout import Layout
+from ..store.ledger import read_description
 
 LOOKED_AT = 10_000  # paths below a folder, at most, to find out whether it holds recordings
 
@@ -43,6 +45,12 @@ def check_store(location: str | Path) -> None:
     """Raises StoreError where a local path is a corpus, a recording or a run in place of a store."""
     if not is_store(Path(location)) and (kind := other_kind(location)):
         raise StoreError(f"{location} is {kind}, not a store")
+
+
+def check_opens(location: str | Path) -> None:
+    """Read a store's description alone, in milliseconds. Raises StoreError where there is no store to read."""
+    check_store(location)
+    read_description(Layout(location))
 
 
 def check_corpora(corpora: Sequence[Path]) -> None:

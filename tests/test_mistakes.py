@@ -289,6 +289,10 @@ except SystemExit as stopped:
         (["render", "song.wav", "--rate", "44100.5"], "expected a whole number or song"),
         (["render", "empty"], "empty holds no song"),
         (["evaluate", "run", "nosuch.wav"], "nosuch.wav: cannot be read"),
+        (["train"], "no store in"),
+        (["train", "--store", "nosuch"], "nosuch is no unit store"),
+        (["train", "--store", "empty", "--preset", "tiny"], "empty is no unit store"),
+        (["train", "--store", "song.wav"], "song.wav is a recording, not a store"),
     ],
 )
 def test_cheap_mistakes_are_named_before_torch_is_loaded(tmp_path: Path, arguments: list[str], says: str) -> None:

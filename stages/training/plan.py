@@ -10,9 +10,8 @@ from typing import Any, Protocol
 from ...common.errors import UserError
 from ...common.progress import Progress
 from ...common.text import count
-from ..devices import pick_preset
 from ..settings import AUTO_BASE, NO_BASE, TrainSettings, VocoderSettings, chosen_training, chosen_vocoder
-from ..stores import check_store, only_store
+from ..stores import check_opens, only_store
 
 PARTS = ("units", "diffusion", "vocoder")
 
@@ -67,7 +66,7 @@ def plan_training(
     resume: bool = False,
     asked: Mapping[str, Any] | None = None,
 ) -> TrainingPlan:
-    """Fill in what is left out, and check that it fits together.
+    """Fill in what is left out, and check that it fits together; torch is loaded only after the cheap checks.
 
     Args:
         stores: empty takes the only store of the current folder.
@@ -81,11 +80,8 @@ def plan_training(
     Raises:
         ValueError: a setting cannot be.
         UserError: what is asked for does not go together, or there is no store to train on.
-        StoreError: something else is given in place of a store.
+        StoreError: a store is not there, or something else is given in place of one.
     """
-    preset = preset or pick_preset(device)
-    asked = asked or {}
-    settings = chosen_vocoder(preset, asked) if only == "vocoder" else chosen_training(preset, asked)
     if truth and compare is None:
         raise UserError("--truth is what --compare measures by; name the widths to compare: --compare 128,256")
     if base not in (None, AUTO_BASE, NO_BASE) and (compare is not None or only == "vocoder"):
@@ -93,15 +89,24 @@ def plan_training(
     if compare is not None and only in ("diffusion", "vocoder"):
         raise UserError("--compare is about units; leave --only out")
     stores = tuple(stores) or (only_store(),)
-    for store in stores:
-        check_store(store)
+    for store in (*stores, truth) if truth else stores:
+        check_opens(store)
     name = PurePosixPath(stores[0]).name.removesuffix(".zarr")
     out = out or Path("runs") / (name if compare is None else f"{name}.compare")
     if resume and not (out / "run.json").exists():
         raise UserError(f"there is no run in {out} to resume; leave --resume out to begin one, or name it with --out")
+    preset = preset or _preset_of_device(device)
+    asked = asked or {}
+    settings = chosen_vocoder(preset, asked) if only == "vocoder" else chosen_training(preset, asked)
     kinds = () if compare is None else tuple(kind.strip() for kind in compare.split(","))
     begin = None if base == NO_BASE else base or AUTO_BASE
     return TrainingPlan(stores, out, preset, settings, device, only, begin, kinds, truth)
+
+
+def _preset_of_device(device: str) -> str:
+    from ..devices import pick_preset  # loads torch, which takes seconds: only once the rest of the call is checked
+
+    return pick_preset(device)
 
 
 def run_plan(plan: TrainingPlan, progress: Progress | None = None) -> Report:
