@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     cloup.option("--f0-smooth", "smooth_ms", default=0.0, metavar="MS", help="Smooth f0 over MS milliseconds."),
     cloup.option("--f0-octaves", "fix_octaves", is_flag=True, help="Correct octave errors of the f0 tracker."),
     cloup.option("--f0-file", type=PATH, metavar="FILE", help="Sing this f0: lines of seconds,Hz, or MIDI."),
+    cloup.option("--midi-track", type=click.IntRange(1), metavar="N", help="Track of the MIDI file that is sung."),
+    cloup.option("--midi-channel", type=click.IntRange(1, 16), metavar="N", help="Channel of the MIDI file."),
     cloup.option("--f0-only", is_flag=True, help="Only write SONG.f0.csv (-o x.mid: MIDI)."),
 )
 @cloup.option_group(
@@ -91,6 +93,8 @@ def render(
     strict: bool,
     f0_file: Path | None,
     f0_only: bool,
+    midi_track: int | None,
+    midi_channel: int | None,
     **options: Any,
 ) -> None:
     """Convert each SONG (or each in a folder) to another voice.
@@ -109,7 +113,10 @@ def render(
         raise click.UsageError("give either songs or --parts")
     if parts and (voice or report or f0_file or f0_only or settings.separate):
         raise click.UsageError("--parts takes none of --voice, --report, --f0-file, --f0-only and --separate")
+    if (midi_track or midi_channel) and not f0_file:
+        raise click.UsageError("--midi-track and --midi-channel choose notes of the MIDI file that --f0-file names")
     found = songs if f0_only or parts else check_given(songs, output, suffix)
+    from ..stages.rendering.midi_file import MidiChoice
     from ..stages.rendering.songs import RefusedSong, SongBatch
     from ..stages.rendering.track_songs import track_songs
 
@@ -120,7 +127,8 @@ def render(
         for path in track_songs(songs, settings, model, output, Terminal()):
             say(f"{path}: edit it, and sing it with --f0-file {path}")
         return
-    batch = SongBatch.open(found, settings, model, output, suffix, report, f0_file, voice, Terminal())
+    midi = MidiChoice(midi_track, midi_channel)
+    batch = SongBatch.open(found, settings, model, output, suffix, report, f0_file, voice, Terminal(), midi)
     aside = batch.to_standard_output  # what is said must not get into the sound
     say(batch.header(), err=aside)
     for outcome in batch.render(Terminal()):

@@ -12,6 +12,7 @@ from ...common.errors import UserError
 from ...common.files import read_regular, write_whole
 from ...pipeline import frames
 from . import midi_file
+from .midi_file import MidiChoice
 
 HEADING = "seconds,hz"
 HIGHEST = 4_000.0  # Hz
@@ -30,21 +31,27 @@ def write(path: Path, f0: NDArray[np.float32]) -> None:
 
 
 def check_ours(path: Path) -> None:
-    """Raises UserError when a file is there that is not an f0 file."""
-    if path.exists() and (not path.is_file() or not path.read_bytes().startswith((HEADING.encode(), midi_file.MAGIC))):
+    """Raises UserError when a file is there that is not an f0 file; of MIDI files only those that `write` made are."""
+    if path.exists() and (not path.is_file() or not _is_ours(path.read_bytes())):
         raise UserError(f"{path} exists and is no f0 file; move it, or give another place with -o")
 
 
-def loads(data: bytes, count: int) -> NDArray[np.float32]:
+def _is_ours(data: bytes) -> bool:
+    return data.startswith(HEADING.encode()) or midi_file.is_ours(data)
+
+
+def loads(data: bytes, count: int, choice: MidiChoice | None = None) -> NDArray[np.float32]:
     """f0 float32 (count,) in Hz at the mel centres of a song, from a file's bytes: lines of `seconds,hz`, or MIDI.
 
-    Lines on another grid are read at the nearest time.
+    Lines on another grid are read at the nearest time. `choice` says which notes of a MIDI file are the melody.
 
     Raises:
         UserError: a line is not two numbers, times do not rise, or a frequency is none; or the MIDI is no melody.
     """
     if midi_file.is_midi(data):
-        return midi_file.loads(data, count)
+        return midi_file.loads(data, count, choice)
+    if choice not in (None, MidiChoice()):
+        raise UserError("expected a MIDI file, because a track or channel was chosen; found none")
     try:
         seconds, hertz = _table(data.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -88,15 +95,15 @@ def _refused(number: int, line: str, expected: str) -> UserError:
     return UserError(f"line {number}: expected {expected}, found {line[:60]!r}")
 
 
-def check_readable(path: Path) -> None:
+def check_readable(path: Path, choice: MidiChoice | None = None) -> None:
     """Raises UserError as `read` does; the song's length need not be known."""
-    read(path, 0)
+    read(path, 0, choice)
 
 
-def read(path: Path, count: int) -> NDArray[np.float32]:
+def read(path: Path, count: int, choice: MidiChoice | None = None) -> NDArray[np.float32]:
     """f0 in Hz at mel centres, float32 (count,). Raises UserError when the file is missing or damaged."""
     try:
-        return loads(read_regular(path, MOST_BYTES), count)
+        return loads(read_regular(path, MOST_BYTES), count, choice)
     except OSError as error:
         raise UserError(f"{path} cannot be read as an f0 file: {error.strerror}") from error
     except UserError as error:

@@ -21,6 +21,7 @@ from .formats import choose_format
 from .input_song import opened_song
 from .limiter import limited
 from .measurement import Measurement, measure
+from .midi_file import MidiChoice
 from .mixer import Mixer
 from .output_buffer import OutputBuffer
 from .output_paths import STANDARD, check_writable, picture_path
@@ -51,6 +52,7 @@ def render_file(
     progress: Progress | None = None,
     on_audio: OnAudio | None = None,
     f0_file: Path | None = None,
+    midi: MidiChoice | None = None,
     suffix: str | None = None,
 ) -> RenderReport:
     """Convert a song of any length in bounded memory.
@@ -65,6 +67,7 @@ def render_file(
         progress: is given a bar.
         on_audio: called with each piece of sound as soon as it is there, before loudness, mixing and peaks.
         f0_file: the song's f0, in place of the one that is tracked; it is neither corrected nor smoothed.
+        midi: which notes are the melody, where `f0_file` is a MIDI file.
         suffix: the format, where `out` does not say it.
 
     Raises:
@@ -84,7 +87,7 @@ def render_file(
             result = OutputBuffer(read.source.samples, folder)
             opened.callback(result.close)
             with progress.bar(song.name, round(1.1 * read.source.seconds_converted, 1), "s") as bar:
-                f0 = None if f0_file is None else f0_files.read(f0_file, read.source.frames)
+                f0 = None if f0_file is None else f0_files.read(f0_file, read.source.frames, midi)
                 plan = converter.plan(converter.analyse(read.source, settings, Tenth(bar), watch), settings, f0)
                 converter.fill(result, plan, watch, bar, on_audio)
         with watch("writing"):

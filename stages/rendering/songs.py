@@ -19,6 +19,7 @@ from .f0_file import check_readable
 from .formats import choose_format, parse_format
 from .input_song import check_song, naming
 from .inputs import find_songs
+from .midi_file import MidiChoice
 from .output_paths import STANDARD, check_writable, plan_outputs
 from .render_file import render_file
 from .render_report import RenderReport
@@ -54,6 +55,7 @@ class SongBatch:
     suffix: str = ".wav"
     page: Path | None = None
     f0_file: Path | None = None
+    midi: MidiChoice | None = None
     done: list[RenderReport] = field(default_factory=list)
     refused: list[RefusedSong] = field(default_factory=list)
 
@@ -69,6 +71,7 @@ class SongBatch:
         f0_file: Path | None = None,
         voice: Sequence[Path] = (),
         progress: Progress | None = None,
+        midi: MidiChoice | None = None,
     ) -> SongBatch:
         """Check what can be checked before anything is loaded or computed, and then load the run or the voice.
 
@@ -82,6 +85,7 @@ class SongBatch:
             f0_file: the f0 of the one song, in place of the one that is tracked (stages.rendering.f0_file).
             voice: recordings of the voice to convert to without a run (stages.rendering.clip_converter).
             progress: is given a bar where recordings of a voice are read.
+            midi: which notes are the melody, where `f0_file` is a MIDI file.
 
         Raises:
             UserError: a format is not known, there is an f0 file and not one song, a folder holds no song, the page or
@@ -99,7 +103,7 @@ class SongBatch:
             run = Run.open(model or newest_run())
             speaker = SpeakerMix.parse(settings.speaker or run.speakers[0], run.speakers).name
         found = find_songs(songs)
-        check_f0_file(f0_file, len(found))
+        check_f0_file(f0_file, len(found), midi)
         outputs = plan_outputs(found, speaker, output, suffix)
         if output is not None and output != STANDARD and any(out.parent == output for out in outputs):
             make_folder(output)
@@ -111,7 +115,7 @@ class SongBatch:
                         raise job.problem
             raise UserError("\n".join(["no song can be converted:", *(f"{job.song}: {job.problem}" for job in jobs)]))
         converter = RunConverter(run, settings) if run else ClipConverter(voice, settings, progress)
-        return cls(converter, jobs, suffix, page, f0_file)
+        return cls(converter, jobs, suffix, page, f0_file, midi)
 
     @property
     def to_standard_output(self) -> bool:
@@ -146,10 +150,12 @@ class SongBatch:
 
     def _render(self, job: SongJob, progress: Progress | None) -> RenderReport:
         suffix = self.suffix if job.out == STANDARD else None
-        return render_file(self.converter, job.song, job.out, progress=progress, f0_file=self.f0_file, suffix=suffix)
+        return render_file(
+            self.converter, job.song, job.out, progress=progress, f0_file=self.f0_file, midi=self.midi, suffix=suffix
+        )
 
 
-def check_f0_file(f0_file: Path | None, songs: int) -> None:
+def check_f0_file(f0_file: Path | None, songs: int, midi: MidiChoice | None = None) -> None:
     """Raises UserError where there is an f0 file, and not one song that it belongs to, or it is not there."""
     if f0_file and songs != 1:
         raise UserError(f"an f0 file belongs to one song, and {songs} were given", "give one song with --f0-file")
@@ -157,7 +163,7 @@ def check_f0_file(f0_file: Path | None, songs: int) -> None:
         problem = "is no file" if f0_file.exists() else "does not exist"
         raise UserError(f"{f0_file} {problem}", "svc render SONG --f0-only writes an f0 file")
     if f0_file:
-        check_readable(f0_file)
+        check_readable(f0_file, midi)
 
 
 def _checked(song: Path, out: Path, settings: RenderSettings, named: bool) -> SongJob:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, PlainTextResponse, Response
 
 from ...rendering import f0_file, midi_file
+from ...rendering.midi_file import MidiChoice, SeveralMelodiesError
 from ..errors import ApiError, not_found
 from ..home import new_id
 from ..media import BINARY, MEDIA
@@ -142,10 +143,28 @@ def get_midi(song: str, service: TheService) -> Response:
 
 
 @router.put("/songs/{song}/f0", openapi_extra=CSV)
-async def put_f0(song: str, request: Request, service: TheService) -> Song:
-    """Sing this f0 curve from now on: lines `seconds,hz`, 0 Hz where nothing is voiced; or a MIDI file's melody."""
+async def put_f0(
+    song: str,
+    request: Request,
+    service: TheService,
+    track: Annotated[int | None, Query(ge=1)] = None,
+    channel: Annotated[int | None, Query(ge=1, le=16)] = None,
+) -> Song:
+    """Sing this f0 curve from now on: lines `seconds,hz`, 0 Hz where nothing is voiced; or a MIDI file's melody.
+
+    `track` and `channel` choose the melody of a MIDI file. Without them one that has several is refused as
+    `several_melodies`, and `detail` lists them: track, channel, name, notes.
+    """
     found = service.songs.ready(song)
-    f0 = await run_in_threadpool(f0_file.loads, await request.body(), found.frames)
+    choice = MidiChoice(track, channel)
+    try:
+        f0 = await run_in_threadpool(f0_file.loads, await request.body(), found.frames, choice)
+    except SeveralMelodiesError as error:
+        detail = [
+            {"track": each.track, "channel": each.channel, "name": each.name, "notes": len(each.notes)}
+            for each in error.melodies
+        ]
+        raise ApiError(422, "several_melodies", f"{error.message}; choose a track or channel", detail) from error
     return await run_in_threadpool(service.songs.change_f0, found, f0)
 
 

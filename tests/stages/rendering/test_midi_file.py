@@ -14,6 +14,7 @@ from svc.pipeline.frames import mel_centres, mel_seconds
 from svc.pipeline.pitch.melody import semitones
 from svc.pipeline.pitch.notes import split_notes
 from svc.stages.rendering import f0_file, midi_file
+from svc.stages.rendering.midi_file import MidiChoice, SeveralMelodiesError
 
 BEAT = 480
 
@@ -87,12 +88,13 @@ def test_drums_are_no_melody() -> None:
                 [mido.MetaMessage("track_name", name="Lead"), *note(69, 1)],
                 [mido.MetaMessage("track_name", name="Bass"), *note(40, 1)],
             ),
-            r"expected one melody, found 2 tracks \(Lead, Bass\)",
+            r"expected one melody, found 2 \(track 1 'Lead' channel 1, 1 note; track 2 'Bass' channel 1, 1 note\)",
         ),
         (
             saved([mido.Message("note_on", note=n, time=0) for n in (60, 64)] + note(67, 1)),
             r"found several that begin at 0:00",
         ),
+        (saved(note(108, 1)), r"expected notes up to B7 \(107\), found 108"),
         (saved(note(69, 1), kind=2), "type 0 or 1"),
         (b"MThd" + bytes(midi_file.MOST_BYTES), "expected at most"),
     ],
@@ -139,3 +141,42 @@ def test_notes_are_those_that_were_sung() -> None:
     assert mel_seconds(found[0].start) == pytest.approx(0.2, abs=0.02)
     assert mel_seconds(found[0].end) == pytest.approx(1.25, abs=0.1)  # the vibrato is one note
     assert split_notes(np.zeros(50, np.float32)) == []
+
+
+def test_bends_on_another_track_bend_the_notes_of_their_channel() -> None:
+    bend = [mido.Message("pitchwheel", pitch=4096), mido.Message("pitchwheel", pitch=-8192, channel=1)]
+    assert at(midi_file.loads(saved(bend, note(69, 1)), 50), 0.2) == pytest.approx(440 * 2 ** (1 / 12), rel=1e-5)
+
+
+def test_a_melody_is_chosen_by_track_and_channel(tmp_path: Path) -> None:
+    named = [mido.MetaMessage("track_name", name="소리".encode().decode("latin-1"))]
+    path = tmp_path / "a.mid"
+    path.write_bytes(saved(named + note(60, 1), note(64, 1, channel=2) + note(67, 1, channel=3)))
+    for seconds, number, choice in (
+        (0.1, 60, MidiChoice(track=1)),
+        (0.1, 64, MidiChoice(channel=3)),
+        (0.7, 67, MidiChoice(2, 4)),
+    ):
+        found = f0_file.read(path, 100, choice)
+        assert at(found, seconds) == pytest.approx(440 * 2 ** ((number - 69) / 12), rel=1e-5)
+        assert np.unique(found).size == 2
+    with pytest.raises(SeveralMelodiesError, match="found 3") as error:
+        f0_file.loads(path.read_bytes(), 40)
+    assert [(each.track, each.channel, each.name) for each in error.value.melodies] == [
+        (1, 1, "소리"),
+        (2, 3, ""),
+        (2, 4, ""),
+    ]
+    with pytest.raises(UserError, match=r"a.mid is no f0 file: expected notes on track 4, found track 1 '소리'"):
+        f0_file.read(path, 40, MidiChoice(track=4))
+    (tmp_path / "a.csv").write_text("0,220\n")
+    with pytest.raises(UserError, match="expected a MIDI file, because a track or channel was chosen"):
+        f0_file.read(tmp_path / "a.csv", 40, MidiChoice(track=1))
+
+
+def test_a_midi_file_of_the_users_own_is_not_replaced(tmp_path: Path) -> None:
+    f0_file.write(tmp_path / "ours.mid", sung())
+    f0_file.check_ours(tmp_path / "ours.mid")
+    (tmp_path / "mine.mid").write_bytes(saved(note(69, 1)))
+    with pytest.raises(UserError, match=r"mine.mid exists and is no f0 file"):
+        f0_file.check_ours(tmp_path / "mine.mid")

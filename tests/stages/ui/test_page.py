@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mido
 import pytest
 
-from .browser import CHROMIUM, check_access, words
+from .browser import CHROMIUM, Keyboard, check_access, words
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
 expect = playwright.expect
@@ -153,6 +154,38 @@ def test_by_keyboard_alone(voice_site: Any, open_page: Callable[..., Any], song:
     page.locator("[id^=k-]").first.focus()
     page.keyboard.press("Space")
     page.wait_for_selector("[id^=k-][aria-pressed=false]")
+
+
+@pytest.mark.parametrize(("language", "width"), [("en", 1280), ("ko", 400)])
+def test_a_melody_of_a_midi_file_is_chosen(
+    voice_site: Any, open_page: Callable[..., Any], song: Path, tmp_path: Path, language: str, width: int
+) -> None:
+    """A file of two melodies: the page lists them, and the one that is chosen is the f0."""
+    voice_site.service.database.set({"language": language})
+    file = mido.MidiFile()
+    for name, number in (("Lead", 69), ("높은 소리", 72)):
+        notes = [mido.Message("note_on", note=number), mido.Message("note_off", note=number, time=960)]
+        file.add_track(name.encode().decode("latin-1")).extend(notes)
+    file.save(tmp_path / "two.mid")
+    found = voice_site.add_song(song)
+    page = open_page(f"{voice_site.url}/#/songs/{found['id']}", language, width)
+    t = words(language)
+    page.get_by_text(t["f0.file"], exact=True).click()
+    keyboard = Keyboard(page, f"midi-{language}-{width}")
+    keyboard.look("menu")
+    page.locator("input[type=file][accept*=mid]").set_input_files(tmp_path / "two.mid")
+    page.locator("dialog[open]").wait_for()
+    keyboard.look("dialog")
+    page.select_option("#melody", "1")
+    page.press("#melody-go", "Enter")
+    page.get_by_text(t["f0.file"], exact=True).wait_for()
+    expect(page.locator("dialog")).to_have_count(0)
+    page.wait_for_function(
+        "id => fetch(`api/v1/songs/${id}`).then(r => r.json()).then(s => s.f0_edited)", arg=found["id"]
+    )
+    text = voice_site.client.get(f"/api/v1/songs/{found['id']}/f0").text
+    found_hz = {round(float(line.split(",")[1]), 3) for line in text.splitlines()[1:]}
+    assert found_hz == {0, 523.251}
 
 
 def test_names_with_html_stay_text(site: Any, open_page: Callable[..., Any]) -> None:

@@ -149,7 +149,7 @@ export async function song(id) {
     const tool = (name) => h("button.quiet", { type: "button", dataset: { name }, "aria-pressed": String(timeline.tool === name), title: t(`tool.${name}.hint`), onclick: () => { timeline.tool = name; drawTools(); } }, icon(name), t(`tool.${name}`));
     const act = (name, needs = true) => h("button.quiet", { type: "button", dataset: { name }, disabled: needs && !timeline.selection, title: t(`edit.${name}.hint`), onclick: () => timeline.act(name) }, t(`edit.${name}`));
     const history = (name, list) => h("button.quiet.round", { type: "button", dataset: { name }, disabled: !list.length, "aria-label": t(name), title: t(name), onclick: () => timeline.act(name) }, icon(name));
-    const f0 = fileInput(t("f0.load"), ".csv,text/csv,.mid,.midi,audio/midi", async ([file]) => loadF0(await file.arrayBuffer()));
+    const f0 = fileInput(t("f0.load"), ".csv,text/csv,.mid,.midi,audio/midi", ([file]) => loadF0(file));
     replace(tools, h("div.segmented", { role: "group", "aria-label": t("tool.label") }, ["select", "draw", "erase"].map(tool)), history("undo", curve.past), history("redo", curve.future), h("span.rule", {}),
       act("up"), act("down"), act("octaves"), act("straighten"), act("copy"), act("paste"), act("mute"), act("restore"), h("span.gap", {}),
       h("details.menu", {}, h("summary", {}, t("f0.file")), h("div", {}, h("a.button.quiet", { href: url(`/songs/${id}/f0`), download: `${now.name}.f0.csv` }, icon("save"), t("f0.save")), h("a.button.quiet", { href: url(`/songs/${id}/midi`), download: `${now.name}.mid` }, icon("save"), t("f0.midi")), h("label.button.quiet", {}, f0, icon("upload"), t("f0.load")), now.f0_edited && h("button.quiet", { type: "button", onclick: resetF0 }, icon("again"), t("f0.reset")), h("small", {}, t("f0.hint")))));
@@ -167,8 +167,18 @@ export async function song(id) {
     try { now = await call("PUT", `/songs/${id}/f0`, curve.csv()); toast(t("f0.saved")); draw(); } catch (error) { toast(error.message, "bad"); }
   }
 
-  async function loadF0(file) {
-    try { await call("PUT", `/songs/${id}/f0`, file); timeline.close(); timeline = null; player.close(); await reload(); } catch (error) { toast(error.message, "bad"); }
+  async function loadF0(file, choice = "") {
+    try { await call("PUT", `/songs/${id}/f0${choice}`, await file.arrayBuffer()); timeline.close(); timeline = null; player.close(); await reload(); }
+    catch (error) { if (error.code === "several_melodies") chooseMelody(file, error.detail); else toast(error.message, "bad"); }
+  }
+
+  /** A dialog that lists the melodies of a MIDI file. */
+  function chooseMelody(file, melodies) {
+    const which = h("select", { id: "melody" }, melodies.map((each, i) => h("option", { value: i }, t("f0.melody", { ...each, n: each.notes }))));
+    const dialog = h("dialog.card", { "aria-label": t("f0.load"), onclose: () => dialog.remove() }, field(t("f0.melodies", { name: file.name }), which), h("div.actions", {},
+      h("button.primary", { type: "button", id: "melody-go", onclick: () => { const { track, channel } = melodies[Number(which.value)]; dialog.close(); loadF0(file, `?track=${track}&channel=${channel}`); } }, t("f0.melody.go")), h("button.quiet", { type: "button", onclick: () => dialog.close() }, t("cancel"))));
+    element.append(dialog);
+    dialog.showModal();
   }
 
   async function resetF0() { await call("DELETE", `/songs/${id}/f0`); timeline.close(); timeline = null; player.close(); await reload(); }
