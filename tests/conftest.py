@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import logging
 import os
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from svc.stages.settings import TrainSettings
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach for a hub
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="svc-cache-")  # hashes of test files
 
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 SHARED = Path(__file__).parents[1].parent / "shared"
 
 
@@ -29,6 +32,26 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is not there: its recordings and reference fixtures cannot be checked against")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """A path that is written once a session: by the first of pytest-xdist's processes; the others wait for it."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def get(name: str, make: Callable[[Path], object]) -> Path:
+        path = base / "made-once" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path.parent}.lock"):
+            done = path.parent / "done"
+            if not done.exists():
+                shutil.rmtree(path, ignore_errors=True)  # of one that failed half-way
+                make(path)
+                done.touch()
+        return path
+
+    return get
 
 
 @pytest.fixture(scope="session")
@@ -67,26 +90,25 @@ def save_encoder() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def encoder(tmp_path_factory: pytest.TempPathFactory, save_encoder: Callable[..., None]) -> Path:
+def encoder(made_once: MadeOnce, save_encoder: Callable[..., None]) -> Path:
     """A small HubertModel with random weights, saved as from the hub."""
-    folder = tmp_path_factory.mktemp("encoder") / "hubert"
-    save_encoder(folder)
-    return folder
+    return made_once("encoder/hubert", save_encoder)
 
 
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def corpus(made_once: MadeOnce) -> Path:
     """Two synthetic voices, five phrases of 2 to 4 s each."""
     from svc.data.singers.harmonic import VOICES, practice, sing
     from svc.pipeline import audio
 
-    root = tmp_path_factory.mktemp("corpora") / "choir"
-    for voice in VOICES:
-        (root / voice.name).mkdir(parents=True)
-        for number in range(5):
-            wav, _ = sing(practice(voice, 2.0 + number / 2, number), voice, number)
-            audio.write(root / voice.name / f"phrase_{number}.wav", wav)
-    return root
+    def make(root: Path) -> None:
+        for voice in VOICES:
+            (root / voice.name).mkdir(parents=True)
+            for number in range(5):
+                wav, _ = sing(practice(voice, 2.0 + number / 2, number), voice, number)
+                audio.write(root / voice.name / f"phrase_{number}.wav", wav)
+
+    return made_once("corpora/choir", make)
 
 
 @pytest.fixture(scope="session")
@@ -103,14 +125,12 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory, corpus: Path, encoder: Path) -> Path:
+def store(made_once: MadeOnce, corpus: Path, encoder: Path) -> Path:
     """The corpus, extracted. Only for reading: a test that changes it copies it."""
     from svc.stages.extraction.extract import extract
     from svc.stages.settings import ExtractSettings
 
-    path = tmp_path_factory.mktemp("stores") / "choir.zarr"
-    extract([corpus], path, ExtractSettings(encoder=str(encoder)))
-    return path
+    return made_once("stores/choir.zarr", lambda path: extract([corpus], path, ExtractSettings(encoder=str(encoder))))
 
 
 @pytest.fixture(scope="session")
@@ -132,13 +152,13 @@ def train_settings() -> TrainSettings:
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory, store: Path, train_settings: TrainSettings) -> Path:
-    """A voice trained on the store for seconds. Only for reading."""
+def run(made_once: MadeOnce, store: Path, train_settings: TrainSettings) -> Path:
+    """A voice trained on the store for seconds. Only for reading; as evaluations lie in it, each process has a copy."""
     from svc.stages.training.train import train
 
-    path = tmp_path_factory.mktemp("runs") / "choir"
-    train([store], path, train_settings)
-    return path
+    made = made_once("runs/choir", lambda path: train([store], path, train_settings))
+    copies = made.parents[1] / f"runs-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"  # as deep: it names its store so
+    return shutil.copytree(made, copies / "choir")
 
 
 @pytest.fixture(scope="session")

@@ -169,7 +169,7 @@ def weights(run: Path) -> dict[str, dict[str, list[Any]]]:
     return {file.name: {k: v.tolist() for k, v in checkpoint.load(file)[0].items()} for file in files}
 
 
-@pytest.mark.parametrize("count", [2, 4, pytest.param(8, marks=LONG)])
+@pytest.mark.parametrize("count", [3, pytest.param(8, marks=LONG)])
 def test_extracts_at_once_on_one_store(
     tmp_path: Path, corpus: Path, encoder: Path, start: Start, tree: Tree, tally: Tally, count: int
 ) -> None:

@@ -87,7 +87,7 @@ def never_false(root: Path, sample: Sample) -> bool:
     return True
 
 
-@pytest.mark.parametrize("tries", [1000, pytest.param(5000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("tries", [200, pytest.param(5000, marks=pytest.mark.long)])
 def test_random_flipped_bits(sample: Sample, mine: Path, cells: Cells, tally: Tally, tries: int) -> None:
     """Of each kind of file as many; a store that cannot be opened for it is verified all the same."""
     rng = np.random.default_rng(4)

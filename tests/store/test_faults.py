@@ -148,7 +148,7 @@ def test_every_call_fails_in_turn(
     assert 50 < call < 9999
 
 
-@pytest.mark.parametrize("tries", [20, pytest.param(150, marks=LONG)])
+@pytest.mark.parametrize("tries", [10, pytest.param(150, marks=LONG)])
 def test_a_full_file_system(
     tmp_path: Path, sample: Sample, small: dict[str, Any], extract: Run, tree: Tree, tally: Tally, tries: int
 ) -> None:
@@ -316,7 +316,7 @@ def watched(root: Path, small: dict[str, Any], extract: Run) -> Disk:
     return disk
 
 
-@pytest.mark.parametrize("tries", [40, pytest.param(1000, marks=LONG)])
+@pytest.mark.parametrize("tries", [20, pytest.param(1000, marks=LONG)])
 def test_writes_that_were_not_synced_are_lost_halved_or_zeroed(
     quick: Path, sample: Sample, small: dict[str, Any], extract: Run, tree: Tree, tally: Tally, tries: int
 ) -> None:

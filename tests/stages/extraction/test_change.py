@@ -248,13 +248,13 @@ class Change(RuleBasedStateMachine):
                     continue
 
 
-@pytest.mark.parametrize("examples", [12, pytest.param(150, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [6, pytest.param(150, marks=pytest.mark.long)])
 def test_a_store_follows_its_corpus(examples: int, tally: Callable[..., None]) -> None:
     chosen = settings(
         max_examples=examples,
         stateful_step_count=20,
         deadline=None,
-        derandomize=examples == 12,
+        derandomize=examples == 6,
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(Change, settings=chosen)
