@@ -188,6 +188,45 @@ def test_a_melody_of_a_midi_file_is_chosen(
     assert found_hz == {0, 523.251}
 
 
+def test_a_mix_is_compared_with_its_originals_where_it_is_made(
+    voice_site: Any, open_page: Callable[..., Any], song: Path
+) -> None:
+    """A render of two parts is played in the card of the mix, beside the mix of the recordings, at the same moment."""
+    voice_site.service.database.set({"language": "en"})
+    client, found = voice_site.client, voice_site.add_song(song)
+    second = client.post(f"/api/v1/songs/{found['id']}/parts/copy", json={"name": "second"}).json()
+    client.patch(f"/api/v1/songs/{second['id']}", json={"role": "keep", "begins": 2, "gain_db": -6})
+    page = open_page(f"{voice_site.url}/#/songs/{found['id']}")
+    page.locator("#render").click()
+    until = time.monotonic() + 200
+    while not client.get("/api/v1/results", params={"song": found["id"]}).json():
+        assert time.monotonic() < until
+        page.wait_for_timeout(200)
+    page.locator("#mix-play").click()
+    page.wait_for_function("() => parseFloat(document.querySelector('.mixes output').textContent.slice(2)) > 0.2")
+    page.locator("#mix-source").click()
+    page.wait_for_selector("#mix-source[aria-pressed=true]")
+    Keyboard(page, "mix-en-1280").look("playing")
+    page.locator("#mix-play").click()
+    page.wait_for_selector("#mix-play[aria-label=Play]")
+    levels = """async ([one, two]) => {
+      const { originals } = await import('./js/views/mixes.js'), rate = 44100;
+      const part = async (id) => (await fetch(`api/v1/songs/${id}`)).json();
+      const [lead, second] = [await part(one), await part(two)];
+      const both = (await originals([lead, second])).getChannelData(0);
+      const alone = (await originals([lead])).getChannelData(0);
+      const error = (from, to, factor) => {
+        let most = 0;
+        for (let i = from * rate; i < to * rate; i++) most = Math.max(most, Math.abs(both[i] - factor * alone[i]));
+        return most;
+      };
+      return [error(0, 1.9, 1), error(2.1, 4, 1 + 10 ** (-6 / 20))];
+    }"""
+    before, after = page.evaluate(levels, [found["id"], second["id"]])
+    assert before < 1e-4
+    assert after < 1e-4
+
+
 def test_names_with_html_stay_text(site: Any, open_page: Callable[..., Any]) -> None:
     evil = "<img src=x onerror=document.title='owned'>"
     site.client.post("/api/v1/voices", json={"name": evil, "encoder": "mini", "consent": evil})

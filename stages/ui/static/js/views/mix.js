@@ -13,8 +13,8 @@ export function settingsOf(part, voices, defaults) {
   return voice ? { voice, speaker, key, formants, retrieve, loudness, breaths, smooth_ms, fix_octaves, seed } : null;
 }
 
-/** A card with a row for each part. `changed(part)` is called when one was changed on the server. */
-export function mixCard(parts, id, voices, defaults, busy, changed) {
+/** A card with a row for each part, and `played`, the player of what was mixed. `changed(part)` is called when one was changed on the server. */
+export function mixCard(parts, id, voices, defaults, busy, changed, played) {
   const top = parts[0].id, ready = parts.every((part) => part.state === "ready");
 
   async function change(part, fields) {
@@ -44,5 +44,5 @@ export function mixCard(parts, id, voices, defaults, busy, changed) {
   }
 
   return h("section.card.mix", {}, h("h2", {}, t("mix.title")), h("p.dim", {}, t("mix.text")), h("ol.mix-parts", {}, parts.map(row)),
-    h("button.primary", { type: "button", id: "render", disabled: busy || !ready || !voices.length, onclick: render }, icon("save"), t("mix.render")), h("small", {}, t("mix.hint")));
+    h("button.primary", { type: "button", id: "render", disabled: busy || !ready || !voices.length, onclick: render }, icon("save"), t("mix.render")), h("small", {}, t("mix.hint")), played);
 }

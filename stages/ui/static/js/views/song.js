@@ -8,6 +8,7 @@ import { remember, state } from "../settings.js";
 import { Player } from "../player.js";
 import { Timeline } from "../timeline.js";
 import { mixCard } from "./mix.js";
+import { mixes } from "./mixes.js";
 
 const REACH = 2; // semitones beyond the range heard in training that a voice is believed to have
 const DEFAULTS = { key: 0, formants: 0, retrieve: null, loudness: 0, breaths: "sing", smooth_ms: 0, fix_octaves: false, seed: 0, speaker: null };
@@ -20,6 +21,8 @@ export async function song(id) {
   const wanted = { ...DEFAULTS, voice: null, ...(state.settings[`song.${id}`] ?? state.settings.last_take ?? {}) };
   const head = h("header.song-head", {}), stage = h("div.stage", {}), side = h("aside.side", { "aria-label": t("song.voice") }), lanes = h("section.lanes", {}), status = h("div.status", {}), mix = h("div.mix-place", {});
   const element = h("div.page.wide", {}, head, status, h("div.song-grid", {}, stage, side, mix, lanes));
+
+  const mixed = mixes(top);
 
   const voice = () => voices.find((v) => v.id === wanted.voice);
   const of = (index) => takes.filter((take) => take.phrase === index).sort((a, b) => b.scores.overall - a.scores.overall);
@@ -305,9 +308,10 @@ export async function song(id) {
 
   function drawMix() {
     if (parts.length < 2) { replace(mix); return; }
+    mixed.show(parts);
     const held = mix.contains(document.activeElement) ? document.activeElement.id : null;
     const rendering = [...jobs.values()].some((job) => job.kind === "render" && ["queued", "running"].includes(job.state));
-    replace(mix, mixCard(parts, id, voices, DEFAULTS, rendering, (changed) => { parts = parts.map((part) => (part.id === changed.id ? changed : part)); if (changed.id === id) now = changed; draw(); }));
+    replace(mix, mixCard(parts, id, voices, DEFAULTS, rendering, (changed) => { parts = parts.map((part) => (part.id === changed.id ? changed : part)); if (changed.id === id) now = changed; draw(); }, mixed.element));
     if (held) document.getElementById(held)?.focus();
   }
 
@@ -400,7 +404,7 @@ export async function song(id) {
   // News.
 
   function event(kind, message) {
-    if (kind === "result" && message.subject === top && message.data.label) { toast(t("export.done", { name: message.data.label })); return; }
+    if (kind === "result" && message.subject === top && message.data.label) { mixed.reload(); toast(t("export.done", { name: message.data.label })); return; }
     if (message.subject !== id && message.subject !== top) return;
     if (kind === "take" && message.subject === id) {
       if (!takes.some((take) => take.id === message.data.id)) takes.push(message.data);
@@ -417,6 +421,6 @@ export async function song(id) {
   }
 
   for (const job of await get(`/jobs?subject=${id}`)) jobs.set(job.id, job);
-  await reload();
-  return { element, title: now.name, event, reload, ready: () => timeline?.resize(), close: () => { if (saving) { clearTimeout(saving); saveF0(); } timeline?.close(); player?.close(); } };
+  await Promise.all([reload(), mixed.reload()]);
+  return { element, title: now.name, event, reload, ready: () => timeline?.resize(), close: () => { if (saving) { clearTimeout(saving); saveF0(); } timeline?.close(); player?.close(); mixed.close(); } };
 }
