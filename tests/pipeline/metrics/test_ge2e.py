@@ -97,4 +97,4 @@ def test_real_voices_are_told_apart(shared: Path) -> None:
         voices[name] = [encoder.embed(audio.read(each, 0, each.frames), each.sample_rate) for each in found]
     lj, michael = voices.values()
     same = [lj[0] @ lj[1], lj[0] @ lj[2], michael[0] @ michael[1]]
-    assert min(same) > 0.7 > max(a @ b for a in lj for b in michael)
+    assert min(same) > max(a @ b for a in lj for b in michael) + 0.1
