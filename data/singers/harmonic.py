@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 from scipy.signal import butter, sosfilt
 
 from ...pipeline.frames import MEL_RATE
@@ -91,9 +90,9 @@ def sing(score: Sequence[Note], voice: Voice, seed: int) -> tuple[NDArray[np.flo
         midi[inside], vowels[inside] = held, formants
         start += length
     # A voice glides from note to note and from vowel to vowel.
-    midi = gaussian_filter1d(midi, 0.025 * MEL_RATE, mode="nearest", truncate=3)
-    vowels = gaussian_filter1d(vowels, 0.02 * MEL_RATE, axis=0, mode="nearest", truncate=3) * voice.formants
-    loud = gaussian_filter1d(voiced, 0.012 * MEL_RATE, mode="constant", truncate=3)
+    midi = smooth_steps(midi, 0.025 * MEL_RATE)
+    vowels = np.stack([smooth_steps(track, 0.02 * MEL_RATE) for track in vowels.T], axis=1) * voice.formants
+    loud = smooth_steps(voiced, 0.012 * MEL_RATE, outside=0.0)
     time = np.arange(total) / MEL_RATE
     vibrato = voice.vibrato_cents / 100 * np.sin(2 * np.pi * voice.vibrato_hz * time)
     f0 = 440.0 * 2.0 ** ((midi + vibrato - 69) / 12)
@@ -101,6 +100,35 @@ def sing(score: Sequence[Note], voice: Voice, seed: int) -> tuple[NDArray[np.flo
     breath = sosfilt(butter(2, (1_500, 8_000), "bandpass", fs=MEL_RATE, output="sos"), generator.standard_normal(total))
     wav += 0.004 * loud * breath
     return (0.5 * wav / max(1e-9, np.abs(wav).max())).astype(np.float32), np.where(loud > 0.05, f0, 0.0)
+
+
+def smooth_steps(track: NDArray[np.float64], sigma: float, outside: float | None = None) -> NDArray[np.float64]:
+    """Smooth a track of few different values with a Gaussian, a step at a time.
+
+    It is `scipy.ndimage.gaussian_filter1d(track, sigma, truncate=3)`, whose cost is a product a sample and tap: of
+    these tracks 20 times as much as everything else in `sing`.
+
+    Args:
+        track: (T,), T > 0.
+        sigma: in samples.
+        outside: the value before the first and after the last sample; None continues the track.
+
+    Returns:
+        (T,); where no step is within 3 sigma, the track's own values.
+    """
+    reach = int(3 * sigma + 0.5)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    rise = np.cumsum(weights / weights.sum())
+    rise[-1] = 1.0
+    ends = (track[0], track[-1]) if outside is None else (outside, outside)
+    around = np.concatenate([[ends[0]], track, [ends[1]]])
+    out = np.full(len(track), ends[0], dtype=np.float64)
+    for place in np.flatnonzero(np.diff(around)).tolist():
+        height = around[place + 1] - around[place]
+        first, last = max(0, place - reach), min(len(track), place + reach + 1)
+        out[first:last] += height * rise[first - place + reach : last - place + reach]
+        out[last:] += height
+    return out
 
 
 def _harmonics(f0: NDArray[np.float64], vowels: NDArray[np.float64], voice: Voice) -> NDArray[np.float64]:

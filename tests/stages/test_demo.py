@@ -29,9 +29,16 @@ def test_the_demo_runs_whole_and_uses_again_what_is_there(tmp_path: Path, monkey
     assert not metadata["gates"]["G1"]["passed"]  # after five steps
     assert any("not passed" in line for line in said)
     assert "synthetic" in said[-1]
-    before = {p: p.stat().st_mtime_ns for p in (out / "corpus").rglob("*.wav")}
-    demo(out, 5)
-    assert {p: p.stat().st_mtime_ns for p in (out / "corpus").rglob("*.wav")} == before
+    kept = [*(out / "corpus").rglob("*.wav"), *(out / "corpus.zarr").rglob("c/*"), out / "run" / "last.safetensors"]
+    before = [path.stat().st_mtime_ns for path in kept]
+
+    def stop(*_: object) -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr(stage, "RunConverter", stop)  # what follows is made anew
+    with pytest.raises(InterruptedError):
+        demo(out, 5)
+    assert [path.stat().st_mtime_ns for path in kept] == before
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:

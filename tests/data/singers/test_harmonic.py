@@ -1,7 +1,9 @@
 """The plain singer is what it says it is."""
 
 import numpy as np
-from svc.data.singers.harmonic import VOICES, Note, Voice, practice, sing
+import pytest
+from scipy.ndimage import gaussian_filter1d
+from svc.data.singers.harmonic import VOICES, Note, Voice, practice, sing, smooth_steps
 from svc.pipeline.frames import MEL_RATE
 
 
@@ -15,6 +17,16 @@ def test_the_f0_told_is_the_f0_sung() -> None:
     around = power[110:1210].reshape(5, 220)  # the multiples in the middle of a row each
     assert around.argmax(1).tolist() == [110] * 5
     assert (around[:, 106:115].sum(1) > 0.99 * around.sum(1)).all()
+
+
+@pytest.mark.parametrize(("outside", "mode"), [(None, "nearest"), (0.0, "constant")])
+def test_steps_are_smoothed_as_scipy_smooths_them(outside: float | None, mode: str) -> None:
+    """Also where steps lie closer than the Gaussian is wide, and where it is wider than the track."""
+    rng = np.random.default_rng(0)
+    track = np.repeat(rng.integers(40, 70, 12), rng.integers(1, 900, 12)).astype(float)
+    for sigma in (1.0, 60.5, 529.2, len(track) / 2):
+        truth = gaussian_filter1d(track, sigma, mode=mode, truncate=3)
+        np.testing.assert_allclose(smooth_steps(track, sigma, outside), truth, rtol=0, atol=1e-11)
 
 
 def test_silence_is_silent_and_has_no_f0() -> None:
