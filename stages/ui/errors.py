@@ -77,12 +77,16 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         detail = [{"where": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in error.errors()]
-        return JSONResponse(body("invalid_request", "the request is not as the API document says", detail), 422)
+        first = f"{detail[0]['where']}: {detail[0]['message']}" if detail else "something else"
+        message = f"expected a request as /api/v1/openapi.json describes it, found {first}"
+        return JSONResponse(body("invalid_request", message, detail), 422)
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
-        code = NAMES.get(error.status_code, "http_error")
-        return JSONResponse(body(code, str(error.detail)), error.status_code, error.headers)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        code, message = NAMES.get(error.status_code, "http_error"), str(error.detail)
+        if error.status_code in (404, 405):
+            message = f"there is no {request.method} {request.url.path[:100]}; /api/v1/openapi.json lists what there is"
+        return JSONResponse(body(code, message), error.status_code, error.headers)
 
     @app.exception_handler(SvcError)
     async def user(_: Request, error: SvcError) -> JSONResponse:

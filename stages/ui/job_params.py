@@ -56,6 +56,7 @@ class JobParams:
         song = self.songs.get(job.subject)
         return {
             "file": str(self.songs.source(song)),
+            "name": song.name,
             "folder": str(self.home.song(song.id)),
             "max_seconds": self.settings.song_seconds,
             "voice": self.voices.likely_run() if song.parent is None else None,

@@ -32,7 +32,8 @@ def checked_suffix(name: str) -> str:
     suffix = suffix_of(name)
     if suffix is None:
         expected = ", ".join(sorted(SUFFIXES))
-        raise ApiError(415, "not_audio", "this is not a kind of audio file that is read here", f"expected {expected}")
+        message = f"expected an audio file, found {name[:60]!r}; convert it to FLAC or WAV"
+        raise ApiError(415, "not_audio", message, f"expected {expected}")
     return suffix
 
 

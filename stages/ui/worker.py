@@ -16,6 +16,7 @@ import traceback
 from typing import Any
 
 from ...common.errors import SvcError
+from ...pipeline.audio import AudioError
 from .channel import Cancelled, Channel, ChannelProgress
 from .errors import FULL_TEXT, body, code_of, is_on_full_disk
 from .tasks import TASKS
@@ -40,7 +41,12 @@ def main() -> None:
         except Cancelled:
             channel.send(event="cancelled")
         except SvcError as error:
-            channel.send(event="error", error=described(error, order["params"], error.message, error.hint or None))
+            said = error.message
+            if (
+                isinstance(error, AudioError) and "name" in order["params"]
+            ):  # it says what is wrong, not with which file
+                said = f"{order['params']['name']} {said}"
+            channel.send(event="error", error=described(error, order["params"], said, error.hint or None))
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise

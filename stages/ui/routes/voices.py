@@ -29,11 +29,16 @@ def list_voices(service: TheService) -> list[Voice]:
     return service.voices.all()
 
 
+def check_encoder(service: TheService, name: str) -> None:
+    """Raises ApiError for a name that is not offered."""
+    if name not in (offered := encoder_names(service.home)):
+        raise ApiError(422, "unknown_encoder", f"expected an encoder of {', '.join(offered)}; found {name[:60]!r}")
+
+
 @router.post("/voices", status_code=201)
 def create_voice(asked: NewVoice, service: TheService) -> Voice:
     """A new voice, without recordings yet."""
-    if asked.encoder not in encoder_names(service.home):
-        raise ApiError(422, "unknown_encoder", f"encoders are {', '.join(encoder_names(service.home))}")
+    check_encoder(service, asked.encoder)
     return service.voices.new(asked.name, asked.consent, asked.encoder)
 
 
@@ -49,8 +54,7 @@ def change_voice(voice: str, asked: VoiceChange, service: TheService) -> Voice:
     record = service.voices.record(voice)
     changes = asked.model_dump(exclude_none=True)
     if "encoder" in changes:
-        if changes["encoder"] not in encoder_names(service.home):
-            raise ApiError(422, "unknown_encoder", f"encoders are {', '.join(encoder_names(service.home))}")
+        check_encoder(service, changes["encoder"])
         if service.home.store(record.id, record.slug).exists():
             raise ApiError(409, "prepared", "the recordings were prepared with another encoder already")
     service.voices.change(record.model_copy(update=changes))

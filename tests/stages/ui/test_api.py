@@ -193,6 +193,31 @@ def test_breaths_are_a_setting_of_a_take(voice_site: Any, tmp_path: Path) -> Non
         assert answer.status_code == 422
 
 
+def test_errors_say_what_was_expected_and_what_was_found(site: Any) -> None:
+    """Code, a sentence that names the thing, and what to do: wrong paths, files, settings; of jobs too."""
+    client = site.client
+
+    def refused(method: str, path: str, **sent: Any) -> tuple[str, str]:
+        answer = client.request(method, path, **sent)
+        assert answer.status_code >= 400
+        assert answer.json().keys() == {"code", "message", "detail"}
+        return answer.json()["code"], answer.json()["message"]
+
+    listed = "/api/v1/openapi.json lists what there is"
+    assert refused("GET", "/api/v1/nothing") == ("not_found", f"there is no GET /api/v1/nothing; {listed}")
+    assert refused("DELETE", "/api/v1/health")[1] == f"there is no DELETE /api/v1/health; {listed}"
+    wrong = client.post("/api/v1/songs", params={"name": "notes.txt"}, content=b"hello")
+    assert wrong.json()["message"] == "expected an audio file, found 'notes.txt'; convert it to FLAC or WAV"
+    code, message = refused("POST", "/api/v1/voices", json={"name": "a", "language": "ko"})
+    assert (code, "body.language" in message) == ("invalid_request", True)
+    code, message = refused("POST", "/api/v1/voices", json={"name": "a", "encoder": "hubert"})
+    assert code == "unknown_encoder"
+    assert message.endswith("found 'hubert'")
+    song = site.add_song(Path(__file__), "my song.wav")
+    assert song["error"]["code"] == "audio"
+    assert song["error"]["message"].startswith("my song.wav is no audio that can be decoded")
+
+
 def test_two_voices_in_one_render_are_those_of_the_command_line(voice_site: Any, song: Path, tmp_path: Path) -> None:
     """A render of parts is the same, sample for sample, as `svc render --parts` of the same parts."""
     client, home = voice_site.client, voice_site.service.home

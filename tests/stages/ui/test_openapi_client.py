@@ -14,7 +14,9 @@ import pytest
 
 pytest.importorskip("openapi_python_client", reason="needs openapi-python-client")
 
-KINDS = "".join(f"  {kind}: application/octet-stream\n" for kind in ("audio/wav", "audio/flac", "image/png"))
+KINDS = "".join(
+    f"  {kind}: application/octet-stream\n" for kind in ("audio/wav", "audio/flac", "audio/midi", "image/png")
+)
 
 
 @pytest.fixture(scope="module")

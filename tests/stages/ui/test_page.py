@@ -180,9 +180,10 @@ def test_a_melody_of_a_midi_file_is_chosen(
     page.press("#melody-go", "Enter")
     page.get_by_text(t["f0.file"], exact=True).wait_for()
     expect(page.locator("dialog")).to_have_count(0)
-    page.wait_for_function(
-        "id => fetch(`api/v1/songs/${id}`).then(r => r.json()).then(s => s.f0_edited)", arg=found["id"]
-    )
+    until = time.monotonic() + 60
+    while not voice_site.client.get(f"/api/v1/songs/{found['id']}").json()["f0_edited"]:
+        assert time.monotonic() < until
+        page.wait_for_timeout(100)
     text = voice_site.client.get(f"/api/v1/songs/{found['id']}/f0").text
     found_hz = {round(float(line.split(",")[1]), 3) for line in text.splitlines()[1:]}
     assert found_hz == {0, 523.251}
