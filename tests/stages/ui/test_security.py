@@ -132,14 +132,16 @@ def test_preflights_are_not_answered_and_nothing_is_shared(site: Any) -> None:
 
 def test_each_threat_of_the_document_has_its_tests() -> None:
     here = Path(__file__).parent
-    document = (here.parents[2] / "docs" / "ui-security.md").read_text("utf-8")
-    lines = [
-        line for line in document.splitlines() if line.startswith("|") and not line.startswith(("| threat", "|---"))
-    ]
-    assert len(lines) >= 11
-    for line in lines:
-        tests, file = line.split("|")[3], "test_security.py"
-        named = re.findall(r"`(\w+\.py)?::(\w+)`", tests)
+    docs = here.parents[2] / "docs"
+    english, korean = (
+        [line.split("|") for line in (docs / name).read_text("utf-8").splitlines() if line.startswith("|")][2:]
+        for name in ("ui-security.md", "ui-security.ko.md")
+    )
+    assert len(english) >= 11
+    assert [line[3] for line in english] == [line[3] for line in korean]
+    for line in english:
+        file = "test_security.py"
+        named = re.findall(r"`(\w+\.py)?::(\w+)`", line[3])
         assert named, line
         for given, name in named:
             file = given or file
