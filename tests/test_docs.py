@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "data").glob("**/*.md"))]
 
 KOREAN = [page for page in PAGES if page.name.endswith(".ko.md")]
-ENGLISH_ONLY = {"design.md", "store.md"}  # for developers
+ENGLISH_ONLY = {"store.md"}  # for developers
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
