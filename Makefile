@@ -6,6 +6,8 @@ BIN = $(VENV)/bin
 STRICT = --strict --no-warn-return-any $(foreach name,torch torchaudio transformers diffusers safetensors dask distributed,\
 	--untyped-calls-exclude $(name))
 
+PACKAGES = common pipeline store stages data commands
+
 # Modules of packages that have __all__, which pdoc would leave out.
 HIDDEN = $(patsubst %.py,svc.%,$(subst /,.,$(wildcard $(addsuffix /[a-z]*.py,store stages/features stages/settings data/singers))))
 
@@ -26,8 +28,7 @@ torture: $(VENV)/ready  ## every fault that the store is promised to survive, in
 check: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(STRICT) -p svc.common -p svc.pipeline -p svc.store -p svc.stages -p svc.data -p svc.commands -m svc.cli
-	$(BIN)/mypy $(STRICT) --explicit-package-bases tests
+	$(BIN)/mypy $(STRICT) --explicit-package-bases $(addprefix .types/svc/,$(PACKAGES) cli.py) tests
 
 docs: $(VENV)/ready  ## the API reference, from the docstrings: build/api/index.html
 	$(BIN)/pdoc --docformat google -o build/api svc.common svc.pipeline svc.store svc.stages svc.commands svc.data $(HIDDEN)
