@@ -113,7 +113,7 @@ export function clock(seconds, tenths = false) {
   return `${minutes}:${(tenths ? rest.toFixed(1) : String(Math.floor(rest))).padStart(tenths ? 4 : 2, "0")}`;
 }
 
-const NAMES = ["C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B"];
+const NAMES = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"];
 
 export const midiOf = (hz) => 69 + 12 * Math.log2(hz / 440);
 export const hzOf = (midi) => 440 * 2 ** ((midi - 69) / 12);
