@@ -52,8 +52,6 @@ if TYPE_CHECKING:
     cloup.option("--f0-smooth", "smooth_ms", default=0.0, metavar="MS", help="Smooth f0 over MS milliseconds."),
     cloup.option("--f0-octaves", "fix_octaves", is_flag=True, help="Correct octave errors of the f0 tracker."),
     cloup.option("--f0-file", type=PATH, metavar="FILE", help="Sing this f0: lines of seconds,Hz, or MIDI."),
-    cloup.option("--midi-track", type=click.IntRange(1), metavar="N", help="Track of the MIDI file that is sung."),
-    cloup.option("--midi-channel", type=click.IntRange(1, 16), metavar="N", help="Channel of the MIDI file."),
     cloup.option("--f0-only", is_flag=True, help="Only write SONG.f0.csv (-o x.mid: MIDI)."),
 )
 @cloup.option_group(
@@ -68,6 +66,8 @@ if TYPE_CHECKING:
     cloup.option("--store", "stores", multiple=True, metavar="STORE", help="Retrieve from it.  [default: the run's]"),
     cloup.option("--f0", metavar="METHOD", help=f"{METHODS}.  [default: the store's]"),
     cloup.option("--slice-db", type=float, metavar="DB", help="Silence, in dB under the loudest.  [default: judged]"),
+    cloup.option("--midi-track", type=click.IntRange(1), metavar="N", help="Track that is sung of a MIDI --f0-file."),
+    cloup.option("--midi-channel", type=click.IntRange(1, 16), metavar="N", help="Channel that is sung of it."),
     cloup.option("--f0-min", type=float, help="Hz.  [default: the store's]"),
     cloup.option("--f0-max", type=float, help="Hz.  [default: 2100, or the store's]"),
     cloup.option("--steps", type=int, help="Sampling steps.  [default: 4 from a shallow start, ddpm 20]"),

@@ -141,9 +141,9 @@ def test_help_is_quick() -> None:
         (["train"], "--store"),
         (["train", "--store", "nowhere.zarr"], "is no unit store"),
         (["train", "--store", "empty"], "is no unit store"),
-        (["train", "--store", "nowhere.zarr", "--preset", "huge"], "choose tiny, base, large"),
-        (["train", "--store", "nowhere.zarr", "--steps", "0"], "steps must be at least 1"),
-        (["train", "--store", "nowhere.zarr", "--resume"], "no run in"),
+        (["train", "--store", "made/choir.zarr", "--preset", "huge"], "choose tiny, base, large"),
+        (["train", "--store", "made/choir.zarr", "--steps", "0"], "steps must be at least 1"),
+        (["train", "--store", "made/choir.zarr", "--resume"], "no run in"),
         (["render", "song.wav"], "no run to sing with"),
         (["render", "song.wav", "-m", "empty"], "is not a run"),
         (["render", "song.wav", "--steps", "0"], "steps must be 1 to 1000"),
@@ -157,19 +157,19 @@ def test_help_is_quick() -> None:
         (["render", "song.wav", "--depth", "8"], "choose 16, 24 or float"),
         (["render", "song.wav", "--report", "no/a.html"], "no does not exist"),
         (
-            ["train", "--store", "nowhere.zarr", "--only", "vocoder", "--objective", "flow"],
+            ["train", "--store", "made/choir.zarr", "--only", "vocoder", "--objective", "flow"],
             "not an option of the vocoder",
         ),
-        (["train", "--store", "nowhere.zarr", "--only", "vocoder", "--out", "empty"], "is not a run"),
-        (["train", "--store", "nowhere.zarr", "--seed", "-1"], "a seed is a whole number from 0"),
+        (["train", "--store", "made/choir.zarr", "--only", "vocoder", "--out", "empty"], "is not a run"),
+        (["train", "--store", "made/choir.zarr", "--seed", "-1"], "a seed is a whole number from 0"),
         (["render", "song.wav", "--seed", "99999999999999999999"], "a seed is a whole number from 0"),
-        (["train", "--store", "nowhere.zarr", "--truth", "songs.zarr"], "--compare 128,256"),
-        (["train", "--store", "nowhere.zarr", "--only", "vocoder", "--base", "empty"], "--base gives a voice"),
-        (["train", "--store", "nowhere.zarr", "--compare", "128", "--base", "empty"], "--base gives a voice"),
-        (["train", "--store", "nowhere.zarr", "--units", "hidden", "--unit-dim", "512"], "have a fixed width"),
-        (["train", "--store", "nowhere.zarr", "--k-step", "1001"], "not in the range 1<=x<=1000"),
-        (["train", "--store", "nowhere.zarr", "--preset", "diff-svc", "--k-step", "100"], "has no decoder"),
-        (["train", "--store", "nowhere.zarr", "--compare", ""], "is no width and no kind of units"),
+        (["train", "--store", "made/choir.zarr", "--truth", "songs.zarr"], "--compare 128,256"),
+        (["train", "--store", "made/choir.zarr", "--only", "vocoder", "--base", "empty"], "--base gives a voice"),
+        (["train", "--store", "made/choir.zarr", "--compare", "128", "--base", "empty"], "--base gives a voice"),
+        (["train", "--store", "made/choir.zarr", "--units", "hidden", "--unit-dim", "512"], "have a fixed width"),
+        (["train", "--store", "made/choir.zarr", "--k-step", "1001"], "not in the range 1<=x<=1000"),
+        (["train", "--store", "made/choir.zarr", "--preset", "diff-svc", "--k-step", "100"], "has no decoder"),
+        (["train", "--store", "made/choir.zarr", "--compare", ""], "is no width and no kind of units"),
         (["evaluate", "choir/alto/phrase_0.wav"], "svc evaluate RUN choir/alto/phrase_0.wav"),
         (["evaluate", "empty", "-k", "3"], "are for SONGs"),
         (["evaluate", "empty", "song.wav", "-k", "up"], "expected a number of semitones, auto or auto-semitone"),
@@ -189,10 +189,12 @@ def test_help_is_quick() -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_mistakes_get_one_message(
-    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
+    tmp_path: Path, corpus: Path, store: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "choir.zarr").symlink_to(store)
     (tmp_path / "choir").symlink_to(corpus)
     (tmp_path / "song.wav").symlink_to(corpus / "alto" / "phrase_0.wav")
     one_message(svc(*arguments), says)
