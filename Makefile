@@ -20,7 +20,7 @@ ui: $(VENV)/ready  ## the page, on the folder `demo` if it is there
 	$(BIN)/svc ui --home $(if $(wildcard demo),demo,.)
 
 test: $(VENV)/ready check  ## style, types and every fast test
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n logical --maxprocesses 4 --dist loadfile --durations=12
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations=12
 
 torture: $(VENV)/ready  ## every fault that the store is promised to survive, in large numbers, and the table of them
 	$(BIN)/pytest -q -m torture --timeout 7200

@@ -26,6 +26,20 @@ MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 SHARED = Path(__file__).parents[1].parent / "shared"
 
 
+# Files of a few long tests. They begin first: begun last, one would keep a process busy while the others have ended.
+LONGEST = [
+    *("test_kills.py", "test_object_store.py", "test_demo.py", "test_newcomer.py", "test_page.py", "test_api.py"),
+    *("test_cluster.py", "test_notebook.py", "test_distributed.py", "test_compare.py", "test_openapi_client.py"),
+    *("test_soft_passages.py", "test_mistakes.py", "test_cli.py", "test_mini.py", "test_render.py", "test_train.py"),
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; the others in their order."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Recordings and reference cases that lie beside the project; tests that need them are skipped without."""
