@@ -13,7 +13,6 @@ Nothing in it can run. It is unpacked once into the user's cache, under its sha2
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 import zipfile
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..common.errors import UserError
-from ..common.files import cache_folder, sync_folder
+from ..common.files import cache_folder, new_file_beside
 
 CARD = "voice.json"
 REQUIRED = (CARD, "run.json", "units.safetensors", "best.safetensors")
@@ -35,18 +34,8 @@ BLOCK = 2**22  # bytes
 def write(path: Path, members: Mapping[str, Path | bytes]) -> None:
     """Write a voice file, whole or not at all, of files and texts by member name."""
     assert set(REQUIRED) <= members.keys() <= set(MEMBERS)
-    descriptor, aside = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".partial", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w+b") as file:
-            _write_archive(file, members)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    with new_file_beside(path) as file:
+        _write_archive(file, members)
 
 
 def _write_archive(file: BinaryIO, members: Mapping[str, Path | bytes]) -> None:
