@@ -43,6 +43,9 @@ export const explain = (error) => {
 export const number = (value, digits = 0) =>
   new Intl.NumberFormat(language, { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
 
+/** A number with its sign, as of a key: +3, −1.5. */
+export const signed = (value, digits = 0) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${number(Math.abs(value), digits)}`;
+
 export const percent = (share) => new Intl.NumberFormat(language, { style: "percent" }).format(share);
 
 export function bytes(count) {

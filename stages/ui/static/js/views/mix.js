@@ -2,19 +2,19 @@
 
 import { call, post } from "../api.js";
 import { field, h, icon, toast } from "../dom.js";
-import { number, t } from "../i18n.js";
+import { number, signed, t } from "../i18n.js";
 import { state } from "../settings.js";
+import { lastSettings, requested } from "./song/state.js";
 
 /** The settings that a part is converted with: its own, else those used last; null where there is no voice. */
-export function settingsOf(part, voices, defaults) {
-  const found = { ...defaults, ...(state.settings[`song.${part.id}`] ?? state.settings.last_take ?? {}) };
-  if (!voices.some((voice) => voice.id === found.voice)) { found.voice = voices[0]?.id; found.speaker = null; }
-  const { voice, speaker, key, formants, retrieve, loudness, breaths, smooth_ms, fix_octaves, seed } = found;
-  return voice ? { voice, speaker, key, formants, retrieve, loudness, breaths, smooth_ms, fix_octaves, seed } : null;
+function settingsOf(part, voices) {
+  const found = lastSettings(part.id);
+  if (!voices.some((voice) => voice.id === found.voice)) Object.assign(found, { voice: voices[0]?.id, speaker: null });
+  return found.voice ? requested(found) : null;
 }
 
 /** A card with a row for each part, and `played`, the player of what was mixed. `changed(part)` is called when one was changed on the server. */
-export function mixCard(parts, id, voices, defaults, busy, changed, played) {
+export function mixCard(parts, id, voices, busy, changed, played) {
   const top = parts[0].id, ready = parts.every((part) => part.state === "ready");
 
   async function change(part, fields) {
@@ -22,17 +22,17 @@ export function mixCard(parts, id, voices, defaults, busy, changed, played) {
   }
 
   async function render() {
-    const sung = parts.filter((part) => part.role === "sing").map((part) => [part.id, settingsOf(part, voices, defaults)]);
+    const sung = parts.filter((part) => part.role === "sing").map((part) => [part.id, settingsOf(part, voices)]);
     const settings = Object.fromEntries(sung.filter(([, each]) => each));
     try { await post(`/songs/${top}/render`, { settings, format: state.settings.format ?? "wav" }); toast(t("mix.began")); } catch (error) { toast(error.message, "bad"); }
   }
 
   function row(part, i) {
-    const name = i ? part.name : t("part.lead"), settings = settingsOf(part, voices, defaults), who = voices.find((voice) => voice.id === settings?.voice);
-    const key = settings && (settings.key === "auto" ? t("key.auto") : `${settings.key > 0 ? "+" : settings.key < 0 ? "−" : ""}${number(Math.abs(settings.key))}`);
+    const name = i ? part.name : t("part.lead"), settings = settingsOf(part, voices), who = voices.find((voice) => voice.id === settings?.voice);
+    const key = settings && (settings.key === "auto" ? t("key.auto") : signed(settings.key));
     const told = part.role === "keep" ? t("part.kept") : who ? `${settings.speaker ?? who.name} · ${t("key.label")} ${key}` : t("song.no_voice");
     const role = h("select", { id: `role-${part.id}`, onchange: () => change(part, { role: role.value }) }, ["sing", "keep"].map((each) => h("option", { value: each, selected: part.role === each }, t(`part.role.${each}`))));
-    const decibel = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${number(Math.abs(value), 1)} dB`, out = h("output", {}, decibel(part.gain_db));
+    const decibel = (value) => `${signed(value, 1)} dB`, out = h("output", {}, decibel(part.gain_db));
     const gain = h("input", { type: "range", min: -24, max: 12, step: 0.5, value: part.gain_db, id: `gain-${part.id}`, oninput: () => { out.textContent = decibel(Number(gain.value)); }, onchange: () => change(part, { gain_db: Number(gain.value) }) });
     const time = (which, value, empty) => {
       const input = h("input", { type: "number", min: 0, max: Math.ceil(part.seconds), step: 0.1, value: value ?? "", placeholder: empty, id: `${which}-${part.id}`, onchange: () => change(part, { [which]: Number(input.value) || 0 }) });
