@@ -103,14 +103,14 @@ class LiveSession:
         name, _, value = line.partition(" ")
         try:
             if name == "k":
-                self._change(self.converter.settings.changed(key=float(value)))
+                self.change(self.converter.settings.changed(key=float(value)))
                 return f"key {float(value):+g}"
             if name == "s":
-                self._change(self.converter.settings.changed(speaker=value))
+                self.change(self.converter.settings.changed(speaker=value))
                 return f"voice {value}"
             if name == "g":
                 conversion = self.converter.settings.conversion
-                self._change(LiveSettings(conversion, None if value == "off" else float(value)))
+                self.change(LiveSettings(conversion, None if value == "off" else float(value)))
                 return f"gate {value}"
         except (ValueError, UserError) as error:
             return f"not changed: {error}"
@@ -159,8 +159,13 @@ class LiveSession:
             file.write(limited(sung))
         return len(sung) / frames.MEL_RATE
 
-    def _change(self, settings: LiveSettings) -> None:
-        """Check settings, load what they need, and use them from the next window."""
+    def change(self, settings: LiveSettings) -> None:
+        """Check settings, load what they need, and use them from the next window.
+
+        Raises:
+            UserError: the run lacks the speaker, or what the settings need.
+            ValueError: the settings cannot be.
+        """
         self.converter.converter.voice(settings.conversion)
         self.converter.converter.sampling(settings.conversion)
         self.converter.settings = settings

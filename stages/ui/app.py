@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 
 from ... import __version__
 from . import errors
-from .routes import jobs, plugins, songs, voices
+from .routes import jobs, live, plugins, songs, voices
 from .security import Guard
 from .service import Service
 from .settings import ServerSettings
@@ -45,7 +45,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     )
     app.state.service = service
     errors.install(app)
-    for module in (voices, songs, jobs, plugins):
+    for module in (voices, songs, jobs, plugins, live):
         app.include_router(module.router)
     app.mount("/", StaticFiles(directory=STATIC, html=True))
     app.add_middleware(Guard, settings=settings)

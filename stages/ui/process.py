@@ -17,6 +17,15 @@ Message = dict[str, Any]
 GRACE_SECONDS = 10.0
 
 
+def resident_bytes(pid: int) -> int:
+    """Memory that a process holds now; 0 where the system has no /proc."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 class WorkerProcess:
     """`python -m svc.stages.ui.worker`: JSON lines in on its standard input, JSON lines out of its standard output.
 
@@ -66,11 +75,7 @@ class WorkerProcess:
 
     def resident_bytes(self) -> int:
         """Memory that it holds now; 0 where the system has no /proc."""
-        try:
-            pages = int(Path(f"/proc/{self.pid}/statm").read_text("ascii").split()[1])
-        except (OSError, IndexError, ValueError):
-            return 0
-        return pages * os.sysconf("SC_PAGE_SIZE")
+        return resident_bytes(self.pid)
 
     def end(self, seconds: float = GRACE_SECONDS) -> None:
         """Close its input, and end it by force where that does not suffice."""

@@ -26,6 +26,7 @@ COOKIE = "svc_token"
 SAFE_METHODS = ("GET", "HEAD")
 API = ("/api/", "/v1/", "/voiceChangeModel")
 SESSION = "/api/v1/session"
+WEB_SOCKETS = ("/api/v1/live",)
 UPLOADS = ("/recordings", "/songs", "/parts", "/v1/audio/voice-conversions", "/voiceChangeModel")
 
 HEADERS = {
@@ -39,7 +40,7 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(self), payment=(), usb=()",
 }
 
 
@@ -58,9 +59,8 @@ class Guard:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        if scope["type"] != "http":  # there are no web sockets here
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})
+        if scope["type"] == "websocket":
+            await self._web_socket(scope, receive, send)
             return
         answer = _Answer(send, is_api(scope["path"]))
         try:
@@ -84,14 +84,27 @@ class Guard:
             refused = error if isinstance(error, Refused) else Refused(400, "bad_request", "the request is malformed")
             await answer.refuse(refused)
 
+    async def _web_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Browsers let every page open web sockets to everywhere: the same checks, before the handshake is answered."""
+        try:
+            if scope["path"] not in WEB_SOCKETS:
+                raise Refused(404, "not_found", "there is no such web socket")
+            self._check(scope, _headers(scope))
+        except Refused:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})  # answered with 403
+            return
+        await self.app(scope, receive, send)
+
     def _check(self, scope: Scope, headers: dict[str, str]) -> None:
         """Raises Refused unless the request comes under our name, from our page or from no page, with the token."""
         host = headers.get("host", "")
         if not self.settings.host_is_allowed(_name(host)):
             raise Refused(421, "host_not_allowed", "this server does not answer under that Host; see svc ui --help")
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-        ours = f"{scope.get('scheme', 'http')}://{host}".lower()
-        if (scope["method"] not in SAFE_METHODS or is_api(scope["path"])) and (
+        scheme = scope.get("scheme", "http").replace("ws", "http")
+        ours = f"{scheme}://{host}".lower()
+        if (scope.get("method", "GET") not in SAFE_METHODS or is_api(scope["path"])) and (
             (site is not None and site not in ("same-origin", "none"))
             or (origin is not None and origin.lower() != ours)
         ):

@@ -9,6 +9,7 @@ from asyncio import TimerHandle, Transport
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -20,6 +21,7 @@ from .settings import ServerSettings
 
 HEADER_SECONDS = 15.0  # in which a request's headers must have come
 BACKLOG = 2_048
+WS_BYTES = 65_536  # of a message of a web socket: more than the longest block of sound
 
 
 class ImpatientProtocol(H11Protocol):
@@ -31,6 +33,12 @@ class ImpatientProtocol(H11Protocol):
         """Close the connection unless its headers come within HEADER_SECONDS."""
         super().connection_made(transport)
         self._patience = self.loop.call_later(HEADER_SECONDS, self._lose)
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Stop the timer: the headers have come."""
+        if self._patience:
+            self._patience.cancel()
+        super().handle_websocket_upgrade(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer."""
@@ -95,7 +103,9 @@ def open_server(settings: ServerSettings) -> Served:
     config = uvicorn.Config(
         app,
         http=ImpatientProtocol,
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=WS_BYTES,
+        ws_per_message_deflate=False,
         log_level="warning",
         server_header=False,
         proxy_headers=False,

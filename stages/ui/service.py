@@ -8,6 +8,7 @@ from .home import Home
 from .job_outcomes import JobOutcomes
 from .job_params import JobParams
 from .jobs import JobQueue
+from .live.line import LiveLine
 from .recordings import Recordings
 from .results import Results
 from .settings import ServerSettings
@@ -38,6 +39,7 @@ class Service:
         self.takes = Takes(*shared)
         self.songs = Songs(*shared, self.jobs, self.voices)
         self.results = Results(*shared)
+        self.live = LiveLine(settings, self.voices)
         self.params = JobParams(settings, self.voices, self.recordings, self.songs, self.takes)
         self.outcomes = JobOutcomes(self.params, self.results)
 

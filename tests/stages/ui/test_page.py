@@ -17,7 +17,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="the page is test
 expect = playwright.expect
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
 
-PAGES = ("#/", "#/voices", "#/results")
+PAGES = ("#/", "#/voices", "#/live", "#/results")
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])

@@ -5,13 +5,14 @@ import { h, icon, replace, toast, field } from "./dom.js";
 import { LANGUAGES, current, load, preferred, t } from "./i18n.js";
 import { remember, state } from "./settings.js";
 import { home } from "./views/home.js";
+import { live } from "./views/live.js";
 import { results } from "./views/results.js";
 import { song } from "./views/song.js";
 import { voice, voices } from "./views/voice.js";
 
 const ROUTES = [
   [/^$/, home, ""], [/^voices$/, voices, "voices"], [/^voices\/([0-9a-f]+)$/, voice, "voices"],
-  [/^songs\/([0-9a-f]+)$/, song, ""], [/^results$/, results, "results"],
+  [/^songs\/([0-9a-f]+)$/, song, ""], [/^live$/, live, "live"], [/^results$/, results, "results"],
 ];
 
 let view = null; // {event(kind, data), close()}: what is shown now
@@ -24,7 +25,7 @@ function chrome() {
   const link = (path, label) => h("a", { href: `#/${path}`, "aria-current": (here === path || (!path && here === "songs")) && "page" }, label);
   const nav = document.getElementById("nav");
   nav.setAttribute("aria-label", t("nav.label"));
-  replace(nav, link("", t("nav.songs")), link("voices", t("nav.voices")), link("results", t("nav.results")));
+  replace(nav, link("", t("nav.songs")), link("voices", t("nav.voices")), link("live", t("nav.live")), link("results", t("nav.results")));
   const choose = h("select", {
     "aria-label": t("language"),
     onchange: async () => { remember("language", choose.value); await load(choose.value); await route(); },

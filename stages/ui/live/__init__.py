@@ -1,0 +1,1 @@
+"""Live conversion for the page: sound from the browser's microphone, converted in a process of its own."""
