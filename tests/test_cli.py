@@ -377,4 +377,4 @@ def test_evaluate_wants_truth_or_songs(run: Path, song: Path, tmp_path: Path) ->
 def test_the_embedded_encoder_warns_of_real_voices(corpus: Path, tmp_path: Path) -> None:
     done = svc("extract", corpus, "--store", tmp_path / "s.zarr", "--encoder", "mini", "--dry-run")
     assert done.exit_code == 0, done.output
-    assert "of real speech about one letter of three" in done.output
+    assert "of real speech about one letter of five" in done.output

@@ -158,7 +158,7 @@ def _announce(
         progress.warn(f"column {name} is of a kind that this svc does not know; it stays as it is, and is not extended")
     if not recommended(encoder.origin).real_voices and not all(singers_of(corpus) for corpus in corpora):
         progress.warn(
-            f"{encoder.origin} is the small encoder that comes with svc: of real speech about one letter of three is "
+            f"{encoder.origin} is the small encoder that comes with svc: of real speech about one letter of five is "
             f"recognised wrong. For real voices take a larger one: --encoder en, ko, ja, zh, contentvec, whisper, a "
             f"folder"
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -213,8 +213,10 @@ class TrainingLoop:
     def _measure(self, line: dict[str, float], tensorboard: TensorBoard, speed: Mapping[str, float]) -> None:
         """The part of a validation that the leading process does alone."""
         line |= self.task.validate(self.step, tensorboard)
-        if self.task.is_better(line, self.best):
-            self.best = BestRecord(self.step, line.get("score", 0.0), line["held_out"], self.best.highest)
+        better, score = self.task.is_better(line, self.best), line.get("score", 0.0)
+        self.best = replace(self.best, highest=max(score, self.best.highest))
+        if better:
+            self.best = BestRecord(self.step, score, line["held_out"], self.best.highest)
             self.task.save_best(self.best)
         self.validated, self._losses = self.step, []
         self._save(line)
