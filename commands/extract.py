@@ -51,7 +51,8 @@ from .terminal import Terminal
         "--formant-shifts",
         "--warps",
         "formant_shifts",
-        help="Semitones that formants are moved by before the encoder, to augment training: such as -4,4.",
+        help="Semitones that formants are moved by before the encoder, to augment training: such as -4,4; or none.  "
+        "[default: -4,4 up to 30 minutes of recordings]",
     ),
     cloup.option("--features", metavar="NAMES", help="Further columns by name, such as hidden/9,mel_up/4."),
 )
@@ -79,7 +80,7 @@ def extract(
         settings = ExtractSettings(
             layers=numbers("layers", layers),
             pitch_shifts=numbers("pitch-shifts", pitch_shifts) or (),
-            formant_shifts=numbers("formant-shifts", formant_shifts) or (),
+            formant_shifts=() if formant_shifts == "none" else numbers("formant-shifts", formant_shifts),
             features=tuple(name.strip() for name in (features or "").split(",") if name.strip()),
             **options,
         )

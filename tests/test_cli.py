@@ -52,7 +52,8 @@ def test_a_dry_run_an_addition_and_a_removal(tmp_path: Path, corpus: Path, encod
     shutil.copytree(corpus, tmp_path / "choir")
     foreseen = svc("extract", tmp_path / "choir", "--encoder", encoder, "--dry-run")
     assert foreseen.exit_code == 0
-    assert "would compute, in cells: f0 1, hidden/2 1, hidden/4 1, loudness 1, mel 1, mel2ph 1" in foreseen.output
+    cells = "f0 1, hidden/2 1, hidden/4 1, hidden_down4/4 1, hidden_up4/4 1, loudness 1, mel 1, mel2ph 1"
+    assert f"would compute, in cells: {cells}" in foreseen.output
     assert not (tmp_path / "choir.zarr").exists()
     assert svc("extract", tmp_path / "choir", "--encoder", encoder).exit_code == 0
     (tmp_path / "choir" / "alto" / "phrase_0.wav").unlink()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ...common.errors import UserError
 from ...common.progress import Progress
 from ...common.text import count
 from ...pipeline import frames
+from ...pipeline.encoder.content import ContentEncoder
 from ...pipeline.encoder.registry import load_encoder, recommended
 from ...store import DamagedError, Store, StoreError, open_store
 from ...store.cells import missing_cells
@@ -25,6 +26,7 @@ from ..devices import pick_device
 from ..features import identity
 from ..parallel_singers import singers_of
 from ..settings import ExtractSettings
+from ..settings.extract import AUTO_FORMANT_SHIFTS, SMALL_CORPUS_SECONDS
 from .cluster import cluster
 from .corpus_files import Source
 from .corpus_scan import CorpusScan, scan_corpus
@@ -88,17 +90,26 @@ def extract(
     if check and not dry_run:
         _repair(location, progress)
     store = _open_if_there(location)
-    target = target_columns(
-        settings, store, lambda name, precision: load_encoder(name, "cpu" if remote else device, precision)
-    )
+
+    def load(name: str, precision: str) -> ContentEncoder:
+        return load_encoder(name, "cpu" if remote else device, precision)
+
+    target = target_columns(settings, store, load)
     _announce(target, found.recordings, corpora, str(location), device, settings, progress)
     scan = scan_corpus(found, progress, trust=not check)
     scan.slice(unknown(store.packs, store.table, scan) if store else scan.entries, target.slices, progress)
     if not scan.entries:
         raise UserError("none of the recordings can be used:\n" + "\n".join(map(str, scan.refused)))
     report = ExtractReport(str(location), dry_run, refused=scan.refused, notes=scan.notes, others=dict(found.others))
-    run = _Run(location, settings, target, scan, report, progress, device, check)
     seconds = frames.mel_seconds(sum(row.mel_frames for rows in scan.rows.values() for row in rows))
+    if settings.formant_shifts is None and (store is None or not store.settled) and seconds <= SMALL_CORPUS_SECONDS:
+        settings = replace(settings, formant_shifts=AUTO_FORMANT_SHIFTS)
+        target = target_columns(settings, store, lambda name, precision: target.content or load(name, precision))
+        progress.say(
+            f"{seconds / 60:.1f} minutes are little: formants are shifted by {AUTO_FORMANT_SHIFTS[0]} and "
+            f"+{AUTO_FORMANT_SHIFTS[1]} semitones in further copies (--formant-shifts none does without)"
+        )
+    run = _Run(location, settings, target, scan, report, progress, device, check)
     size = PackSize.for_seconds(seconds)
     if dry_run:
         _foresee(run, store, size)

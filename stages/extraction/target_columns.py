@@ -69,7 +69,7 @@ def target_columns(
         names=settings.features,
         layers=settings.layers,
         pitch_shifts=settings.pitch_shifts,
-        formant_shifts=settings.formant_shifts,
+        formant_shifts=settings.formant_shifts or (),
     )
     try:
         wanted = wanted_features(request)

@@ -8,6 +8,8 @@ from ...pipeline.pitch.settings import PitchSettings
 from ...pipeline.slicing import SliceSettings
 
 PRECISIONS = ("fp32", "bf16", "fp16")
+AUTO_FORMANT_SHIFTS = (-4, 4)  # semitones
+SMALL_CORPUS_SECONDS = 1_800.0
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class ExtractSettings:
         f0, f0_min, f0_max: method and range in Hz; PitchSettings has the defaults. Another replaces the f0 column.
         pitch_shifts: semitones that the mel is moved by, in further columns, to augment training.
         formant_shifts: semitones that formants are moved by before the encoder is run, in further columns: trained
-            with them, the projection keeps less of the speaker.
+            with them, the projection keeps less of the speaker. None: AUTO_FORMANT_SHIFTS where a new store has at most
+            SMALL_CORPUS_SECONDS of sound, whose training gains most by them; none elsewhere.
         features: further columns by name, such as `hidden/9`; every kind that `features/registry.py` lists.
         precision: the encoder's arithmetic: fp32, bf16 or fp16; fp32 in a new store.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
@@ -38,7 +41,7 @@ class ExtractSettings:
     f0_min: float | None = None
     f0_max: float | None = None
     pitch_shifts: tuple[int, ...] = ()
-    formant_shifts: tuple[int, ...] = ()
+    formant_shifts: tuple[int, ...] | None = ()
     features: tuple[str, ...] = ()
     precision: str | None = None
     device: str = "auto"
@@ -49,7 +52,7 @@ class ExtractSettings:
         self.slices(SliceSettings())
         self.pitch(PitchSettings())
         for name in ("pitch_shifts", "formant_shifts"):
-            if wrong := [shift for shift in getattr(self, name) if shift == 0 or abs(shift) > 12]:
+            if wrong := [shift for shift in getattr(self, name) or () if shift == 0 or abs(shift) > 12]:
                 raise ValueError(f"{name} are by 1 to 12 semitones up or down, not by {wrong[0]}")
         if self.precision not in (None, *PRECISIONS):
             raise ValueError(f"precision {self.precision!r} is not known; choose {', '.join(PRECISIONS)}")

@@ -132,7 +132,7 @@ def prepare(params: Params, channel: Channel, progress: Progress) -> dict[str, A
         channel.check()
         analysis.check_length(Path(file), params["max_seconds"])
     store.parent.mkdir(parents=True, exist_ok=True)
-    extract([corpus], store, ExtractSettings(encoder=params["encoder"]), progress)
+    extract([corpus], store, ExtractSettings(encoder=params["encoder"], formant_shifts=None), progress)
     return {"report": report_corpus(store, progress)}
 
 

@@ -146,3 +146,20 @@ def test_an_encoder_with_a_soft_head_brings_its_units(
 def test_default_layers() -> None:
     assert [default_layers("hubert", n) for n in (12, 24, 4, 1)] == [(7, 12), (14, 24), (2, 4), (1,)]
     assert [default_layers("whisper", n) for n in (6, 4, 12, 32, 1)] == [(3, 4), (2, 3), (6, 8), (16, 21), (1,)]
+
+
+def test_small_corpora_get_formant_shifted_columns(
+    tmp_path: Path, corpus: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ExtractSettings(encoder=str(encoder), formant_shifts=None)
+    extract([corpus], tmp_path / "small.zarr", settings)
+    shifted = {"hidden_down4/4", "hidden_up4/4"}
+    assert shifted <= open_store(tmp_path / "small.zarr").columns.keys()
+    again = extract([corpus], tmp_path / "small.zarr", settings)
+    assert again.cells_computed == 0
+    monkeypatch.setattr("svc.stages.extraction.extract.SMALL_CORPUS_SECONDS", 1.0)
+    extract([corpus], tmp_path / "large.zarr", settings)
+    assert not any("_down" in name or "_up" in name for name in open_store(tmp_path / "large.zarr").columns)
+    # What a store has, it keeps, however much there is.
+    assert extract([corpus], tmp_path / "small.zarr", settings).cells_computed == 0
+    assert shifted <= open_store(tmp_path / "small.zarr").columns.keys()
