@@ -46,7 +46,7 @@ from .terminal import Terminal
 )
 @cloup.option_group(
     "Research options",
-    cloup.option("--units", help="soft, hidden, linear or hubert-soft.  [default: soft]"),
+    cloup.option("--units", help="soft, hidden, linear or hubert-soft.  [default: soft; hidden with Whisper]"),
     cloup.option("--unit-dim", type=int, metavar="WIDTH", help="Width of soft and linear units.  [default: 256]"),
     cloup.option(
         "--unit-layer", type=int, metavar="LAYER", help="Layer that units are made of.  [default: the highest stored]"

@@ -5,13 +5,14 @@ from ...pipeline.slicing import SliceSettings
 from .choice import chosen_training, chosen_vocoder
 from .extract import ExtractSettings
 from .render import ConversionSettings, OutputSettings, RenderSettings
-from .train import AUTO_BASE, NO_BASE, PRESETS, TrainSettings
+from .train import AUTO_BASE, NO_BASE, PRESETS, UNITS_BY_ENCODER, TrainSettings
 from .train_vocoder import VOCODER_PRESETS, VocoderSettings
 
 __all__ = [
     "AUTO_BASE",
     "NO_BASE",
     "PRESETS",
+    "UNITS_BY_ENCODER",
     "VOCODER_PRESETS",
     "ConversionSettings",
     "ExtractSettings",

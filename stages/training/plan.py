@@ -10,10 +10,26 @@ from typing import Any, Protocol
 from ...common.errors import UserError
 from ...common.progress import Progress
 from ...common.text import count
-from ..settings import AUTO_BASE, NO_BASE, TrainSettings, VocoderSettings, chosen_training, chosen_vocoder
+from ...store import open_store
+from ..settings import (
+    AUTO_BASE,
+    NO_BASE,
+    PRESETS,
+    UNITS_BY_ENCODER,
+    TrainSettings,
+    VocoderSettings,
+    chosen_training,
+    chosen_vocoder,
+)
 from ..stores import check_opens, only_store
 
 PARTS = ("units", "diffusion", "vocoder")
+UNIT_SETTINGS = (
+    "units",
+    "unit_dim",
+    "codes",
+    "code_layer",
+)  # with one of them given, the kind of units is the preset's
 
 
 class Report(Protocol):
@@ -96,11 +112,32 @@ def plan_training(
     if resume and not (out / "run.json").exists():
         raise UserError(f"there is no run in {out} to resume; leave --resume out to begin one, or name it with --out")
     preset = preset or _preset_of_device(device)
-    asked = asked or {}
+    asked = dict(asked or {})
+    if only != "vocoder" and compare is None and not any(asked.get(name) for name in UNIT_SETTINGS):
+        asked["units"] = default_units(preset, stores[0], out, base)
     settings = chosen_vocoder(preset, asked) if only == "vocoder" else chosen_training(preset, asked)
     kinds = () if compare is None else tuple(kind.strip() for kind in compare.split(","))
     begin = None if base == NO_BASE else base or AUTO_BASE
     return TrainingPlan(stores, out, preset, settings, device, only, begin, kinds, truth)
+
+
+def default_units(preset: str, store: str | Path, out: Path, base: str | None = None) -> str:
+    """The kind of units where none is asked for.
+
+    A run that is there keeps its own, and a new one takes those of the run that it begins from; else the preset and
+    the store's encoder decide (UNITS_BY_ENCODER).
+    """
+    named = () if base in (None, AUTO_BASE, NO_BASE) else (Path(str(base)),)
+    for run in (out, *named):
+        if (run / "run.json").is_file() or run.is_file():
+            from ..run import Run  # loads torch, as what follows does
+
+            return Run.open(run).config.settings.units
+    units = PRESETS[preset].units if preset in PRESETS else "soft"
+    encoders = [
+        column.settings["encoder"] for column in open_store(store).columns.values() if "encoder" in column.settings
+    ]
+    return UNITS_BY_ENCODER.get(encoders[0].get("kind", ""), units) if encoders and units == "soft" else units
 
 
 def _preset_of_device(device: str) -> str:

@@ -24,6 +24,7 @@ from ..rendering.render_parts import PartsBatch
 from ..rendering.run_converter import RunConverter
 from ..run import Run
 from ..settings import PRESETS, ExtractSettings, RenderSettings
+from ..training.plan import default_units
 from ..training.train import train
 from . import analysis, conversion
 from .channel import Channel
@@ -138,10 +139,11 @@ def prepare(params: Params, channel: Channel, progress: Progress) -> dict[str, A
 
 def train_voice(params: Params, channel: Channel, progress: Progress) -> dict[str, Any]:
     """Train a voice, or go on with it."""
-    settings = dataclasses.replace(PRESETS[params["preset"]], steps=params["steps"], seed=params["seed"])
+    run = Path(params["run"])
+    units = default_units(params["preset"], params["store"], run)
+    settings = dataclasses.replace(PRESETS[params["preset"]], units=units, steps=params["steps"], seed=params["seed"])
     every = max(10, min(settings.validate_every, settings.steps // 8))
     settings = dataclasses.replace(settings, validate_every=params.get("validate_every") or every)
-    run = Path(params["run"])
     run.parent.mkdir(parents=True, exist_ok=True)
     report = train([params["store"]], run, settings, progress=progress)
     verdict = report.verdict

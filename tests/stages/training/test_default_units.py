@@ -1,0 +1,55 @@
+"""The kind of units where nobody asks for one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from svc.stages.extraction.extract import extract
+from svc.stages.settings import ExtractSettings
+from svc.stages.training.plan import default_units, plan_training
+from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+
+
+@pytest.fixture(scope="module")
+def whisper_store(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
+    """A store of a small Whisper."""
+    folder = tmp_path_factory.mktemp("whisper")
+    torch.manual_seed(0)
+    config = WhisperConfig(
+        vocab_size=8,
+        num_mel_bins=80,
+        d_model=16,
+        encoder_layers=2,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=16,
+        decoder_ffn_dim=16,
+        max_source_positions=1_500,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=1,
+    )
+    WhisperModel(config).save_pretrained(folder / "model")
+    WhisperFeatureExtractor().save_pretrained(folder / "model")
+    extract([corpus / "alto"], folder / "s.zarr", ExtractSettings(encoder=str(folder / "model")))
+    return folder / "s.zarr"
+
+
+def test_whisper_gets_hidden_units_and_others_soft_ones(whisper_store: Path, store: Path, tmp_path: Path) -> None:
+    assert default_units("tiny", whisper_store, tmp_path / "run") == "hidden"
+    assert default_units("tiny", store, tmp_path / "run") == "soft"
+    assert plan_training([str(whisper_store)], tmp_path / "run", "tiny", "cpu").settings.units == "hidden"
+
+
+@pytest.mark.parametrize("asked", [{"units": "soft"}, {"unit_dim": 512}, {"codes": 200}])
+def test_what_is_asked_for_holds(whisper_store: Path, tmp_path: Path, asked: dict[str, object]) -> None:
+    assert plan_training([str(whisper_store)], tmp_path / "run", "tiny", "cpu", asked=asked).settings.units == "soft"
+
+
+def test_a_run_and_a_base_keep_theirs(whisper_store: Path, run: Path, tmp_path: Path) -> None:
+    assert default_units("tiny", whisper_store, run) == "soft"
+    assert default_units("tiny", whisper_store, tmp_path / "new", str(run)) == "soft"
