@@ -1,4 +1,4 @@
-"""What a step sees: a function of seed and step, the same whoever asks, in whatever order, on however many ranks."""
+"""The crops of a step depend on seed and step alone: the same in any order, and on any number of ranks."""
 
 from __future__ import annotations
 
