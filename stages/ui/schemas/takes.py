@@ -1,0 +1,80 @@
+"""Takes: settings, scores, and which ones are picked."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from .base import Strict
+
+Breaths = Annotated[
+    Annotated[float, Field(ge=0, le=1)] | Literal["keep", "sing"],
+    Field(description="`keep` the song's own breaths, `sing` them, or multiply converted breaths with 0 to 1."),
+]
+
+
+class TakeSettings(Strict):
+    """How a phrase is converted; the fields are those of `svc render`."""
+
+    voice: str
+    speaker: Annotated[str, StringConstraints(max_length=500)] | None = None
+    key: Annotated[float, Field(ge=-48, le=48)] | str = 0.0
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    formants: Annotated[float, Field(ge=-12, le=12)] = 0.0
+    retrieve: Annotated[float, Field(ge=0, le=1)] | None = None
+    loudness: Annotated[float, Field(ge=0, le=1)] = 0.0
+    breaths: Breaths = "sing"
+    smooth_ms: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    fix_octaves: bool = False
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+
+class TakeScores(BaseModel):
+    """How good a take is, by measures that need no reference; shares from 0 to 1.
+
+    `in_tune`: of the frames asked voiced, within 50 cents. `phones`: of the loud frames, the same kind of phone as in
+    the song. `loudness`: correlation with the song's. `overall`: their weighted mean.
+    """
+
+    overall: float
+    in_tune: float | None = None
+    phones: float | None = None
+    loudness: float | None = None
+
+
+class Take(BaseModel):
+    """A phrase as it was converted once. `start`: seconds at which its audio begins in the song."""
+
+    id: str
+    song: str
+    phrase: int
+    settings: TakeSettings
+    key: float
+    start: float
+    seconds: float
+    rms_db: float
+    scores: TakeScores
+    created: float
+    run_sha256: str = ""
+    f0_sha256: str = ""
+
+
+class ConvertRequest(Strict):
+    """Convert phrases of a song (all that lack a take with these settings, if none are named)."""
+
+    settings: TakeSettings
+    phrases: Annotated[list[int], Field(max_length=5_000)] | None = None
+    takes: Annotated[int, Field(ge=1, le=16)] = 1
+
+
+class Picks(Strict):
+    """Of each phrase the id of the take that is chosen, or null for silence. Phrases left out keep their choice."""
+
+    picks: dict[int, str | None]
+
+
+class PickRecord(BaseModel):
+    """The takes that were chosen by hand, as they are kept."""
+
+    picks: dict[int, str | None]
