@@ -150,7 +150,8 @@ def closing(caller: Caller) -> tuple[int, str]:
     with contextlib.suppress(websockets.ConnectionClosed):
         while True:
             caller.socket.recv(timeout=30)
-    return caller.socket.close_code, caller.socket.close_reason
+    assert caller.socket.close_code is not None
+    return caller.socket.close_code, caller.socket.close_reason or ""
 
 
 def refusal(caller: Caller) -> tuple[str, int]:
