@@ -1,9 +1,9 @@
 """One writer at a time where no operating system keeps a lock: an object that only one may create, and must renew.
 
 The owner writes a new beat into it every 15 seconds. A process that waits takes it over once it has seen the same beat
-for a minute by its own clock, so that no two clocks need agree. What the service offers is used: creating only where there
-is none, and on S3 also replacing only what was read (If-None-Match and If-Match of PutObject). For those that ignore
-such conditions, every process reads the lock again a moment after taking it, and the last to write it has it.
+for a minute by its own clock, so that no two clocks need agree. What the service offers is used: creating only where
+there is none, and on S3 also replacing only what was read (If-None-Match and If-Match of PutObject). For those that
+ignore such conditions, every process reads the lock again a moment after taking it, and the last to write it has it.
 
 What this cannot do: a writer that stands still for over a minute between looking at its lock and writing, and then goes
 on, may write once where another already does. Cells bear that (a receipt says which bytes it is of); of two corpus
