@@ -9,7 +9,7 @@ STRICT = --strict --no-warn-return-any $(foreach name,torch torchaudio transform
 PACKAGES = common pipeline store stages data commands
 
 # Modules of packages that have __all__, which pdoc would leave out.
-HIDDEN = $(patsubst %.py,svc.%,$(subst /,.,$(wildcard $(addsuffix /[a-z]*.py,store stages/features stages/settings data/singers))))
+HIDDEN = $(patsubst %.py,svc.%,$(subst /,.,$(wildcard $(addsuffix /[a-z]*.py,store stages/features stages/settings stages/ui/schemas data/singers))))
 
 .PHONY: demo ui test check docs torture clean
 
