@@ -18,11 +18,21 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 NAN = float("nan")
 
 
-@pytest.fixture(scope="module")
-def real() -> ModuleType:
+def benchmark(name: str) -> ModuleType:
+    """A module of benchmarks/."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
-        return importlib.import_module("real")
+        return importlib.import_module(name)
+
+
+@pytest.fixture(scope="module")
+def real() -> ModuleType:
+    return benchmark("real")
+
+
+@pytest.fixture(scope="module")
+def recordings() -> ModuleType:
+    return benchmark("real_recordings")
 
 
 class Recogniser:
@@ -64,12 +74,12 @@ def test_it_converts_scores_and_writes(
 ) -> None:
     """One song into one voice by a run that is there: the four rows beside it, tables, figures, and a page."""
     monkeypatch.setattr(real.SpeechModels, "load", stand_ins)
-    monkeypatch.setattr(real, "SECONDS", 3.0)
+    monkeypatch.setattr(benchmark("real_recordings"), "SECONDS", 3.0)
     arguments = ["--source", song, "--target", f"alto={corpus / 'alto'}", "--run", f"mine={run}", "--render", "steps=2"]
     real.main([str(tmp_path / "out"), *map(str, arguments)])
     rows = json.loads((tmp_path / "out" / "real.json").read_text("utf-8"))
-    systems = [row["system"] for row in rows]
-    assert systems[:3] == [real.SOURCE, real.VOCODED, real.NEAREST]
+    systems, systems_module = [row["system"] for row in rows], benchmark("real_systems")
+    assert systems[:3] == [systems_module.SOURCE, systems_module.VOCODED, systems_module.NEAREST]
     assert systems[3].startswith("mine, step ")
     assert systems[4] == real.OWN
     source = rows[0]["clips"][0]
@@ -92,27 +102,30 @@ def test_rates_over_one_count_as_one_and_unknown_ones_do_not_count(real: ModuleT
     assert figures["SECS"] == pytest.approx(0.5)
 
 
-def test_the_recordings_that_it_names_are_there(real: ModuleType, shared: Path) -> None:
-    sources, targets = real.shared_sources(shared / "audio"), real.shared_targets(shared / "audio")
+def test_the_recordings_that_it_names_are_there(recordings: ModuleType, shared: Path) -> None:
+    sources = recordings.shared_sources(shared / "audio")
+    targets = recordings.shared_targets(shared / "audio")
     assert all(source.path.exists() for source in sources)
     assert all(folder.is_dir() for folder in targets.values() if "*" not in folder.name)
     short = [source.kind for source in sources if source.short]
     assert (short.count("speech"), short.count("song")) == (3, 2)
     assert all(target not in source.path.parts for source in sources for target in targets)
     assert [source.name for source in sources if source.name.startswith("ja_f_song070")] == ["ja_f_song070_004"]
-    assert len(sources[-1].samples()) == real.SECONDS * MEL_RATE
+    assert len(sources[-1].samples()) == recordings.SECONDS * MEL_RATE
 
 
-def test_the_targets_own_clips_have_words_by_their_transcripts(real: ModuleType, corpus: Path, tmp_path: Path) -> None:
+def test_the_targets_own_clips_have_words_by_their_transcripts(
+    real: ModuleType, recordings: ModuleType, corpus: Path, tmp_path: Path
+) -> None:
     """The recogniser's own error: 0 where it transcribes what transcripts.tsv has."""
     clips = sorted((corpus / "alto").iterdir())[:2]
-    folder = real.own_folder("voice", clips[0].parent / f"{clips[0].stem[:-1]}*", tmp_path)
+    folder = recordings.own_folder("voice", clips[0].parent / f"{clips[0].stem[:-1]}*", tmp_path)
     copied = [path.stem for path in sorted(folder.iterdir())]
     assert folder == tmp_path / "voice"
     assert clips[0].stem in copied
-    right = Recogniser()([real.read(clips[0])], MEL_RATE, "en")
+    right = Recogniser()([recordings.read(clips[0])], MEL_RATE, "en")
     (folder / "transcripts.tsv").write_text(f"{clips[0].stem}\t{right}\n", "utf-8")
-    target = real.open_target("voice", folder, stand_ins())
+    target = recordings.open_target("voice", folder, stand_ins())
     assert target.texts[copied.index(clips[0].stem)] == right
     assert target.texts.count(None) == len(copied) - 1
     row = real.own_row(target, stand_ins())
@@ -121,22 +134,22 @@ def test_the_targets_own_clips_have_words_by_their_transcripts(real: ModuleType,
 
 
 def test_recognisers_are_made_from_packages_or_named_by_hub_id(
-    real: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recordings: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(real, "MODEL_MAKER", tmp_path / "absent.py")
-    assert real.default_recognisers(tmp_path) == ["openai/whisper-base", "openai/whisper-tiny.en"]
+    monkeypatch.setattr(recordings, "MODEL_MAKER", tmp_path / "absent.py")
+    assert recordings.default_recognisers(tmp_path) == ["openai/whisper-base", "openai/whisper-tiny.en"]
     maker = tmp_path / "models.py"
     maker.write_text(
         "import pathlib, sys\n"
         "assert sys.argv[2:] == ['whisper-base', 'tiny.en']\n"
         "for name in ('whisper-base', 'whisper-tiny.en'): (pathlib.Path(sys.argv[1]) / name).mkdir(parents=True)\n"
     )
-    monkeypatch.setattr(real, "MODEL_MAKER", maker)
-    made = real.default_recognisers(tmp_path / "models")
+    monkeypatch.setattr(recordings, "MODEL_MAKER", maker)
+    made = recordings.default_recognisers(tmp_path / "models")
     assert [Path(folder).name for folder in made] == ["whisper-base", "whisper-tiny.en"]
     maker.unlink()
     maker.write_text("raise SystemExit('made twice')")
-    assert real.default_recognisers(tmp_path / "models") == made
+    assert recordings.default_recognisers(tmp_path / "models") == made
 
 
 def test_short_and_full_exclude_each_other(real: ModuleType, tmp_path: Path) -> None:
