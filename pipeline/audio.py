@@ -1,8 +1,8 @@
 """Recordings: decoded in bounded blocks, mixed to mono, resampled, written.
 
-`scan` streams through a recording and learns its length, how to mix it to mono and how loud each mel frame is; a
-`Reader` brings spans of it. Neither holds more than a few seconds beyond what it returns, whatever a file's header
-claims. Both read files, and what `decode` (or a caller's own array) has put into a SampleBuffer.
+`scan` streams through a recording and measures its length, its mix to mono and the level of each mel frame; a `Reader`
+reads spans of it. Neither holds more than a few seconds beyond what it returns, whatever a file's header
+claims. Both read files and SampleBuffers, which `decode` or a caller fills.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ __all__ = [
     "write",
 ]
 
-SILENT_DB = -80.0  # dBFS RMS; a recording that never rises above it holds no voice
-CUT_OFF_SECONDS = 0.25  # that a file lacks of what its header promises: less is an encoder's delay
+SILENT_DB = -80.0  # dBFS RMS; a recording that never rises above it has no voice
+CUT_OFF_SECONDS = 0.25  # missing from the length in the header; less than this is an encoder's delay
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording that can be used, as scanning it found it.
+    """A recording that can be used, as `scan` measured it.
 
     Attributes:
         level_db: RMS of each mel frame, dBFS, float32 (frames,).
@@ -74,9 +74,9 @@ class Recording:
 
 
 def file_hash(path: Path) -> str:
-    """sha256 of a file's bytes, in hexadecimal: what a recording is known by, whatever its name."""
+    """sha256 of a file's bytes, in hexadecimal: it identifies a recording, whatever its name."""
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for, and a device never ends
+        if path.exists() and not path.is_file():  # reading a pipe would block, and a device never ends
             raise AudioError("is no regular file but a pipe, device or folder")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -85,7 +85,7 @@ def file_hash(path: Path) -> str:
 
 
 def decode(path: Path, folder: Path | None = None) -> SampleBuffer:
-    """All samples of a file, decoded once; where they are many they lie in an unnamed file in `folder`.
+    """All samples of a file, decoded once; many samples are kept in an unnamed file in `folder`.
 
     Raises:
         AudioError: it cannot be decoded, or is beyond what is believed of a recording.
@@ -166,7 +166,7 @@ def _statistics(
 
 
 class Reader:
-    """Spans of one recording, cheapest when asked for in order: then a file is decoded once, however long."""
+    """Spans of one recording, cheapest when read in order: then a file is decoded once, whatever its length."""
 
     def __init__(self, recording: Recording):
         self.recording = recording
@@ -210,7 +210,9 @@ class Reader:
         return out
 
     def _go_to(self, sample: int) -> None:
-        """Bring `sample` ahead, near: by seeking where that is exact, which it is where samples are stored plainly."""
+        """Move close to `sample`, which lies ahead: by seeking in formats with plain samples, where seeking is
+        exact.
+        """
         if self._position <= sample < self._position + max(len(self._left), 1):
             return
         exact = self._file.format not in ("OGG", "MP3", "MPEG", "FFMPEG") and self._file.seekable()
@@ -231,7 +233,7 @@ def read(recording: Recording, start: int, end: int) -> NDArray[np.float32]:
 def resample(mono: NDArray[np.float32], from_rate: int, to_rate: int, length: int | None = None) -> NDArray[np.float32]:
     """Resample float32 (T,) with soxr at its high quality, then cut or zero-pad to `length` samples.
 
-    A length of None is that which lasts as long.
+    With a length of None the result lasts as long as `wav`.
     """
     length = resampled_length(len(mono), from_rate, to_rate) if length is None else length
     out = mono if from_rate == to_rate else soxr.resample(mono, from_rate, to_rate, quality="HQ")

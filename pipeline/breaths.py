@@ -1,4 +1,5 @@
-"""Breaths and sibilants of a singer: passages that are unvoiced and noisy, found in what one pass over a song measured.
+"""Breaths and sibilants of a singer: passages that are unvoiced and noisy, found from the measurements of one pass over
+a song.
 
 A breath is drawn in a pause and has most of its energy below 4 kHz; a sibilant is a part of a word and has most of it
 above (Ruinskiy and Lavner, 2007, "An effective algorithm for automatic detection and exact demarcation of breath sounds
@@ -17,11 +18,11 @@ from .frames import MEL_RATE, mel_seconds, seconds_to_mel_frames
 from .slicing import gated_loudness
 
 NOISY = 0.3  # spectral flatness from which a frame is noise: noise of any colour has 0.56, a voice nearly 0
-FLOOR_MARGIN_DB = 6.0  # above the softest tenth of the recording: what is softer is its background
+FLOOR_MARGIN_DB = 6.0  # above the softest tenth of the recording: softer frames are its background
 FARTHEST_DB, NEAREST_DB = -50.0, -25.0  # relative to the gated loudness: bounds of the threshold
 SOFTEST_DB = -80.0  # dBFS: no breath is softer
 SHORTEST_SECONDS = 0.045  # of a passage
-BREATH_SECONDS = 0.1, 0.35  # no breath is shorter; what is longer is one, however bright
+BREATH_SECONDS = 0.1, 0.35  # no breath is shorter; a longer passage is a breath at any brightness
 GAP_FRAMES = 2  # within a passage
 WINDOW_FRAMES = 4  # over which flatness is measured: a passage may reach so far beyond its noisy windows
 BRIGHT_HZ, BRIGHT_SHARE = 4_000.0, 0.5

@@ -1,7 +1,7 @@
 """k-means over more points than fit in memory (Lloyd, 1982), on any device: the points come as a stream.
 
-Each epoch sums what is nearest to each centroid and then moves the centroids, so the result is that of plain k-means,
-whatever the stream's pieces are. It begins with k-means++ (Arthur and Vassilvitskii, 2007) on a sample.
+Each epoch sums the points nearest to each centroid and then moves the centroids, so the result is that of plain k-means
+and does not depend on the stream's pieces. It begins with k-means++ (Arthur and Vassilvitskii, 2007) on a sample.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Opening recordings: libsndfile decodes what it knows, FFmpeg (by PyAV) the rest, also the sound of videos.
+"""Opening recordings: libsndfile decodes the formats that it supports, FFmpeg (by PyAV) the others and videos.
 
 Both are read in blocks of bounded size and length, whatever a file's header claims.
 """
@@ -32,7 +32,7 @@ FFMPEG_FILES = frozenset(
     )
 )
 # fmt: on
-SUFFIXES = SOUND_FILES | FFMPEG_FILES  # of files that are taken for recordings
+SUFFIXES = SOUND_FILES | FFMPEG_FILES  # of files that are treated as recordings
 
 MAX_HOURS = 24.0  # a longer file is taken for a broken or hostile header
 MAX_CHANNELS = 32
@@ -84,7 +84,7 @@ class FFmpegFile:
     """The first sound track of a file that FFmpeg decodes. It is read from start to end; it cannot be sought in."""
 
     format = "FFMPEG"
-    frames = 0  # how many there are shows when they are decoded
+    frames = 0  # their number is known after decoding
 
     def __init__(self, path: Path):
         """Raises AudioError where there is no sound that FFmpeg can decode."""
@@ -98,7 +98,7 @@ class FFmpegFile:
             if not streams:
                 raise AudioError("holds no sound: it is a video without a sound track")
             stream = streams[0]
-            # Of a codec that FFmpeg does not have, a stream knows neither.
+            # A stream whose codec FFmpeg does not have has neither.
             self.samplerate = int(getattr(stream, "rate", 0) or 0)
             self.channels = int(getattr(stream, "channels", 0) or 0)
             if not self.samplerate or not self.channels:
@@ -162,9 +162,9 @@ def open_audio(path: Path) -> AudioFile:
 
 
 def _open_any(path: Path) -> AudioFile:
-    """By libsndfile; by FFmpeg what it cannot open, and what has no length in its header."""
+    """By libsndfile; by FFmpeg if libsndfile cannot open it, or if its header has no length."""
     try:
-        # As bytes, since a name need not be text; Windows has none of those.
+        # As bytes, since a name need not be text; on Windows names are text.
         file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
     except (soundfile.LibsndfileError, OSError) as error:
         return _open_by_ffmpeg(path, error)
@@ -193,12 +193,12 @@ def _open_by_ffmpeg(path: Path, before: Exception | None) -> FFmpegFile:
 
 
 def claimed_frames(file: AudioFile) -> int:
-    """How many frames a file's header promises: more than there are, if the file is cut off. 0 is unknown.
+    """The number of frames in a file's header: more than there are, if the file is cut off. 0 is unknown.
 
-    libsndfile's own count of a WAV or AIFF is what the file has room for; its log has what the header says.
+    For a WAV or AIFF, libsndfile's count follows from the file's size; its log has the count of the header.
     """
     if not isinstance(file, soundfile.SoundFile):
-        return int(getattr(file, "claimed", 0))  # of a SampleBuffer, which knows it of the file it was decoded from
+        return int(getattr(file, "claimed", 0))  # of a SampleBuffer, which keeps it from the file that was decoded
     if not 0 < file.frames < 2**62:
         return 0
     said = re.search(r"^ *(?:data|SSND) : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
@@ -210,7 +210,7 @@ def claimed_frames(file: AudioFile) -> int:
 
 
 def read_blocks(file: AudioFile) -> Iterator[NDArray[np.float32]]:
-    """Blocks of float32 (samples, channels) until the file really ends, never trusting its header's length.
+    """Blocks of float32 (samples, channels) until the file ends, without trusting its header's length.
 
     A block is `BLOCK_FRAMES` mel frames long, or fewer where that would be over `BLOCK_VALUES` samples.
     """

@@ -1,6 +1,6 @@
 """The envelope under a mel's harmonics: CheapTrick's idea (Morise, 2015), on the mel.
 
-Averaged over one f0's width, harmonics vanish, and what is left is how loud the voice is at every frequency.
+An average over the width of one f0 removes the harmonics and leaves the level of the voice at every frequency.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from .frames import MEL_RATE
 from .interpolation import columns_at
 from .mel import F_MAX, FLOOR, N_FFT, filterbank
 
-CEILING = int(F_MAX / MEL_RATE * N_FFT)  # the first bin that the mel says nothing of
+CEILING = int(F_MAX / MEL_RATE * N_FFT)  # the first bin above the mel's range
 
 
 def envelope(mel: NDArray[np.float32], f0: NDArray[np.float32]) -> NDArray[np.float64]:
     """The mel as STFT magnitudes without its harmonics: (M, n_fft // 2 + 1)."""
     weights = filterbank().numpy().astype(np.float64)
-    area = weights.sum(0)  # what a flat spectrum of magnitude 1 gives in each mel band
+    area = weights.sum(0)  # the mel of a flat spectrum of magnitude 1
     centres = band_centres()
     magnitude = np.exp(np.asarray(mel, np.float64)) / area
     bins = np.arange(N_FFT // 2 + 1)
     # Linear interpolation, as a matrix: every bin is a mean of the two mel bands around it.
     spectrum = columns_at(magnitude, np.interp(bins, centres, np.arange(len(centres))))
-    # Nothing is known above the mel's ceiling; voices fall off there.
+    # The mel has no values above its ceiling; the level of voices falls there.
     spectrum[:, CEILING:] *= (CEILING / bins[CEILING:]) ** 4
     return np.maximum(_box(spectrum, np.where(f0 > 0, f0, 0.0) * N_FFT / MEL_RATE), FLOOR)
 

@@ -12,7 +12,7 @@ from .mel import FLOOR
 
 WINDOW_SECONDS = 0.064
 SMOOTH_SECONDS = 0.0016  # quefrencies below it are the envelope: the harmonics of a voice up to 600 Hz are not
-ROUNDS = 10  # of the envelope's climb over the harmonics
+ROUNDS = 10  # iterations of the true envelope
 MOST = 3.5  # ln magnitude that a bin is changed by at most, 30 dB
 SETTINGS = {"window_s": WINDOW_SECONDS, "smooth_s": SMOOTH_SECONDS, "rounds": ROUNDS, "most": MOST}
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 CONTENT_RATE = 16_000  # Hz, the sample rate of every HuBERT
 CONTENT_HOP = 320  # samples at 16 kHz between unit frames
-CONTENT_WINDOW = 400  # samples at 16 kHz that one unit frame sees in the convolutions
+CONTENT_WINDOW = 400  # samples at 16 kHz: the receptive field of one unit frame in the convolutions
 CONTENT_PAD = (CONTENT_WINDOW - CONTENT_HOP) // 2  # zeros each side, so that frame i is centred at (i + 0.5) * hop
 UNIT_RATE = CONTENT_RATE / CONTENT_HOP  # unit frames per second
 

@@ -1,4 +1,4 @@
-"""float32 that is float32: TF32 and bfloat16 products switched off for a while."""
+"""Full float32 precision: TF32 and bfloat16 products are switched off for a while."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 import torch
 
 _backends: Any = torch.backends
-PRODUCTS = (  # what PyTorch lets a process compute in less than float32
+PRODUCTS = (  # settings by which PyTorch computes float32 products in less precision
     _backends.cuda.matmul,
     _backends.cudnn.conv,
     _backends.mkldnn.matmul,
     _backends.mkldnn.conv,
 )
 _lock = threading.Lock()
-_inside = 0  # passes under way in any thread
+_inside = 0  # passes in progress in all threads
 _before: list[str] = []
 
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Within, float32 products are computed in float32, neither in TF32 nor in bfloat16, whatever the process allows.
+    """A context in which float32 products are computed in float32, never in TF32 or bfloat16.
 
     The settings are the process's: the first pass to begin changes them, the last to end puts them back.
     """

@@ -1,6 +1,6 @@
 """Sound from a mel without its f0 (Griffin and Lim, 1984), to measure which pitch the mel itself contains.
 
-A vocoder that is given f0 meets it whatever the mel contains; this one is not given f0.
+A vocoder with f0 as an input reproduces that f0 for any mel; this one has no f0 as input.
 """
 
 from __future__ import annotations

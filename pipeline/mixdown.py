@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ..common.text import time_ranges
 
 PART_SECONDS = 0.25  # the mix is judged in parts of this length
-FADE_SECONDS = 0.02  # how long it takes from one mix to another
-CANCELLED = 0.1  # of a channel's energy; a mix with less has cancelled it
+FADE_SECONDS = 0.02  # length of a fade from one mix to another
+CANCELLED = 0.1  # of a channel's energy; if the mix has less, the channels cancel
 LOUD_PART = 1e-6  # of the loudest part's energy; parts with less are not judged
 
 
@@ -51,7 +51,8 @@ class Mixdown:
 
 
 def choose_mixdown(mean: NDArray[np.float64], power: NDArray[np.float64]) -> tuple[Mixdown, list[str]]:
-    """The mix for a whole recording: the mean of the channels that sound, or one channel where the mean would cancel.
+    """The mix for a whole recording: the mean of the channels that are not silent, or one channel if they cancel in the
+    mean.
 
     Args:
         mean: float64 (channels,), each channel's mean.
@@ -81,7 +82,7 @@ def repair_parts(
     channel_energy: NDArray[np.float64],
     sample_rate: int,
 ) -> tuple[Mixdown, list[str]]:
-    """Where a mix cancels in a part of the recording, use that part's loudest channel alone, with short fades.
+    """In parts where the channels cancel in the mix, use the part's loudest channel alone, with short fades.
 
     Args:
         mean: float64 (channels,), each channel's mean.
@@ -96,7 +97,7 @@ def repair_parts(
     if not wrong.any():
         return mixdown, []
     cancelled = wrong.copy()
-    # A part that cancels from its middle on is not found itself: take its neighbours in.
+    # A part that cancels only from its middle on is not detected: include the neighbours.
     wrong[1:] |= cancelled[:-1]
     wrong[:-1] |= cancelled[1:]
     length = round(PART_SECONDS * sample_rate)

@@ -1,8 +1,8 @@
 """From hidden states to soft units (van Niekerk et al., 2022, arXiv 2111.02392).
 
 Codes are k-means clusters of a middle layer. The soft projection is one linear layer on a later one, trained so that
-the cosine between its output and a code's embedding, over 0.1, predicts the code. The units handed on are the output
-of that linear layer: no softmax, no activation. The paper fine-tunes the encoder as well; here it is frozen.
+the cosine between its output and a code's embedding, over 0.1, predicts the code. The units are the output of that
+linear layer, without softmax or activation. The paper fine-tunes the encoder as well; here it is frozen.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Codebook(nn.Module):
 
 
 class SoftProjection(nn.Module):
-    """The "FC layer" and the code embeddings that teach it.
+    """The "FC layer" and the code embeddings of its training loss.
 
     `proj` is Linear(hidden, unit_dim), `label_embedding` (codes, unit_dim): the names of bshall/hubert.
     """
@@ -59,7 +59,7 @@ class SoftHead(nn.Module):
 
     @classmethod
     def of(cls, weight: Tensor, bias: Tensor, label_embedding: Tensor) -> SoftHead:
-        """From the tensors of a checkpoint, whose shapes tell its sizes.
+        """From the tensors of a checkpoint, whose shapes give its sizes.
 
         Args:
             weight: float (unit_dim, hidden).
@@ -98,7 +98,7 @@ class SoftHead(nn.Module):
 
 
 def soft_loss(projection: SoftProjection, hidden: Tensor, codes: Tensor) -> Tensor:
-    """Cross-entropy of the codes (N,) given hidden states (N, hidden): the softmax of "soft" is in here alone."""
+    """Cross-entropy of the codes (N,) given hidden states (N, hidden): the softmax of "soft" is used only here."""
     return F.cross_entropy(projection.logits(projection(hidden)), codes)
 
 

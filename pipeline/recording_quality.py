@@ -1,4 +1,4 @@
-"""What may be wrong with a recording, measured: clipping, reverberation, other voices or instruments, copies."""
+"""Faults of a recording, measured: clipping, reverberation, other voices or instruments, copies."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def harmonic_share(wav: NDArray[np.float32], sample_rate: int, f0: float) -> flo
 
 
 def fingerprint(mel: NDArray[np.floating]) -> NDArray[np.float32]:
-    """A short description of an utterance by which copies of it are found, whatever their format and level.
+    """A fingerprint of an utterance that finds copies of it in any format and at any level.
 
     Args:
         mel: float (frames, bands), ln magnitude.

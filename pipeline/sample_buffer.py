@@ -1,4 +1,4 @@
-"""Decoded samples of any length: in memory while they are few, beyond that in a file that has no name."""
+"""Decoded samples of any length: in memory up to a limit, beyond it in a file without a name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BYTES = 4  # of a float32 sample
 class SampleBuffer:
     """float32 samples (T, channels) at `sample_rate`, appended at the end and read anywhere.
 
-    The file behind it is unnamed: it is gone when the buffer is closed and when the process ends, however it ends.
+    The file behind it is unnamed: it is deleted when the buffer is closed and when the process ends, in whatever way.
 
     Args:
         sample_rate: Hz.
@@ -72,7 +72,7 @@ class SampleBuffer:
         return BufferReader(self)
 
     def close(self) -> None:
-        """Let go of memory and file."""
+        """Free memory and file."""
         self._file.close()
 
 
@@ -112,5 +112,5 @@ class BufferReader:
 
 
 def open_source(source: Path | SampleBuffer) -> AudioFile:
-    """The samples of a file, or of what was decoded before."""
+    """The samples of a file, or of a SampleBuffer."""
     return source.open() if isinstance(source, SampleBuffer) else open_audio(source)

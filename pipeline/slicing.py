@@ -1,12 +1,12 @@
 """Cutting recordings into utterances, at silence. Extract and render use the same rule.
 
-What is silence is decided by the recording's gated loudness and its noise floor:
+Silence is decided by the recording's gated loudness and its noise floor:
 
 - a frame within `FAR_DB` of the loudness, and well above the noise floor, is sound;
-- so is a frame within `FAR_DB` of the loudness that is tonal (a voice, not noise), whatever the floor is taken for;
-- so is a frame within `NEAR_DB` of the loudness, whatever it is.
+- so is a frame within `FAR_DB` of the loudness that is tonal (a voice, not noise), whatever the noise floor;
+- so is every frame within `NEAR_DB` of the loudness.
 
-So a passage that is sung softly is never silence because another one is loud. To cut a recording:
+So a soft passage is not treated as silence because another one is loud. To cut a recording:
 
     spans = slice_at_silence(recording.level_db, settings, recording.flatness)
     note = describe_unused(recording.frames, spans)     # "" where everything is used
@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 from ..common.text import time_ranges
 from .frames import mel_seconds, seconds_to_mel_frames
 
-MIN_SECONDS = 0.1  # a shorter clip holds no unit worth having
+MIN_SECONDS = 0.1  # a shorter clip has no useful unit
 
 GATE_FRAMES = 35  # 0.4 s, the block of EBU R128
 ABSOLUTE_GATE_DB, RELATIVE_GATE_DB = -70.0, -10.0  # dBFS, and dB relative to the mean of what passes the first gate
 NEAR_DB, FAR_DB = -40.0, -60.0  # relative to the gated loudness: sound above the first, silence below the second
-FLOOR_MARGIN_DB = 10.0  # above the noise floor: what is louder is sound
-DIGITAL_SILENCE_DB = -100.0  # dBFS; frames below it say nothing of the noise floor
+FLOOR_MARGIN_DB = 10.0  # above the noise floor: louder frames are sound
+DIGITAL_SILENCE_DB = -100.0  # dBFS; frames below it do not count for the noise floor
 SMOOTH_FRAMES = 9  # 0.1 s
 TONAL = 0.35  # spectral flatness, averaged over 0.2 s: below it a frame is tonal
 
@@ -43,10 +43,11 @@ class SliceSettings:
 
     Attributes:
         max_seconds: the longest utterance.
-        silence_db: None judges silence as this module says. A number is a fixed threshold in dB under the recording's
+        silence_db: None detects silence as this module describes. A number is a fixed threshold in dB under the
+            recording's
             loudest frame, which was the only rule in stores of version 0.1 (-40).
         max_gap_seconds: the longest silence that is kept inside an utterance.
-        margin_seconds: what is kept of the silence around an utterance.
+        margin_seconds: silence that is kept around an utterance.
     """
 
     max_seconds: float = 15.0
@@ -76,7 +77,7 @@ class Span:
 
 
 def gated_loudness(level_db: NDArray[np.float32]) -> float:
-    """The loudness of what sounds, in dBFS: the mean power of 0.4-s blocks that pass two gates.
+    """The loudness without silence, in dBFS: the mean power of 0.4-s blocks that pass two gates.
 
     As EBU R128 gates (ITU-R BS.1770-4, equations 4 to 7), without its frequency weighting.
 
@@ -91,7 +92,8 @@ def gated_loudness(level_db: NDArray[np.float32]) -> float:
 
 
 def noise_floor(level_db: NDArray[np.float32], flatness: NDArray[np.float32] | None = None) -> float:
-    """The level of a recording's noise in dBFS: the 5th percentile of 0.1-s levels, of noise-like frames where known.
+    """The level of a recording's noise in dBFS: the 5th percentile of 0.1-s levels, of noise-like frames if flatness is
+    given.
 
     Args:
         level_db: float (frames,), dBFS.
@@ -158,7 +160,7 @@ def slice_at_silence(
     breaks = np.flatnonzero(np.diff(loud) > gap + 1)
     starts = np.maximum(loud[np.r_[0, breaks + 1]] - margin, 0)
     ends = np.minimum(loud[np.r_[breaks, len(loud) - 1]] + 1 + margin, len(level_db))
-    # Islands of sound need some length to be encoded at all; take it from the silence beside them.
+    # Short sounds need a minimum length to be encoded; extend them into the silence beside them.
     ends = np.minimum(np.maximum(ends, starts + shortest), len(level_db))
     starts = np.maximum(np.minimum(starts, ends - shortest), 0)
     spans: list[Span] = []
@@ -168,7 +170,7 @@ def slice_at_silence(
 
 
 def unused_ranges(frames: int, spans: list[Span]) -> list[tuple[float, float]]:
-    """What of a recording of `frames` mel frames lies in no span: (start, end) in seconds, in order."""
+    """The parts of a recording of `frames` mel frames outside all spans: (start, end) in seconds, in order."""
     edges = [0, *(edge for span in spans for edge in (span.start, span.end)), frames]
     gaps = zip(edges[::2], edges[1::2], strict=True)
     return [(mel_seconds(start), mel_seconds(end)) for start, end in gaps if end > start]
@@ -194,10 +196,10 @@ def _smooth(level_db: NDArray[np.float32], width: int) -> NDArray[np.float64]:
 
 def _divide(level_db: NDArray[np.float32], start: int, end: int, longest: int) -> Iterator[Span]:
     """Cut [start, end) at its quietest places until no piece is longer than `longest`."""
-    width = 9  # frames, about 0.1 s: one quiet frame inside a word is no place to cut
+    width = 9  # frames, about 0.1 s, so that a single quiet frame inside a word is not a cut
     joined = False
     while end - start > longest:
-        # Leave the last two pieces near equal rather than one of them tiny.
+        # Make the last two pieces nearly equal rather than one of them tiny.
         low, high = start + longest // 3, start + longest
         if end - start < 2 * longest:
             low, high = max(low, end - longest), min(high, end - longest // 3)

@@ -86,7 +86,7 @@ class UnitSelection:
         """The frame of the target for each frame of a source: int64 (U,), counted over all clips.
 
         Args:
-            source: its f0 is the f0 that is to be sung.
+            source: its f0 is the target f0.
             percentiles: `loudness_percentiles` of the whole song that the source is a part of; of the source itself,
                 where left out. Loudness is compared after the song's distribution is mapped to the target's.
         """

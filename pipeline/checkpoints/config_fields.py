@@ -1,4 +1,4 @@
-"""The fields of a model's `config.json`, each with the type and the bounds that it must keep to.
+"""The fields of a model's `config.json`, each with its type and bounds.
 
 A config.json from elsewhere decides how much memory and time it takes to build a network. Only the fields named here
 are read, and a value beyond its bounds is refused before anything is built.

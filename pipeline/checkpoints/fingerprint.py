@@ -1,4 +1,4 @@
-"""What identifies a model's weights, whatever file they were read from."""
+"""A hash that identifies a model's weights, independent of their file format."""
 
 from __future__ import annotations
 

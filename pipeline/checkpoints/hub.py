@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from ...common.errors import SvcError
 from .torch_file import reason
 
-# What is fetched of a model: first this, and the pickled weights only where there are no others.
+# Files that are downloaded: first these, and the pickled weights only if there are no others.
 WANTED = ("config.json", "preprocessor_config.json", "model.safetensors", "model.safetensors.index.json")
 SHARDS = ("model-*-of-*.safetensors",)
 TOKENIZER = ("generation_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt")

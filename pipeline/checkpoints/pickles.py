@@ -15,7 +15,7 @@ from pickle import decode_long
 from typing import Any
 
 MOST_OPCODES = 1_000_000  # a hundred times what the weights of a large model take
-MOST_KEY_ITEMS = 64  # of a tuple as a key: nested tuples could take for ever to hash
+MOST_KEY_ITEMS = 64  # of a tuple as a key: hashing nested tuples could take very long
 
 
 class PickleError(ValueError):
@@ -67,7 +67,7 @@ class Cursor:
         return struct.unpack(form, self.read(struct.calcsize(form)))[0]
 
 
-Known = Mapping[str, Any]  # what names stand for, by module and name in Python 3
+Known = Mapping[str, Any]  # values for names, by module and name in Python 3
 Persistent = Callable[[Any], Any]
 
 
@@ -76,7 +76,7 @@ def read_pickle(cursor: Cursor, known: Known, persistent: Persistent) -> Any:
 
     Args:
         cursor: where to read.
-        known: for a name, what the pickle is to be given for it. What is callable there is called.
+        known: the value for each name. Callable values are called.
         persistent: gives the object of a persistent id; torch's are storages.
 
     Raises:
@@ -151,7 +151,7 @@ class _Machine:
     def set_items(self, pairs: list[Any]) -> None:
         target = self.stack[-1]
         if isinstance(target, Inert):
-            return  # of a class that is not here, such as a dict's heir
+            return  # of a class that is not imported, such as a subclass of dict
         if type(target) is not dict or len(pairs) % 2:
             raise PickleError(f"items are set on a {type(target).__name__}")
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
@@ -200,7 +200,7 @@ def checked_key(key: Any) -> Any:
     raise PickleError(f"a key is a {type(key).__name__}")
 
 
-HASHABLE: set[Any] = set()  # what else a caller's table may give as a key, such as dtypes
+HASHABLE: set[Any] = set()  # other values of the caller's table, such as dtypes
 
 ACTIONS: dict[bytes, Callable[[_Machine], Any]] = {
     b"\x80": lambda m: m.cursor.read(1),  # PROTO

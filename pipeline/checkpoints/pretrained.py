@@ -1,4 +1,4 @@
-"""Whole transformers models that the user names, for judging: read as strictly as encoders are."""
+"""Whole transformers models that the user names, for evaluation: read as strictly as encoders."""
 
 from __future__ import annotations
 

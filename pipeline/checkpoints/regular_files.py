@@ -1,4 +1,4 @@
-"""Files from elsewhere, opened only if they are files: reading a FIFO or a device would wait for ever."""
+"""Files from elsewhere, opened only if they are regular files: reading a FIFO or a device would block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints that torch.save wrote, from elsewhere: read without running anything, and without believing their sizes.
+"""Checkpoints that torch.save wrote, from elsewhere: read without running code, and without trusting their sizes.
 
 Both formats are read: the zip with `data.pkl` and one entry a storage, and the older one of four pickles with the
 storages behind them. Tensors are views of the mapped file, so that only what is used is read; each must lie within its
@@ -58,7 +58,7 @@ class Unsupported(ValueError):
 
 @dataclass(frozen=True)
 class Storage:
-    """Bytes of the file that tensors are views of; `dtype` is None where only the tensors know it."""
+    """Bytes of the file that tensors are views of; `dtype` is None if only the tensors have it."""
 
     data: mmap.mmap
     start: int

@@ -1,4 +1,4 @@
-"""What the acoustic model is given: one way from measured features to a batch, for training and for rendering."""
+"""The inputs of the acoustic model: one function from features to a batch, for training and for rendering."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from ..mel import LOG_FLOOR, LOUDNESS_FLOOR_DB
 from ..pitch import pitch
 
-# What stands on padding, where the mask is 0; everything else is 0 there.
+# Values on padding, where the mask is 0; all others are 0 there.
 PADDING = {"f0": pitch.NEVER_VOICED_HZ, "loudness": LOUDNESS_FLOOR_DB, "mel": LOG_FLOOR}
 
 
@@ -107,7 +107,7 @@ class NoiseSample:
 
     @classmethod
     def of(cls, generator: torch.Generator, size: int, bins: int, frames: int) -> NoiseSample:
-        """`generator` lives on the CPU, so that every device draws alike."""
+        """`generator` is on the CPU, so that every device gets the same numbers."""
         noise = torch.randn((size, bins, frames), generator=generator)
-        # Stratified over the batch: every step of training sees early and late noise steps.
+        # Stratified over the batch: every step of training has early and late noise steps.
         return cls((torch.arange(size) + torch.rand(size, generator=generator)) / size, noise)

@@ -35,9 +35,8 @@ class Condition(nn.Module):
         self.context = nn.Conv1d(shape.architecture.condition, shape.architecture.condition, 5, padding=2)
 
     def forward(self, batch: Batch) -> Tensor:
-        """The condition of each mel frame: (B, condition, M)."""
-        # Before the gather, whose zero row must stay zero, and at 50 frames a second instead of 86.
         """A batch of M mel frames -> (B, condition, M)."""
+        # Before the gather, whose zero row must stay zero, and at 50 frames a second instead of 86.
         units = self.projected((batch.units - self.unit_mean) / self.unit_scale)
         units = gather(self.units(units), batch.mel2ph)
         pitch = torch.cat([*pitch_embedding(batch.f0, PITCH_FEATURES, 3), batch.voiced[..., None]], dim=-1)
@@ -117,7 +116,7 @@ class Diffusion(nn.Module):
         step = self.objective.training_steps(sampled.uniform, self.shallow_depth)
         noisy, target = (of(x0, sampled.noise, step) for of in (self.objective.noise, self.objective.target))
         condition = self.condition(batch)
-        # Beyond an utterance's end the denoiser sees zeros, as in rendering.
+        # Beyond an utterance's end the denoiser's input is zero, as in rendering.
         predicted = self.predict(noisy * batch.mask[:, None], step, self.denoiser.project(condition))
         error = (predicted.float() - target).square().mean(1)
         if self.decoder is not None:

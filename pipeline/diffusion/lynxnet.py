@@ -1,7 +1,7 @@
 """LYNXNet2: a denoiser of wide depthwise convolutions and gated linear layers (openvpi/DiffSinger).
 
 Its shape there is 6 blocks of 1024 channels with kernels of 31 frames. Step and condition are added once, at the
-entrance, so what the condition costs does not grow with the blocks.
+entrance, so the cost of the condition does not grow with the blocks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ KERNEL = 31  # mel frames, a third of a second
 
 
 class LYNXNet2(nn.Module):
-    """Channels stay last inside: the linear layers work on frames, and only the convolutions look along time.
+    """Channels stay last inside: the linear layers work on frames, and only the convolutions span time.
 
     Args:
         bins: mel bins in and out.
@@ -39,7 +39,7 @@ class LYNXNet2(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def project(self, condition: Tensor) -> tuple[Tensor, ...]:
-        """What the condition adds at the entrance: (B, condition, T) -> one (B, T, C)."""
+        """The condition's term at the entrance: (B, condition, T) -> one (B, T, C)."""
         return (self.condition(condition.transpose(1, 2)),)
 
     def forward(self, x: Tensor, step: Tensor, projected: tuple[Tensor, ...]) -> Tensor:

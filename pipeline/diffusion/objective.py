@@ -1,7 +1,7 @@
-"""The socket for objectives: what a diffusion model is trained to predict, and how a mel is sampled with it.
+"""The interface of objectives: the training target of a diffusion model, and how a mel is sampled with it.
 
-An objective wraps the denoiser, as k-diffusion wraps its models: the rest of the program calls these methods and knows
-no objective by name. A new one is a class in a file of its own, and a line in `registry`.
+An objective wraps the denoiser, as k-diffusion wraps its models: the rest of the program calls these methods and
+depends on no particular objective. A new one is a class in a file of its own, and a line in `registry`.
 
 x0 is a normalised mel (B, bins, M), of mean 0 and variance 1; noise has the same shape; noise steps (B,) are floats or
 whole numbers from 0 (mel) to `NOISE_STEPS` (noise).
@@ -22,7 +22,7 @@ Denoiser = Callable[[Tensor, Tensor], Tensor]  # (noisy mel (B, bins, M), noise 
 
 @dataclass(frozen=True)
 class Solver:
-    """A scheduler of `diffusers`, and what `sample` must know about it.
+    """A scheduler of `diffusers`, and the properties that `sample` needs.
 
     Attributes:
         scheduler: its class.
@@ -45,7 +45,7 @@ class Solver:
 
 
 class Objective(nn.Module, ABC):
-    """What the denoiser predicts. Its buffers are not part of a checkpoint."""
+    """Defines what the denoiser predicts. Its buffers are not part of a checkpoint."""
 
     solvers: ClassVar[Mapping[str, Solver]]  # by the name of the method; the first is the default
 
@@ -59,7 +59,7 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def target(self, x0: Tensor, noise: Tensor, step: Tensor) -> Tensor:
-        """What should be predicted: (B, bins, M)."""
+        """The target of the prediction: (B, bins, M)."""
 
     @abstractmethod
     def predict(self, denoiser: Denoiser, x: Tensor, step: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def denoised(self, x: Tensor, predicted: Tensor, step: Tensor) -> Tensor:
-        """The estimate of x0 that a prediction at a noisy mel x amounts to: (B, bins, M)."""
+        """The estimate of x0 that follows from a prediction at a noisy mel x: (B, bins, M)."""
 
     @abstractmethod
     def scheduler(self, method: str, count: int) -> Any:
@@ -85,7 +85,7 @@ class Objective(nn.Module, ABC):
         """How many sampling steps suffice for a model that is trained on `shallow_depth` of the noise steps."""
 
     def model_output(self, predicted: Tensor, x: Tensor, step: Tensor) -> Tensor:
-        """What the scheduler's step takes, of the same shape as `predicted`: by default the prediction itself."""
+        """The argument of the scheduler's step, of the same shape as `predicted`: by default the prediction itself."""
         return predicted
 
     def solver(self, method: str) -> Solver:

@@ -47,7 +47,7 @@ class RectifiedFlow(Objective):
 
     def scheduler(self, method: str, count: int) -> Any:
         scheduler = self.solver(method).new(num_train_timesteps=NOISE_STEPS)
-        if method == "euler":  # evenly down to 0; by itself it would spend its last step on the last thousandth
+        if method == "euler":  # evenly down to 0; its own last step would cover only the last thousandth
             scheduler.set_timesteps(sigmas=[1 - i / count for i in range(count)])
         else:
             scheduler.set_timesteps(count)

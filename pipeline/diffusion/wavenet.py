@@ -40,7 +40,7 @@ class WaveNet(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def project(self, condition: Tensor) -> tuple[Tensor, ...]:
-        """What every block adds for the condition: (B, condition, T) -> for each block (B, 2C, T)."""
+        """The condition's term in every block: (B, condition, T) -> for each block (B, 2C, T)."""
         return self.condition(condition).chunk(self.layers, dim=1)
 
     def forward(self, x: Tensor, step: Tensor, projected: tuple[Tensor, ...]) -> Tensor:

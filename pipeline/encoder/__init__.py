@@ -1,1 +1,3 @@
-"""Frozen encoders: found, read whatever framework they came from, and run exactly in any batch."""
+"""Frozen encoders: found by name, read from files of several frameworks, and run with results independent of
+batching.
+"""

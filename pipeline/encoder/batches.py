@@ -13,7 +13,7 @@ def batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
         budget: the most samples in a batch once padded, clips x longest. A clip longer than that is alone.
 
     Returns:
-        Indices into `lengths`, each once, longest clips first: what a batch of the rest needs, the first one had.
+        Indices into `lengths`, each once, longest clips first, so that the first batch needs the most memory.
     """
     plan: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):

@@ -1,8 +1,8 @@
-"""The socket for content encoders: frozen networks that turn 16 kHz waveforms into a vector every 20 ms.
+"""The interface of content encoders: frozen networks that turn 16 kHz waveforms into a vector every 20 ms.
 
 A new encoder is one file with a subclass of `ContentEncoder` and one line in `registry.py`. The subclass reads its
 weights and builds a network that encodes one batch. Batching, precision, memory limits and threads are handled here,
-and are the same for all. tests/pipeline/encoder/conformance.py is what every encoder must pass.
+and are the same for all. tests/pipeline/encoder/test_conformance.py checks every encoder.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CUDA_BUDGET = 20 * 60 * CONTENT_RATE  # samples; with more a GPU is no faster, a
 CUDA_SHARE = 0.6  # of the memory that is free
 LEAST_BUDGET = 2 * CONTENT_RATE  # samples, however often memory has run out
 
-_lock = threading.Lock()  # for what every ContentEncoder changes: its networks, and its count of clips redone
+_lock = threading.Lock()  # guards what every ContentEncoder changes: its networks, and its counts of repeated clips
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class ContentEncoder(ABC):
 
     Attributes:
         model_type: class attribute, the `model_type` of its config.json; the `kind` in a store's settings.
-        short_names: class attribute, what a user may call it, with the hub id, file address or shipped folder meant.
+        short_names: class attribute, the names that a user may give, each with its hub id, file address or shipped
+            folder.
         selected_default: class attribute, which of the default layers `selection_layer` is.
         sample_rate: Hz of the waveforms that it takes.
         hop: samples between frames. Frame i is centred at (i + 0.5) * hop samples.
@@ -121,7 +122,7 @@ class ContentEncoder(ABC):
 
     @classmethod
     def from_checkpoint(cls, found: Any, settings: EncoderSettings) -> Self | None:
-        """The encoder in what `read_checkpoint_file` found in a .pt file; None if it is of another kind.
+        """The encoder in a .pt file, from the result of `read_checkpoint_file`; None if it is of another kind.
 
         Raises:
             ValueError: it is of this kind, but incomplete or damaged.
@@ -130,10 +131,10 @@ class ContentEncoder(ABC):
 
     @abstractmethod
     def build_network(self, device: torch.device, dtype: torch.dtype) -> Network:
-        """The network there, in that dtype. Called once for each."""
+        """The network on a device, in a dtype. Called once for each pair."""
 
     def describe(self) -> dict[str, Any]:
-        """What a store keeps of it, so that a render can check that it has the same encoder. Values are JSON's."""
+        """Its record in a store, by which a render checks that it has the same encoder. Values are JSON's."""
         return {
             "kind": self.model_type,
             "sha256": self.fingerprint,
@@ -145,7 +146,7 @@ class ContentEncoder(ABC):
 
     @property
     def budget(self) -> int:
-        """Samples of padded clips (clips x longest) that are best encoded at a time; fewer once memory has run out."""
+        """The best size of a batch in samples of padded clips (clips x longest); smaller once memory has run out."""
         if self._budget is None:
             budget = CPU_BUDGET
             if self.device.type == "cuda":
@@ -213,7 +214,7 @@ class ContentEncoder(ABC):
         units: bool = False,
         dtype: torch.dtype = torch.float16,
     ) -> Callable[[], list[EncodedClip]]:
-        """Begin to encode clips together, and let a GPU work on while the results are copied.
+        """Begin to encode clips together; a GPU continues with other batches while the results are copied.
 
         A batch too large for the GPU is halved until it fits, and `budget` becomes smaller. A clip that is too long
         even alone is computed in bfloat16; if that fails too, its `problem` says so. A clip that is not finite in a
@@ -226,7 +227,7 @@ class ContentEncoder(ABC):
             dtype: of the results.
 
         Returns:
-            What waits for the clips and gives them, in the order of `wavs`.
+            A function that waits for the clips and returns them, in the order of `wavs`.
 
         Raises:
             EncoderError: there is no such layer, a clip is longer than `most_samples`, or there is no soft head.
@@ -242,7 +243,7 @@ class ContentEncoder(ABC):
         try:
             return self._launch(wavs, wanted, computed)
         except torch.OutOfMemoryError:
-            pass  # and the failed pass's tensors are let go, which the exception held
+            pass  # the exception held the failed pass's tensors, which are freed here
         torch.cuda.empty_cache()
         if len(wavs) > 1:
             self._budget = max(LEAST_BUDGET, min(self.budget, len(wavs) * max(map(len, wavs)) // 2))
@@ -305,7 +306,7 @@ class ContentEncoder(ABC):
             self.redone += count
 
     def network(self, device: torch.device, dtype: torch.dtype) -> Network:
-        """The network there, in that dtype; built at the first call."""
+        """The network on a device, in a dtype; built at the first call."""
         with _lock:
             if (device, dtype) not in self._networks:
                 self._networks[device, dtype] = self.build_network(device, dtype)
@@ -327,7 +328,7 @@ class ContentEncoder(ABC):
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What a batch is encoded for."""
+    """The results that are wanted of a batch."""
 
     layers: tuple[int, ...]
     units: bool

@@ -34,7 +34,7 @@ def placed(module: Any, device: torch.device, dtype: torch.dtype) -> Any:
 class Convolution:
     """A convolution, the norm after it and the activation after that.
 
-    `weight` is [out, kernel * in] and `bias` [out]; or, where every clip has its own, [B, out, kernel * in] and
+    `weight` is [out, kernel * in] and `bias` [out]; or, if every clip has its own, [B, out, kernel * in] and
     [B, 1, out]. `norm` is over channels or over time, or nothing. `dtype` is that of the activation's result.
     """
 
@@ -80,7 +80,7 @@ class Convolution:
         weight = self.weight.double()
         variance = ((weight @ covariance) * weight).sum(-1).clamp(min=0)  # [B, out]
         scale = self.norm.weight * torch.rsqrt(variance + self.norm.eps)
-        bias = self.norm.bias - scale * (mean @ weight.mT)[:, 0]  # a bias of the convolution goes with its mean
+        bias = self.norm.bias - scale * (mean @ weight.mT)[:, 0]  # the mean removes a bias
         return replace(self, weight=(scale[..., None] * weight).float(), bias=bias[:, None].float(), norm=nn.Identity())
 
 

@@ -46,8 +46,8 @@ class Data2VecNetwork(WaveformTransformer):
 class StackedPositions:
     """transformers' `Data2VecAudioPositionalConvEmbedding`, in its own dtype, exact in a batch.
 
-    A convolution pads a clip with zeros. In a batch what follows a shorter clip must therefore be zero before each of
-    the stacked convolutions, and not only before the first.
+    A convolution pads a clip with zeros. In a batch, the frames after a shorter clip must therefore be zero before each
+    of the stacked convolutions, and not only before the first.
     """
 
     def __init__(self, embedding: Any):

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 FIRST_TENSOR = "feature_extractor.conv_layers.0.0.weight"
 
-# The heads of pretraining: predictions of k-means codes, which an encoder has no use for.
+# The heads of pretraining: predictions of k-means codes, which an encoder does not use.
 PRETRAINING = ("final_proj.weight", "final_proj.bias", "label_embs_concat")
 
 RULES: Rules = (
@@ -46,7 +46,7 @@ def is_fairseq(found: Any) -> bool:
 
 
 def read_fairseq(found: dict[str, Any]) -> tuple[Any, bool]:
-    """The `HubertModel`, and whether its input is normalised. Raises ValueError for what is not, or not all, HuBERT."""
+    """The `HubertModel`, and whether its input is normalised. Raises ValueError if it is no HuBERT, or incomplete."""
     tensors = {name: tensor for name, tensor in found["model"].items() if name not in PRETRAINING}
     convolutions = _told(found, "model", "conv_feature_layers", str)
     model = build_hubert(
@@ -72,7 +72,7 @@ def _told(found: Mapping[str, Any], section: str, setting: str, kind: type[T]) -
 
 
 def _settings(holder: Any) -> Mapping[str, Any]:
-    """What a dict, a namespace or an OmegaConf container holds."""
+    """The content of a dict, a namespace or an OmegaConf container."""
     state = holder.state if isinstance(holder, Inert) else holder
     if isinstance(holder, Inert) and isinstance(state, dict) and "_content" in state:
         state = state["_content"]
@@ -80,7 +80,9 @@ def _settings(holder: Any) -> Mapping[str, Any]:
 
 
 def _strides(layers: str) -> list[int]:
-    """`[(512, 10, 5)] + [(512, 3, 2)] * 4` -> [5, 2, 2, 2, 2]. fairseq evaluates such a text as Python; not so here."""
+    """`[(512, 10, 5)] + [(512, 3, 2)] * 4` -> [5, 2, 2, 2, 2]. fairseq evaluates such a text as Python; here it is
+    parsed.
+    """
     strides = []
     for block, times in re.findall(r"\[([^]]*)\](?:\s*\*\s*(\d{1,2}))?", layers):
         strides += [int(stride) for stride in re.findall(r"\d+\s*,\s*\d+\s*,\s*(\d+)", block)] * int(times or 1)

@@ -1,4 +1,4 @@
-"""Copies from a device to the host that the device's next work does not wait for."""
+"""Copies from a device to the host that do not delay the device's next work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-AHEAD = 2  # batches whose copies may be under way at once; more would only hold memory
+AHEAD = 2  # batches whose copies may be in progress at once; more would only use memory
 
 Finish = Callable[[], list[Tensor]]
 

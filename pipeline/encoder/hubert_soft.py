@@ -1,7 +1,7 @@
 """HuBERT-soft and HuBERT-discrete as bshall/hubert released them (van Niekerk et al., 2022, arXiv 2111.02392).
 
 A checkpoint is a bare state dict, each name after `module.` (v0.1), or such a dict under `hubert` (v0.2). Beside the
-encoder it holds the linear layer whose output is the soft units, and the embeddings of the codes that taught it.
+encoder it holds the linear layer whose output is the soft units, and the code embeddings of its training.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def renamed(tensors: Mapping[Any, Any], rules: Rules) -> dict[str, Tensor]:
     """Every tensor under the name that the first rule to match all of its name gives.
 
     Raises:
-        ValueError: no rule knows a name, or what is under it is not a tensor of floats.
+        ValueError: no rule matches a name, or its value is not a tensor of floats.
     """
     known, unknown = {}, []
     for name, tensor in tensors.items():
@@ -54,14 +54,14 @@ def build_hubert(
 ) -> Any:
     """The `HubertModel` that these weights are of, in float32, ready for inference.
 
-    Its sizes are those of the tensors. What does not follow from shapes may be given; the default is that of the
-    published models.
+    Its sizes are those of the tensors. Settings that do not follow from shapes may be given; the defaults are those of
+    the published models.
 
     Args:
         weights: every tensor of the model by its name in transformers; `masked_spec_embed` may be missing.
         heads: of attention; else 16 at width 1280, and one for every 64 of any other width.
-        layer_norm_first: whether each layer's norms come before what they norm (transformers: stable layer norm);
-            else wherever every convolution has a layer norm, as in large.
+        layer_norm_first: whether norms come before attention and feed-forward (transformers: stable layer norm); by
+            default if every convolution has a layer norm, as in large.
         strides: of the convolutions; else those of HuBERT.
 
     Raises:
@@ -93,7 +93,7 @@ def build_hubert(
         do_stable_layer_norm=norm == "layer" if layer_norm_first is None else layer_norm_first,
         num_conv_pos_embeddings=positions,
         num_conv_pos_embedding_groups=width // per_group,
-        # Without its tensor there is no masking to train with, and none of random values to be hashed.
+        # Without its tensor masking is off: transformers would initialise it randomly, and the fingerprint would vary.
         mask_time_prob=0.05 if "masked_spec_embed" in weights else 0.0,
     )
     with torch.device("meta"):
@@ -123,7 +123,7 @@ def _shape(weights: Mapping[str, Tensor], name: str, dimensions: int) -> tuple[i
 
 
 def _numbered(weights: Mapping[str, Tensor], pattern: str) -> int:
-    """How many different numbers there are: not the highest, which a broken file could make endless."""
+    """How many different numbers there are: not the highest, which could be huge in a broken file."""
     return len({match[1] for name in weights if (match := re.fullmatch(pattern, name))})
 
 

@@ -1,4 +1,4 @@
-"""What an encoder is made of: its settings, its network on one device, and the error of what cannot be loaded."""
+"""The parts of an encoder: its settings, its network on one device, and the error of loading."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class EncoderError(SvcError, ValueError):
 
 @dataclass(frozen=True)
 class Recommended:
-    """How an encoder is best used, where the user says nothing: `svc_recommended` in its config.json.
+    """The defaults that an encoder recommends: `svc_recommended` in its config.json.
 
     Attributes:
-        layer: the layer whose states are compared where nothing is trained; None: the middle one.
+        layer: the layer whose states are compared if nothing is trained; None: the middle one.
         retrieve: share of each unit that is taken from the target's own units, 0 to 1.
         real_voices: whether it is accurate enough for recordings of people.
     """
@@ -69,7 +69,7 @@ class Network(Protocol):
 
         Args:
             wavs: float32 [B, T] at 16 kHz on the network's device, zero beyond each clip's length.
-            lengths: int64 [B] on the CPU, samples, at least 320 each: what is decided by them needs no answer of the
+            lengths: int64 [B] on the CPU, samples, at least 320 each, so that decisions by length do not wait for the
                 device.
             layers: at least one; 0 is the transformer's input, i the output of its layer i.
 

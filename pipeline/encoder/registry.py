@@ -1,4 +1,4 @@
-"""Every content encoder that svc knows, and how one is found: by short name, hub id or path."""
+"""Every content encoder of svc, and how one is found: by short name, hub id or path."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENCODERS: list[type[ContentEncoder]] = [Hubert, Whisper, WavLM, Wav2Vec2, Data2V
 
 FULL_PRECISION = "svc_full_precision"  # in a config.json: the model loses its content in 16 bits (data/mini does)
 RECOMMENDED = "svc_recommended"  # in a config.json: a `Recommended`
-SHIPPED = "svc.data/"  # begins what a short name means, where it is a folder of the package svc.data
+SHIPPED = "svc.data/"  # prefix of a short name's value that is a folder of the package svc.data
 FILE_ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 IN_A_FOLDER = ("config.json", "model.safetensors", "pytorch_model.bin")  # as save_pretrained names them
 EXPECTED = (
@@ -37,7 +37,7 @@ EXPECTED = (
 
 
 def register(encoder: type[ContentEncoder]) -> type[ContentEncoder]:
-    """Make an encoder known; usable as a decorator. Raises ValueError if its model_type or a short name is taken."""
+    """Register an encoder; usable as a decorator. Raises ValueError if its model_type or a short name is taken."""
     if encoder.model_type in {known.model_type for known in ENCODERS}:
         raise ValueError(f"an encoder of model_type {encoder.model_type!r} is registered already")
     if taken := encoder.short_names.keys() & short_names().keys():
@@ -47,7 +47,7 @@ def register(encoder: type[ContentEncoder]) -> type[ContentEncoder]:
 
 
 def short_names() -> dict[str, str]:
-    """What each short name means: a hub id, the address of a file, or `SHIPPED` and a folder of svc.data."""
+    """The meaning of each short name: a hub id, the address of a file, or `SHIPPED` and a folder of svc.data."""
     return {name: meant for encoder in ENCODERS for name, meant in encoder.short_names.items()}
 
 
@@ -121,7 +121,7 @@ def _fetched(fetch: Callable[[str, bool], Path], name: str, meant: str, allow_hu
 
 
 def _existing(path: Path, name: str) -> Path:
-    """The folder or file that is meant. Raises EncoderError if there is no encoder in it."""
+    """The folder or file of a path. Raises EncoderError if there is no encoder in it."""
     folder = path.parent if path.is_file() and path.name in IN_A_FOLDER else path
     if (folder / "config.json").exists():
         return folder

@@ -25,7 +25,7 @@ from .transformers_encoder import MOST_LAYERS, MOST_WIDTH, TransformersEncoder
 
 CPU_BLOCK, GPU_BLOCK = 16_000, 1 << 20  # samples convolved at a time
 
-# What the four kinds have in common in config.json.
+# Fields that all four kinds have in config.json.
 FIELDS: Mapping[str, Check] = {
     "hidden_size": whole(1, MOST_WIDTH),
     "num_hidden_layers": whole(1, MOST_LAYERS),
@@ -43,7 +43,7 @@ FIELDS: Mapping[str, Check] = {
     "mask_time_prob": number(0.0, 1.0),  # above 0 there is a tensor `masked_spec_embed`
     "mask_feature_prob": number(0.0, 1.0),
 }
-# What only those with a choice of norms have: all but data2vec.
+# Fields of the kinds with a choice of norms: all but data2vec.
 NORM_FIELDS: Mapping[str, Check] = {"feat_extract_norm": choice("group", "layer"), "do_stable_layer_norm": flag}
 ADAPTER_FIELDS: Mapping[str, Check] = {"adapter_attn_dim": whole_or_none(1, MOST_WIDTH)}
 
@@ -126,7 +126,9 @@ class WaveformTransformer:
         self.bytes_per_sample = frame / CONTENT_HOP
 
     def build_position(self, embedding: Any) -> Callable[[Tensor, Tensor], Tensor]:
-        """What encodes positions: from [B, U, C], zero where bool [B, U] is set, beyond a clip -> float32 [B, U, C]."""
+        """The encoding of positions: from [B, U, C], zero where bool [B, U] is set, beyond a clip -> float32 [B, U,
+        C].
+        """
         return PositionalConvolution(embedding, self.device)
 
     @torch.inference_mode()
@@ -182,9 +184,9 @@ class Beyond:
         self.anywhere = int(frames.min()) < width
 
     def attention_mask(self, dtype: torch.dtype) -> Tensor | None:
-        """What is added to attention scores: [B, 1, 1, U], the dtype's lowest number where `mask` is set.
+        """The term added to attention scores: [B, 1, 1, U], the dtype's lowest number where `mask` is set.
 
-        None if it is set nowhere: clips of one length attend faster without.
+        None if it is set nowhere: attention over clips of one length is faster without a mask.
         """
         if not self.anywhere:
             return None

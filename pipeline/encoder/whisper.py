@@ -2,7 +2,7 @@
 
 Whisper was trained on windows of exactly 30 s, the rest of a window being silence, and encodes absolute positions.
 Most of a window's cost is silence for the clips of a few seconds that singing is cut into, so a clip here is followed
-by `SILENCE_SECONDS` of silence only. docs/encoders.md has what that changes, and why the number was chosen.
+by `SILENCE_SECONDS` of silence only. docs/encoders.md has the effect, and the reason for the number.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Whisper(TransformersEncoder):
         return tuple(sorted({max(1, round(count / 2)), max(1, round(count * 2 / 3))}))
 
     @property
-    def most_samples(self) -> int:  # what has no frame at the end does not count
+    def most_samples(self) -> int:  # samples at the end without a frame do not count
         return int(self.model.config.max_source_positions + 1) * CONTENT_HOP - 1
 
     def build_network(self, device: torch.device, dtype: torch.dtype) -> Network:

@@ -1,4 +1,4 @@
-"""The acoustic model in two modules that ONNX can express: what is computed once for a clip, and one step."""
+"""The acoustic model in two modules that ONNX can express: one computed once for a clip, and one for each step."""
 
 from __future__ import annotations
 

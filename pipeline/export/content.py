@@ -63,7 +63,7 @@ class ContentUnits(nn.Module):
         if self.network.norm_is_last and self.layer == len(self.network.layers):
             x = self.norm(x)
         hidden = x.half().float()
-        # A sum with nothing: where units are the hidden states themselves, an output must not be another's name.
+        # Add 0: if units are the hidden states themselves, an output must not have another's name.
         return hidden, self.projection(hidden) + 0.0
 
 

@@ -1,7 +1,7 @@
 """The run's neural vocoder in modules that ONNX can express: its filters alone, and the whole of it as sound.
 
-The filters alone are what a program with an FFT of its own wants: as a graph the inverse STFT is slow. The whole has
-DiffSinger's contract, mel and f0 in, waveform out, so that OpenUtau can use it.
+The filters alone are for programs with an FFT of their own: as a graph the inverse STFT is slow. The whole has
+DiffSinger's interface, mel and f0 in, waveform out, so that OpenUtau can use it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Conversions that learn nothing: a model has to be better than they are.
+"""Conversions without training: a model has to be better than these.
 
 All use some recordings of both voices, as a model does, and never the song's true conversion.
 """
@@ -35,7 +35,7 @@ def mean_spectrum(mels: Sequence[Frames]) -> NDArray[np.float64]:
 
 
 def equalised(wav: Frames, source: Sequence[Frames], target: Sequence[Frames]) -> Frames:
-    """A linear-phase filter that gives the source's mean spectrum the target's.
+    """A linear-phase filter that changes the source's mean spectrum into the target's.
 
     Args:
         wav: the song, float32 (T,) at 44.1 kHz.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 COEFFICIENTS = 24
-FLOOR_UNDER_PEAK = 8.0  # nepers under a frame's peak: what is lower is raised to it
+FLOOR_UNDER_PEAK = 8.0  # nepers under a frame's peak: lower values are raised to this
 LOUD_UNDER_PEAK = 4.0  # nepers under a clip's loudest frame: softer frames say little about the voice
 
 Frames = NDArray[np.float32]

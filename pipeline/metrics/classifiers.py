@@ -1,6 +1,6 @@
 """Classifiers of phones and speakers, trained on recordings whose phones and speakers are known.
 
-Their inputs are mel cepstra, which have nothing to do with the encoder under test. The phone classifier is a network
+Their inputs are mel cepstra, which are independent of the encoder under test. The phone classifier is a network
 with one hidden layer over a quarter second, the speaker classifier is linear (LDA: Fisher, 1936) over half seconds.
 """
 
@@ -19,7 +19,7 @@ from ..frames import MEL_FRAME_RATE
 from .cepstra import beside, loud, mel_cepstra
 
 REACH = (-10, -6, -3, -1, 0, 1, 3, 6, 10)  # mel frames, from the one that is classified
-PIECE = round(0.5 * MEL_FRAME_RATE)  # mel frames of which one speaker decision is made
+PIECE = round(0.5 * MEL_FRAME_RATE)  # mel frames for one speaker decision
 
 Frames = NDArray[np.float32]
 Labels = NDArray[np.int64]

@@ -19,9 +19,9 @@ from .cepstra import cosines
 
 ORDER = 24  # mel cepstra compared, from the first: the 0th is loudness
 CEILING_HZ = 15_000.0  # above it envelopes are not compared: a mel that ends at 16 kHz would cost 4 dB
-FLOOR_DB = 70.0  # under a frame's peak: what is lower is raised to it
+FLOOR_DB = 70.0  # under a frame's peak: lower values are raised to this
 QUIET_DB = 45.0  # under the loudest frame of the reference: softer frames are not counted
-UNVOICED_HZ = 500.0  # the f0 that CheapTrick is given in unvoiced frames: WORLD's default
+UNVOICED_HZ = 500.0  # f0 for CheapTrick in unvoiced frames: WORLD's default
 POINTS = 256  # of an envelope, evenly along the mel scale
 
 Array = NDArray[np.float64]
@@ -120,7 +120,8 @@ class Pitch:
         cents: the median of |error| over the frames that are voiced in both; NaN where there are none.
         gpe50: gross pitch error, the share of those frames that are off by more than 50 cents; 1 where there are none.
         vuv_f1: the F1 score of the voiced frames.
-        in_tune: of all frames asked voiced, the share that is voiced and off by 50 cents at most; NaN where none is.
+        in_tune: of all frames that should be voiced, the share that is voiced and off by 50 cents at most; NaN where
+            none is.
     """
 
     cents: float

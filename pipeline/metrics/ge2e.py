@@ -26,7 +26,7 @@ RATE = 16_000  # Hz
 BANDS, WINDOW, HOP = 40, 400, 160  # mel bands; samples
 WIDTH, LAYERS = 256, 3
 PARTIAL, PARTIAL_STEP = 160, 77  # mel frames of a partial utterance (1.6 s), and from one to the next (1.3 a second)
-COVERAGE = 0.75  # of the last partial utterance that must be sound
+COVERAGE = 0.75  # of the last partial utterance that must lie within the signal
 LEVEL_DBFS = -30.0  # softer recordings are amplified to this
 
 VAD_WINDOW = 480  # samples, 30 ms
@@ -114,7 +114,7 @@ def mel_power(wav: Tensor) -> Tensor:
 def partial_starts(samples: int) -> list[int]:
     """The mel frames at which the partial utterances of a signal of that many samples begin; at least one.
 
-    They are PARTIAL_STEP apart; the last is left out where less than COVERAGE of it would be sound.
+    They are PARTIAL_STEP apart; the last is left out if less than COVERAGE of it lies within the signal.
     """
     frames = -(-(samples + 1) // HOP)
     starts = list(range(0, max(1, frames - PARTIAL + PARTIAL_STEP + 1), PARTIAL_STEP))
@@ -129,7 +129,8 @@ def amplified(wav: Samples) -> Samples:
 
 
 def without_silence(wav: Samples) -> Samples:
-    """The signal (T,) at 16 kHz without what WebRTC's detector finds to be no speech; all of it if all is.
+    """The signal (T,) at 16 kHz without the parts that WebRTC's detector classifies as no speech; all of it if nothing
+    is speech.
 
     A decision is made every 30 ms, averaged over 8 of them, and speech is extended to 7.
     """

@@ -1,7 +1,7 @@
 """Naturalness without a reference: DNSMOS P.835 (Reddy et al., 2022, arXiv 2110.01763), from the package speechmos.
 
-A network estimates what listeners would say of speech: from 1 (bad) to 5 (excellent). It was trained on speech with
-noise, so a song has to be read beside the figure of its source. The package (MIT) carries the network as ONNX; its own
+A network estimates listeners' ratings of speech: from 1 (bad) to 5 (excellent). It was trained on speech with noise, so
+compare a song's figure with that of its source. The package (MIT) carries the network as ONNX; its own
 code needs more packages than it names, so the file is run here directly.
 """
 
@@ -20,7 +20,7 @@ from ..audio import resample
 RATE = 16_000  # Hz
 WINDOW = 144_160  # samples, 9.01 s
 HOP = 16_000  # samples between windows
-OVERALL = (-0.06766283, 1.11546468, 0.04602535)  # the network's figure -> the scale of listeners; highest power first
+OVERALL = (-0.06766283, 1.11546468, 0.04602535)  # polynomial to listeners' scale; highest power first
 
 Samples = NDArray[np.float32]
 
@@ -58,7 +58,7 @@ class Dnsmos:
             return float("nan")
         while len(signal) < WINDOW:
             signal = np.concatenate([signal, signal])
-        windows = int(len(signal) // RATE - WINDOW / RATE) + 1  # as speechmos counts them: the last may be left out
+        windows = int(len(signal) // RATE - WINDOW / RATE) + 1  # counted as in speechmos: the last may be left out
         raw = [
             self.session.run(None, {"input_1": signal[None, start : start + WINDOW]})[0][0, 2]
             for start in range(0, windows * HOP, HOP)

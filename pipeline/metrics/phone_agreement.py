@@ -1,4 +1,4 @@
-"""Whether words survive a conversion: a classifier of phone groups is run on the song and on the result.
+"""Whether a conversion keeps the words: a classifier of phone groups is run on the song and on the result.
 
 A small network labels every frame of both recordings with a group of phones (vowels by place, nasals, sibilants, ...)
 rather than with a phone, because groups generalise better to unknown voices. It is trained on many synthetic singers
@@ -35,7 +35,7 @@ PHONE_GROUPS = {
     "breath": "f θ h ç ɸ v ð",
     "stop": "pʰ tʰ kʰ p t k pp tt kk p̚ t̚ k̚ b d ɡ",
 }
-COEFFICIENTS = 13  # fewer than PhoneClassifier uses, which knows the voices: finer ones describe the voice
+COEFFICIENTS = 13  # fewer than PhoneClassifier uses, which is trained on the voices: higher ones describe the voice
 WIDTH = 96
 DROPPED = 0.3  # dropout of the input
 FILE = "phone_groups.safetensors"  # in svc.data
@@ -59,7 +59,7 @@ class PhoneGroupClassifier(nn.Module):
 
     @classmethod
     def load(cls) -> PhoneGroupClassifier:
-        """The one that is shipped."""
+        """The classifier that ships with svc."""
         classifier = cls()
         classifier.load_state_dict(safetensors.torch.load((files("svc.data") / FILE).read_bytes()))
         return classifier.eval()
@@ -82,7 +82,7 @@ def classifier_inputs(mel: Frames) -> Frames:
 
 @dataclass(frozen=True)
 class PhoneAgreement:
-    """How many frames of a song and of its conversion are given the same phone group.
+    """The share of frames that have the same phone group in a song and in its conversion.
 
     Attributes:
         phones: the share, over the song's loud frames.

@@ -35,7 +35,7 @@ MAY_LACK = tuple(f"{kind}.masked_spec_embed" for kind in ("wavlm", "wav2vec2", "
 
 
 class SpeakerEncoder(Protocol):
-    """What embeds a voice: `source` is its name for people."""
+    """Computes embeddings of voices: `source` is its name for people."""
 
     source: str
 

@@ -1,7 +1,7 @@
-"""Which words are understood: Whisper (Radford et al., 2022, arXiv 2212.04356), with weights that the user brings.
+"""Transcripts by Whisper (Radford et al., 2022, arXiv 2212.04356), with weights from the user.
 
-The character error rate between what it transcribes of a source and of its conversion is the measure that agrees best
-with listeners (SVCC 2023, arXiv 2306.14422: Spearman -0.73 to -0.80).
+The character error rate between the transcripts of a source and of its conversion is the measure that agrees best with
+listeners (SVCC 2023, arXiv 2306.14422: Spearman -0.73 to -0.80).
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def letters(text: str) -> str:
 def character_error_rate(hypothesis: str, reference: str) -> float:
     """Levenshtein distance of the letters over the number of the reference's; NaN where it has none.
 
-    It is more than 1 where more letters are put in than there should be.
+    It exceeds 1 if many letters are inserted.
     """
     from rapidfuzz.distance import Levenshtein
 

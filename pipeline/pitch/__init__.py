@@ -1,1 +1,1 @@
-"""f0: found, mended, and put where a voice can reach."""
+"""f0: tracking, repair, and the key that suits a voice."""

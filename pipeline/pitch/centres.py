@@ -1,4 +1,4 @@
-"""f0 that a tracker found at its own times, read at the mel frames' centres and made exact there."""
+"""f0 at a tracker's own times, interpolated to the mel frames' centres and refined there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..frames import MEL_HOP, MEL_RATE, mel_centres
 from ..quiet_pyworld import pyworld
 
-TRUSTED_CENTS = 20.0  # StoneMask's answer is taken within this distance of the tracker's; in noise it goes astray
+TRUSTED_CENTS = 20.0  # StoneMask's result is used within this distance of the tracker's; in noise it can be far off
 
 F0 = NDArray[np.float64]
 
@@ -16,7 +16,8 @@ F0 = NDArray[np.float64]
 def at_centres(f0: F0, seconds: F0, centres: F0) -> F0:
     """f0 interpolated to other times.
 
-    Linear in log f0 between two voiced frames. A voiced frame beside an unvoiced one is held: nothing is mixed across.
+    Linear in log f0 between two voiced frames. Beside an unvoiced frame the voiced frame's value is held: there is no
+    interpolation between them.
 
     Args:
         f0: (F,) in Hz, 0 where unvoiced.
@@ -37,7 +38,7 @@ def at_centres(f0: F0, seconds: F0, centres: F0) -> F0:
 
 
 def refined(wav: NDArray[np.float32], f0: F0) -> F0:
-    """f0 made exact by WORLD's StoneMask (Morise et al., 2016), where that stays within `TRUSTED_CENTS`.
+    """f0 refined by WORLD's StoneMask (Morise et al., 2016), where the result is within `TRUSTED_CENTS` of f0.
 
     Args:
         wav: float32 (T,) at 44.1 kHz.

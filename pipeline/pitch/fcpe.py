@@ -28,7 +28,7 @@ class Fcpe(Tracker):
 
     def track(self, wav: NDArray[np.float32], f0_min: float, f0_max: float, device: torch.device = CPU) -> F0:
         model = self._loaded(device)
-        signal = np.clip(soxr.resample(wav, MEL_RATE, CONTENT_RATE), -1.0, 1.0)  # it prints what lies beyond
+        signal = np.clip(soxr.resample(wav, MEL_RATE, CONTENT_RATE), -1.0, 1.0)  # it prints values beyond the range
         with torch.inference_mode():
             found = model.infer(
                 torch.from_numpy(signal)[None, :, None].to(device),

@@ -1,6 +1,6 @@
 """Changes of a song's melody before conversion: the key that suits the target voice, and smoother notes.
 
-All of it on f0 in Hz at mel centres, 0 where unvoiced. Pitches are counted in semitones, as MIDI does: 69 is 440 Hz.
+f0 is in Hz at mel centres, 0 where unvoiced. Pitches are in semitones as in MIDI: 69 is 440 Hz.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from scipy.ndimage import median_filter
 from ..frames import mel_seconds, seconds_to_mel_frames
 
 F0 = NDArray[np.float32]
-REACH = 2.0  # semitones by which a voice's range is taken to exceed that of its training data
+REACH = 2.0  # semitones by which a voice's range may exceed that of its training data
 FARTHEST_KEY = 36  # semitones
-OCTAVE_SLIP_SECONDS = 0.5  # a tracker's wrong octave lasts less, a sung one mostly longer
+OCTAVE_SLIP_SECONDS = 0.5  # a tracker's octave error lasts less, a sung octave mostly longer
 OCTAVE_TOLERANCE = 1.5  # semitones
 SPOTS = 8  # places that a warning names at most
 
@@ -40,7 +40,7 @@ class Range:
     high: float
 
     def beyond(self, f0: F0) -> NDArray[np.float64]:
-        """Semitones by which voiced f0 (N,) Hz lies above (or, negative, below) what the voice reaches; 0 within."""
+        """Semitones by which voiced f0 (N,) Hz lies above (or, negative, below) the voice's range; 0 within."""
         pitch = semitones(f0)
         above = np.maximum(pitch - (semitones(self.high) + REACH), 0)
         below = np.minimum(pitch - (semitones(self.low) - REACH), 0)
@@ -72,9 +72,9 @@ def choose_key(f0: F0, voice: Range, any_key: bool = False) -> int:
 
 
 def with_high_notes(f0: F0, wide: F0, f0_max: float) -> F0:
-    """f0 with the notes above `f0_max` Hz, which a tracker finds that looks higher; all else stays to the bit.
+    """f0 with the notes above `f0_max` Hz from a tracker with a higher limit; all other values are unchanged.
 
-    What lies so high for less than 0.1 s is an error of the tracker and no note.
+    A passage that high of less than 0.1 s is an error of the tracker and no note.
 
     Args:
         f0: tracked up to f0_max: Hz, 0 = unvoiced, float32 (frames,).
@@ -100,7 +100,7 @@ class RangeViolation:
 
 
 def range_violation(f0: F0, voice: Range) -> RangeViolation | None:
-    """What of f0 (M,), Hz, lies beyond the voice's range; None if that is less than 0.1 s at a time."""
+    """The notes of f0 (M,), Hz, beyond the voice's range; None if none lasts 0.1 s."""
     voiced = np.flatnonzero(f0 > 0)
     if len(voiced) == 0:
         return None
@@ -117,9 +117,9 @@ def range_violation(f0: F0, voice: Range) -> RangeViolation | None:
 
 
 def fix_octaves(f0: F0) -> F0:
-    """Stretches of up to half a second that lie an octave from what surrounds them are brought back.
+    """Octave errors repaired: passages of up to half a second that lie an octave from their surroundings.
 
-    Surroundings are the median pitch of the 2 s around. Only a jump at both ends of the stretch makes it a slip: an
+    The surroundings are the median pitch of the 2 s around. A passage is an error only with a jump at both ends: an
     octave that is sung (longer, or reached by a glide) stays.
     """
     out = f0.copy()

@@ -12,7 +12,7 @@ from .melody import F0, semitones
 
 STRAY = 0.75  # semitones from a note's number that begin another note,
 STRAY_FRAMES = 5  # after as many mel frames (58 ms)
-MEDIAN_FRAMES = 9  # over which pitch is smoothed before notes are told apart
+MEDIAN_FRAMES = 9  # over which pitch is smoothed before notes are separated
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Note:
 def split_notes(f0: F0) -> list[Note]:
     """The notes of f0 (M,), Hz at mel centres, 0 = unvoiced, in order.
 
-    A note lasts while its pitch stays within STRAY semitones of its number, and ends where nothing is voiced. A vibrato
-    of less than that is one note; a glide is a row of notes.
+    A note lasts while its pitch stays within STRAY semitones of its number, and ends at an unvoiced frame. A smaller
+    vibrato is one note; a glide is a sequence of notes.
     """
     voiced = np.flatnonzero(f0 > 0)
     runs = np.split(voiced, np.flatnonzero(np.diff(voiced) > 1) + 1) if len(voiced) else []

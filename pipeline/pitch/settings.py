@@ -1,4 +1,4 @@
-"""How f0 is to be found. Without torch, so that a mistake in the options is named before anything is loaded."""
+"""Settings of f0. Without torch, so that a mistake in the options is reported before anything is loaded."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ class PitchSettings:
         return self.method.partition(":")[0]
 
     def described(self) -> dict[str, Any]:
-        """What a store or run keeps: the method by its name, not where this machine has its weights."""
+        """The record in a store or run: the method by its name, without the path of its weights on this machine."""
         return {"method": self.name, "f0_min": self.f0_min, "f0_max": self.f0_max}

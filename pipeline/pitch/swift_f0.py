@@ -1,7 +1,7 @@
 """SwiftF0 (Nieradzik, 2025, arXiv 2508.18440), refined by StoneMask: a network of 14,386 weights, in its own wheel.
 
 It takes 16 kHz and gives a pitch and a confidence every 16 ms, between 47 and 2094 Hz. Frame i is centred at 16 i ms,
-and depends on the sound within 176 ms of it. Its pitch is right to a few cents; StoneMask makes it exact.
+and depends on the sound within 176 ms of it. Its pitch has an error of a few cents; StoneMask refines it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class SwiftF0Tracker(Tracker):
     def estimate(
         self, wav: NDArray[np.float32], f0_min: float, f0_max: float, device: torch.device = CPU
     ) -> tuple[F0, F0]:
-        """The network's own answer.
+        """The network's own result.
 
         Args:
             wav: float32 (T,) at 44.1 kHz.
@@ -88,7 +88,7 @@ class SwiftF0Tracker(Tracker):
             return self._networks[device]
 
     def detector(self) -> SwiftF0:
-        """The network, loaded at the first call. It uses one core a call."""
+        """The network, loaded at the first call. A call uses one core."""
         with self.lock:
             if self._detector is None:
                 model_file()

@@ -1,4 +1,4 @@
-"""The socket for f0 trackers.
+"""The interface of f0 trackers.
 
 A new one is a file with a subclass of `Tracker`, a line in `pitch.METHODS`, and its name in `settings.NAMES`.
 """
@@ -40,8 +40,8 @@ class Tracker(ABC):
         Args:
             wav: float32 (T,) at 44.1 kHz, at least 512 samples.
             f0_min: lowest f0 to search for, in Hz.
-            f0_max: highest. What comes back may lie outside: the caller removes it.
-            device: where a network computes; what is no network, and StoneMask, compute on the CPU.
+            f0_max: highest. The result may lie outside: the caller removes such values.
+            device: where a network computes; all else, including StoneMask, computes on the CPU.
 
         Returns:
             float64 (T // 512,), Hz at the mel frames' centres, 0 where unvoiced.
@@ -51,7 +51,7 @@ class Tracker(ABC):
         """
 
     def weights(self) -> str:
-        """sha256 of what it was trained to, or "" for one without weights. Raises MissingLibraryError."""
+        """sha256 of its weights, or "" for one without weights. Raises MissingLibraryError."""
         return ""
 
 

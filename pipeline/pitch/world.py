@@ -21,7 +21,7 @@ class World(Tracker):
         self.estimator = estimator
 
     def track(self, wav: NDArray[np.float32], f0_min: float, f0_max: float, device: torch.device = CPU) -> F0:
-        # It computes twice as many frames as the mel has; every second one lies on a mel centre, so none is mixed.
+        # It computes twice as many frames as the mel has; every second one lies on a mel centre: no interpolation.
         signal = wav.astype(np.float64)
         count, period_ms = len(wav) // MEL_HOP, 1000.0 * MEL_HOP / MEL_RATE / 2
         rough, seconds = self.estimator(signal, MEL_RATE, f0_floor=f0_min, f0_ceil=f0_max, frame_period=period_ms)

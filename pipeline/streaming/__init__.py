@@ -1,1 +1,1 @@
-"""Conversion block by block: windows over the newest sound, and joins between what they give."""
+"""Conversion block by block: windows over the newest sound, and joins between their results."""

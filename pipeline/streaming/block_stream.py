@@ -13,7 +13,7 @@ from .timing import FADE, StreamTiming
 
 
 class WindowConverter(ABC):
-    """Converts window after window of a stream; whatever it carries from one to the next is its own."""
+    """Converts window after window of a stream; it keeps its own state from one to the next."""
 
     @abstractmethod
     def convert(self, window: Samples, start: int) -> Samples:
@@ -21,7 +21,8 @@ class WindowConverter(ABC):
 
         Args:
             window: float32 (512 * timing.window,) at 44.1 kHz.
-            start: the number of its first mel frame; what came in first begins at frame `timing.window` - `timing.hop`.
+            start: the number of its first mel frame; the stream's first sample is at frame `timing.window` -
+                `timing.hop`.
 
         Returns:
             float32 (512 * (timing.hop + FADE),), from frame `start` + timing.context on.
@@ -33,7 +34,7 @@ class WindowConverter(ABC):
 
 
 class BlockStream:
-    """Converts a stream hop by hop. How it is cut into blocks changes nothing: a hop is converted when it is complete.
+    """Converts a stream hop by hop. The size of blocks has no effect: a hop is converted when it is complete.
 
     Args:
         converter: converts a window.
@@ -50,7 +51,7 @@ class BlockStream:
 
     @property
     def complete(self) -> int:
-        """Hops that wait for being converted or dropped."""
+        """Hops that wait to be converted or dropped."""
         return self._count // self.timing.hop_samples
 
     def put(self, block: Samples) -> None:
@@ -70,22 +71,22 @@ class BlockStream:
         return self._joiner.gap(self.timing.hop_samples)
 
     def push(self, block: Samples) -> Samples:
-        """Take a block in and give out what can be converted: (n,) -> (512 hop k,), k = 0, 1, ..."""
+        """Take a block in and return what can be converted: (n,) -> (512 hop k,), k = 0, 1, ..."""
         self.put(block)
         return np.concatenate([np.zeros(0, np.float32), *(self.convert_next() for _ in range(self.complete))])
 
     def stream(self, wav: Samples) -> Samples:
-        """A whole song (T,) at 44.1 kHz, as live conversion gives it, without the latency: (T,). On a new stream."""
+        """Convert a whole song (T,) at 44.1 kHz as live conversion does, without the latency: (T,). On a new stream."""
         return self.aligned([wav])
 
     def aligned(self, blocks: Iterable[Samples]) -> Samples:
-        """The same for a song in blocks: (T,), where T is how many samples they have in all."""
+        """The same for a song in blocks: (T,), where T is their total number of samples."""
         lookahead, given, pieces = self.timing.lookahead * MEL_HOP, 0, [np.zeros(0, np.float32)]
         for block in blocks:
             given += len(block)
             pieces.append(self.push(block))
         pieces.append(self.push(np.zeros(lookahead + self.timing.hop_samples, np.float32)))
-        # A hop that has just come in gives sound that ends `lookahead` before its end.
+        # The output for the newest hop ends `lookahead` before the hop's end.
         return np.concatenate(pieces)[lookahead : lookahead + given]
 
     def _advance(self) -> Samples:

@@ -1,4 +1,4 @@
-"""A vocoder's pulses and noise for windows that follow each other; their phase is carried from one to the next."""
+"""A vocoder's pulses and noise for consecutive windows; the phase continues from one to the next."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Frames = NDArray[np.float32]
 
 
 class CarriedExcitation:
-    """Pulses and noise by frame number, where each window knows the f0 of frames that the window before did not.
+    """Pulses and noise by frame number, where each window has the f0 of later frames than the window before.
 
-    Frames that were emitted keep the f0 and phase that they were sung with; `context` of them are remembered.
+    Frames that were emitted keep the f0 and phase of their synthesis; the last `context` of them are stored.
     """
 
     def __init__(self, context: int, seed: int = 0):
         self.seed = seed
-        self.f0 = np.zeros(context, np.float32)  # of the frames before `next`, as they were sung
+        self.f0 = np.zeros(context, np.float32)  # of the frames before `next`, as they were synthesised
         self._start_hz, self._end_hz, self._phases = np.zeros((3, context))
         self._next_phase = 0.0
 
@@ -40,7 +40,7 @@ class CarriedExcitation:
         return pulses(*together), noise(self.seed, frame - before, frame + len(f0))[0]
 
     def emit(self, f0: Frames, frames: int) -> None:
-        """The first `frames` of f0 (M,), with M > `frames`, are sung: they are remembered, and the phase after them."""
+        """Store the first `frames` of f0 (M,), with M > `frames`, as emitted, and the phase after them."""
         start_hz, end_hz, phases = self._of(f0)
         self._next_phase = float(phases[frames])
         for name, old, new in (

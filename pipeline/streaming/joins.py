@@ -1,4 +1,4 @@
-"""Pieces of sound that overlap, faded into each other."""
+"""Overlapping pieces of sound, cross-faded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Samples = NDArray[np.float32]
 class Joiner:
     """Adds up pieces that each run `fade` samples into the next one.
 
-    The fade's shares sum to 1: the pieces are of one phase (`CarriedExcitation`), so that their sum is as loud as each.
+    The fade's weights sum to 1: the pieces have the same phase (`CarriedExcitation`), so their sum is as loud as each.
     """
 
     def __init__(self, fade: int):

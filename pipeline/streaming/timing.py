@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..frames import MEL_HOP, mel_seconds, seconds_to_mel_frames
 
 FADE = 1  # mel frames, 12 ms, over which one window's sound is faded into the next one's
-LEAST_LOOKAHEAD = FADE + 2  # a vocoder's spectra reach two frames beyond what is emitted
+LEAST_LOOKAHEAD = FADE + 2  # a vocoder's spectra reach two frames beyond the emitted hop
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class StreamTiming:
 
     @classmethod
     def of_seconds(cls, hop: float, context: float, lookahead: float) -> StreamTiming:
-        """The nearest whole numbers of mel frames. Raises ValueError for what cannot be."""
+        """The nearest whole numbers of mel frames. Raises ValueError for lengths out of range."""
         return cls(*(seconds_to_mel_frames(seconds) for seconds in (hop, context, lookahead)))
 
     @property
@@ -52,9 +52,9 @@ class StreamTiming:
 
     @property
     def delay(self) -> int:
-        """Samples between what goes in and the same moment coming out, if computing took no time.
+        """Samples between a moment in the input and the same moment in the output, if computing took no time.
 
-        A hop must be complete before it is converted, and what is emitted then lies `lookahead` before its end.
+        A hop must be complete before it is converted, and the emitted hop ends `lookahead` before the input's end.
         """
         return (self.hop + self.lookahead) * MEL_HOP
 

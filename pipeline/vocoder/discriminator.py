@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..mel import log_mel
 
 RESOLUTIONS = (256, 512, 1024, 2048)  # STFT sizes, in samples
-FLOOR = 1e-4  # magnitude: what lies below is silence to everybody
+FLOOR = 1e-4  # magnitude: lower values are inaudible
 
 
 def spectral_loss(wav: Tensor, truth: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def magnitudes(wav: Tensor, size: int) -> Tensor:
 
 
 class SpectrogramDiscriminator(nn.Module):
-    """Looks at ln magnitudes of one resolution and tells, patch by patch, recordings from imitations."""
+    """Classifies ln magnitudes of one resolution, patch by patch, as recorded or generated."""
 
     def __init__(self, size: int, channels: int):
         super().__init__()
@@ -55,7 +55,7 @@ class SpectrogramDiscriminator(nn.Module):
         self.output = norm(nn.Conv2d(widths[-1], 1, 3, padding=1))
 
     def forward(self, wav: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """wav (B, T) -> verdicts, and what each layer saw on the way."""
+        """wav (B, T) -> scores, and the features of each layer."""
         x = magnitudes(wav, self.size).clamp(min=FLOOR).log()[:, None] / 4 + 1
         seen = []
         for layer in self.layers:

@@ -1,7 +1,7 @@
-"""What a voice is before it is shaped: phase that follows f0, and noise, both asked for by frame number.
+"""The excitation of a voice: pulses whose phase follows f0, and noise, both by frame number.
 
-Phases are summed over a region once, in double precision, so that a piece in its middle knows where it is and no hour
-of singing drifts. Noise belongs to its place in the region, so that pieces meet as if never cut.
+Phases are accumulated over a region once, in double precision, so that a piece in the middle has its phase and long
+songs do not drift. Noise follows from the frame number, so that pieces join without a difference.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NOISE_BLOCK = 256  # mel frames
 def at_frame_starts(f0: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """f0 at mel centres (M,) -> Hz at each frame's start and at its end, float64 (M,), 0 where the frame is unvoiced.
 
-    Half-way between two voiced centres in log f0; beside an unvoiced frame the voiced one's own is held.
+    Half-way between two voiced centres in log f0; beside an unvoiced frame the voiced frame's value is held.
     """
     here = np.asarray(f0, np.float64)
     before, after = np.append(here[:1], here[:-1]), np.append(here[1:], here[-1:])
@@ -52,7 +52,7 @@ def pulses(
     f0 goes straight from `start_hz` to `end_hz` in each frame, whose first sample is at `phase` cycles. All harmonics
     below half the sample rate are equally strong, as in the "combtooth" of yxlllc/DDSP-SVC; unlike there none is at
     0 Hz, so that the mean is 0. Their sum is Dirichlet's kernel: sum of cos(2 pi k x) for k = 1..K is
-    (sin((2 K + 1) pi x) / sin(pi x) - 1) / 2. The last harmonic comes and goes gradually as f0 glides.
+    (sin((2 K + 1) pi x) / sin(pi x) - 1) / 2. The last harmonic is faded in and out gradually as f0 glides.
     """
     n = np.arange(MEL_HOP)
     turns = phase[:, None] + (start_hz[:, None] * n + (end_hz - start_hz)[:, None] * n**2 / (2 * MEL_HOP)) / MEL_RATE

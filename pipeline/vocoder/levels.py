@@ -1,7 +1,7 @@
-"""How loud pulses and noise are to be at every frequency, for vocoders that have no weights to tell them.
+"""Gains of pulses and noise at every frequency, for vocoders without weights.
 
-The mel says how strong each band is, with the harmonics of its f0 in it. Averaged over one f0's width they vanish
-(CheapTrick's idea: Morise, 2015), and what is left, scaled by what such a smoothing makes of a flat spectrum, is the
+The mel has the level of each band, with the harmonics of its f0 in it. An average over the width of one f0 removes them
+(CheapTrick's idea: Morise, 2015). The result, divided by that of a flat spectrum smoothed in the same way, is the
 envelope.
 """
 
@@ -45,7 +45,7 @@ class Levels:
         part = (place - low)[:, None]
         voiced = (1 - part) * self._flat[low] + part * self._flat[low + 1]
         level = np.log(envelope(mel, f0) / np.where(f0[:, None] > 0, voiced, self._flat[-1]))
-        # What a mel has below f0 is no voice's: noise, or another note that the model draws there.
+        # Energy of a mel below f0 is not the voice: it is noise, or another note that the model predicts there.
         first = np.minimum(np.ceil(f0 * N_FFT / MEL_RATE).astype(int), level.shape[1] - 1)
         bins = np.maximum(np.arange(level.shape[1]), np.where(f0 > 0, first, 0)[:, None])
         return np.take_along_axis(level, bins, 1)

@@ -1,4 +1,4 @@
-"""OpenVPI's NSF-HiFiGAN and PC-NSF-HiFiGAN: the vocoders whose checkpoints the field shares.
+"""OpenVPI's NSF-HiFiGAN and PC-NSF-HiFiGAN: vocoders with widely shared checkpoints.
 
 A HiFi-GAN generator (Kong et al., 2020, arXiv 2010.05646, version 1) with a neural source filter (Wang et al., 2019,
 arXiv 1904.12088): a source that follows f0 is added at each stage, or, in the "mini" kind, once after the second.
@@ -28,7 +28,7 @@ SLOPE, LAST_SLOPE = 0.1, 0.01  # of the leaky rectifiers
 OVERTONES = 8
 AMPLITUDE = 0.1  # of each sine
 NOISE_VOICED, NOISE_UNVOICED = 0.003, AMPLITUDE / 3
-CONTEXT = 24  # mel frames: the generator sees 15 of them either side
+CONTEXT = 24  # mel frames: the generator's receptive field is 15 of them on either side
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Shape:
 
 
 class ResidualBlock(nn.Module):
-    """HiFi-GAN's ResBlock1: pairs of a dilated and a plain convolution, each pair added to what went in."""
+    """HiFi-GAN's ResBlock1: pairs of a dilated and a plain convolution, each pair added to its input."""
 
     def __init__(self, channels: int, kernel: int, dilations: tuple[int, ...]):
         super().__init__()
@@ -84,7 +84,7 @@ class Source(nn.Module):
 
 
 class Generator(nn.Module):
-    """ln mel and excitation to sound. Its parameters carry the names that checkpoints use."""
+    """ln mel and excitation to sound. Its parameters have the names of the checkpoints."""
 
     def __init__(self, shape: Shape):
         super().__init__()
@@ -173,12 +173,12 @@ def _turned(begins: Any, rises: Any, n: Any, samples: int) -> Any:
 
 
 class NsfHifiGan(Vocoder):
-    """A generator, made ready to sing by `nsf_hifigan_files.load`."""
+    """A generator as a `Vocoder`, loaded by `nsf_hifigan_files.load`."""
 
     def __init__(self, generator: Generator, metadata: dict[str, Any], device: str = "cpu", bf16: bool = False):
         self.generator = generator.to(device).eval().requires_grad_(False)
         if bf16:
-            self.generator.to(torch.bfloat16).conv_post.float()  # what is heard is not rounded to 8 bits
+            self.generator.to(torch.bfloat16).conv_post.float()  # the output is not rounded to 8 bits
         self.device, self.bf16 = device, bf16
         self.name = "pc-nsf-hifigan" if generator.shape.mini else "nsf-hifigan"
         self.metadata = {**metadata, "precision": "bf16" if bf16 else "fp32"}
@@ -202,9 +202,9 @@ class NsfHifiGan(Vocoder):
     def _sines(self, f0: Frames) -> Any:
         hertz = f0.astype(np.float64)
         phase = phase_at_starts(hertz * MEL_HOP / MEL_RATE)
-        # The reference draws these anew for every song; here a song sounds the same each time.
+        # The reference draws these anew for every song; here they are fixed, so that renders are reproducible.
         offsets = np.append(0.0, np.random.default_rng(0).uniform(size=OVERTONES))
-        # Each sine has a noise of its own there, and the nine are mixed: what comes out of it is one noise, drawn once.
+        # In the reference each sine has its own noise, and the nine are mixed: this equals one noise, drawn once.
         shares = self.generator.m_source.l_linear.weight.detach().float().cpu().numpy().T
         shares = shares / max(float(np.linalg.norm(shares)), 1e-12)
 
@@ -220,7 +220,7 @@ class NsfHifiGan(Vocoder):
     def _mini(self, f0: Frames) -> Any:
         rates = self.generator.shape.rates
         samples, rate = math.prod(rates[:2]), MEL_RATE / math.prod(rates[2:])
-        # This source wants f0 without gaps, at the frames' starts.
+        # This source needs f0 without gaps, at the frames' starts.
         start_hz, end_hz = at_frame_starts(continuous(f0))
         phase = phase_at_starts(_turned(start_hz / rate, (end_hz - start_hz) / rate, samples, samples))
 

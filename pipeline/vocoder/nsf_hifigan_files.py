@@ -23,7 +23,7 @@ EXPECTED = (
     "expected a folder with config.json and a checkpoint such as model.ckpt, as OpenVPI's vocoder releases have it, "
     "or the path of that checkpoint"
 )
-# Their names for what a mel is made with, and what ours is.
+# Their names of the mel's settings, and our values.
 MEL = {
     "sampling_rate": MEL_RATE,
     "num_mels": mel.N_MELS,
@@ -94,7 +94,7 @@ def _checkpoint(path: Path) -> Path:
 
 
 def _read_config(path: Path, file: Path) -> Shape:
-    """What config.json beside the checkpoint says. Raises VocoderError."""
+    """The shape that config.json beside the checkpoint describes. Raises VocoderError."""
     config_file = file.with_name("config.json")
     try:
         config = {name: value for name, value in read_json_object(config_file).items() if value is not None}
@@ -168,7 +168,7 @@ def _direction(length: str) -> str:
 def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights from their directions and lengths (Salimans and Kingma, 2016, arXiv 1602.07868): w = g v / |v|.
 
-    Both of PyTorch's spellings are known; what is folded already stays as it is.
+    Both of PyTorch's spellings are read; weights that are folded already are unchanged.
     """
     folded = {}
     for name, value in state.items():

@@ -2,8 +2,8 @@
 
 Voiced frames are pulses under the mel's envelope with a breath of noise that grows with frequency; unvoiced frames are
 noise (harmonics plus noise: Serra and Smith, 1990; DDSP: Engel et al., 2020, arXiv 2001.04643). Smoothing
-blurs the envelope, so the gains are then corrected by the difference of the sound's mel to the mel that is wanted, in
-two refinement passes.
+blurs the envelope, so the gains are then corrected by the difference between the sound's mel and the input mel, in two
+refinement passes.
 
 All pulses have one phase, whatever the envelope. A vocoder that gives them the envelope's (WORLD: Morise et al., 2016)
 shifts the pitch where the envelope changes quickly, unless it smooths the envelope, which makes words less clear.
@@ -35,7 +35,7 @@ class PulseNoise(SourceVocoder):
     """Synthesises mel and f0 with pulses and noise.
 
     `refinement_passes` is how often the gains are corrected by the sound's mel. Use 0 for a mel whose harmonics are not
-    f0's, such as one put together of frames with other notes: a correction would reproduce those harmonics.
+    f0's, such as one composed of frames with other notes: a correction would reproduce those harmonics.
     """
 
     name = "plain"
@@ -67,7 +67,7 @@ class PulseNoise(SourceVocoder):
         return wav
 
     def _source(self, f0: Frames, pulses: Frames, hiss: Frames) -> Tensor:
-        """Spectra of what is shaped: pulses, spread, with a breath of noise, or noise alone; complex (1, bins, 2 M)."""
+        """Spectra of the source: pulses, spread in time, with some noise, or noise alone; complex (1, bins, 2 M)."""
         tone, noise = (spectra(torch.from_numpy(part)[None], self.window) for part in (pulses, hiss))
         voiced = torch.from_numpy(np.repeat(f0 > 0, PER_FRAME))
         share = torch.from_numpy(breath(BINS)).float()[:, None]
@@ -89,7 +89,7 @@ class LevelsPulseNoise(PulseNoise):
 
 @cache
 def _levels() -> Levels:
-    """Measured once a process."""
+    """Measured once in each process."""
     return Levels(lambda f0: PulseNoise(refinement_passes=0).sound(np.zeros((len(f0), mels.N_FFT // 2 + 1)), f0))
 
 

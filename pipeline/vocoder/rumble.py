@@ -1,6 +1,6 @@
-"""Energy below a voice's f0: measured, and limited in whatever a vocoder gives.
+"""Energy below a voice's f0: measured, and limited in the output of any vocoder.
 
-A voice has next to none there. An offset or rumble takes headroom from the voice and moves loudspeakers for nothing.
+A voice has almost none there. An offset or rumble takes headroom from the voice and moves loudspeakers needlessly.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def low_energy(wav: Frames, f0: Frames, start: int = 0) -> NDArray[np.float64]:
     Args:
         wav: float32 (T,) at 44.1 kHz.
         f0: Hz (M,), 0 = unvoiced.
-        start: the sample of `wav` where the first mel frame begins; what is before it and after the last is context.
+        start: the sample of `wav` where the first mel frame begins; samples before it and after the last are context.
     """
     share = np.zeros(len(f0))
     padded = np.pad(wav, WINDOW)
@@ -42,17 +42,17 @@ def low_energy(wav: Frames, f0: Frames, start: int = 0) -> NDArray[np.float64]:
 
 
 class RumbleLimiter:
-    """Takes from a phrase what exceeds ALLOWED below half of its f0, without turning the phase of the rest.
+    """Removes energy below half of a phrase's f0 that exceeds ALLOWED, without changing the phase of the rest.
 
-    What does not exceed it stays to the bit. `f0` (M,) in Hz, 0 = unvoiced, is the whole phrase's.
+    Frames that do not exceed it are unchanged. `f0` (M,) in Hz, 0 = unvoiced, is the whole phrase's.
     """
 
     def __init__(self, f0: Frames):
         self._f0 = f0
-        self._start = -WINDOW // 2  # the sample that the two below begin with; before 0 there is silence
+        self._start = -WINDOW // 2  # the sample at which the two arrays below begin; before 0 there is silence
         self._signal = np.zeros(WINDOW // 2, np.float32)
         self._excess = np.zeros(WINDOW // 2)
-        self._frame = 0  # the next that is looked at; frame i is centred at i * HOP
+        self._frame = 0  # the next frame to check; frame i is centred at i * HOP
 
     def stream(self, pieces: Iterable[Frames]) -> Iterator[Frames]:
         """The phrase's sound, float32 (512 n,) a piece, in pieces of which the last 93 ms come with the next one."""
@@ -64,21 +64,21 @@ class RumbleLimiter:
             yield ready
 
     def _advance(self, samples: int) -> Frames:
-        """Look at the frames that begin within the next `samples`, and give out what no later frame changes."""
+        """Check the frames that begin within the next `samples`, and return the samples that no later frame changes."""
         self._excess = np.pad(self._excess, (0, max(0, len(self._signal) + WINDOW - len(self._excess))))
         while (begin := self._frame * HOP - WINDOW // 2 - self._start) <= samples:
             piece = self._signal[begin : begin + WINDOW]
             if (excess := self._found(np.pad(piece, (0, WINDOW - len(piece))))) is not None:
                 self._excess[begin : begin + WINDOW] += excess
             self._frame += 1
-        # In whole mel frames, and nothing of the silence before the start.
+        # In whole mel frames, without the silence before the start.
         end = min(begin + self._start, self._start + len(self._signal)) // MEL_HOP * MEL_HOP - self._start
         ready = (self._signal[:end] - self._excess[:end]).astype(np.float32)[max(0, -self._start) :]
         self._signal, self._excess, self._start = self._signal[end:], self._excess[end:], self._start + end
         return ready
 
     def _found(self, piece: Frames) -> NDArray[np.float64] | None:
-        """What to take from a piece (WINDOW,), windowed for adding up, or None."""
+        """The signal to subtract from a piece (WINDOW,), windowed for overlap-add, or None."""
         frame = self._frame * HOP // MEL_HOP
         if frame >= len(self._f0) or (f0 := self._f0[frame]) <= 0:
             return None

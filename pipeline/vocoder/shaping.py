@@ -13,7 +13,7 @@ N_FFT, HOP = 1024, 256  # samples: 23 ms windows
 PER_FRAME = MEL_HOP // HOP
 BINS = N_FFT // 2 + 1
 PAD = (N_FFT - HOP) // 2
-SPREAD_SECONDS, SPREAD_HZ = 0.002, 8_000.0  # how early of a pulse comes what lies at and above
+SPREAD_SECONDS, SPREAD_HZ = 0.002, 8_000.0  # of a pulse: the advance of frequencies from here up
 
 
 def spectra(wav: Tensor, window: Tensor) -> Tensor:
@@ -33,9 +33,9 @@ def sound(spectra: Tensor, window: Tensor) -> Tensor:
 
 
 def spread() -> Tensor:
-    """The phase at each bin of a pulse whose highs come the earlier the higher they are, up to SPREAD_HZ: (bins,).
+    """The phase at each bin of a pulse in which higher frequencies come earlier, up to SPREAD_HZ: (bins,).
 
-    A sharp pulse is 2 to 4 dB louder at its peak, and the result would have to be turned down. Low frequencies are not
+    A sharp pulse is 2 to 4 dB louder at its peak, and the result would have to be attenuated. Low frequencies are not
     delayed, because f0 is perceived by them and would be late too.
     """
     hertz = torch.arange(BINS, dtype=torch.float64) * MEL_RATE / N_FFT

@@ -1,7 +1,7 @@
 """Our own vocoder: a small network that shapes a voice's source, frame by frame, in the STFT.
 
 The source is pulses that follow f0, and noise. From mel and f0 the network computes a gain of each of the two for every
-STFT bin; an inverse STFT gives the sound. So the pitch is right from the first step of training, and what is learnt is
+STFT bin; an inverse STFT gives the sound. So the pitch is right from the first step of training, and the network learns
 timbre and breath. The shape of a pulse is learnt too, but once for all frames: a phase that the network may change from
 frame to frame shifts the pitch (measured: 8 cents off instead of 3). Since spectra hardly depend on the phase, training
 begins with a pulse that is spread in time, low frequencies last, as a vocal tract spreads it.
@@ -45,10 +45,10 @@ class Shape:
 
 
 class Filters(nn.Module):
-    """Mel and f0 to what shapes the source: gains for every STFT bin, and the pulses' phase, which is always the same.
+    """Mel and f0 to filters of the source: gains for every STFT bin, and the pulses' phase, which is always the same.
 
-    The network corrects a first guess, the mel itself read at each bin, so that it need not learn what is known. With
-    `bf16` the corrections are computed so, and the guess is not.
+    The network corrects a first guess, the mel interpolated at each bin. With `bf16` the corrections are computed in
+    bf16, and the guess in float32.
     """
 
     first_guess: Tensor
@@ -102,7 +102,7 @@ class Filters(nn.Module):
         batch, frames = f0.shape
         shaped = shaped.view(batch, frames, PER_FRAME, 2, BINS)
         guess = (mel.float() @ self.first_guess + self.guess_offset)[:, :, None]
-        # Of a voiced frame most is pulses to begin with: breath is 26 dB below, less at the top.
+        # At first a voiced frame is mostly pulses: noise is 26 dB below, less at high frequencies.
         breath = guess - voiced[:, :, None].float() * torch.linspace(3.0, 0.5, BINS, device=mel.device)
         pulses = (guess + shaped[..., 0, :]).clamp(max=LOUDEST).exp()
         hiss = (breath + shaped[..., 1, :]).clamp(max=LOUDEST).exp()
@@ -129,8 +129,8 @@ class SourceFilterNet(nn.Module):
 def _bins_of_mel() -> tuple[Tensor, Tensor]:
     """ln magnitude at each STFT bin from ln mel: a matrix (128, bins), and what to add (bins,).
 
-    Interpolated between the bands around a bin. Added is what a source of power 1 measures in a mel band; above the
-    mel's ceiling nothing is known, and voices fall off there.
+    Interpolated between the bands around a bin. The addend is the mel of a source of power 1; above the mel's ceiling
+    there are no values, and the level of voices falls.
     """
     weights = mels.filterbank().numpy().astype(np.float64)
     area = weights.sum(0)
@@ -149,7 +149,7 @@ def _bins_of_mel() -> tuple[Tensor, Tensor]:
 
 
 class SourceFilter(SourceVocoder):
-    """A trained network, ready to sing."""
+    """A trained network as a `Vocoder`."""
 
     name = "own"
 

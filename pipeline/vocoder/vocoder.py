@@ -1,4 +1,4 @@
-"""The one door to every vocoder, and the mel that all of them are handed."""
+"""The interface of every vocoder, and the mel that all of them take."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Vocoder(ABC):
     """
 
     name: str
-    metadata: Mapping[str, Any] = MappingProxyType({})  # empty where there are no weights: svc's version says all
+    metadata: Mapping[str, Any] = MappingProxyType({})  # empty without weights: then svc's version is sufficient
 
     @abstractmethod
     def generate(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
@@ -37,11 +37,11 @@ class Vocoder(ABC):
 
         Each mel piece is (M, 128), natural log; f0 is (M,) of the whole phrase, Hz, 0 where unvoiced.
 
-        Memory is bounded however long the phrase lasts. How the mel is divided changes nothing that can be heard.
+        Memory does not grow with the phrase's length. The division of the mel has no audible effect.
         """
 
     def stream(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
-        """What `generate` gives, without an offset or rumble below the voice's f0 (rumble.RumbleLimiter)."""
+        """The output of `generate`, without an offset or rumble below the voice's f0 (rumble.RumbleLimiter)."""
         return RumbleLimiter(f0).stream(self.generate(mels, f0))
 
     def __call__(self, mel: Frames, f0: Frames) -> Frames:
@@ -50,7 +50,7 @@ class Vocoder(ABC):
 
 
 class SourceVocoder(Vocoder):
-    """A vocoder that shapes pulses and noise which are made apart from it, so that a stream can carry their phase.
+    """A vocoder whose pulses and noise are inputs, so that a stream can continue their phase.
 
     `context` is how many mel frames either side a frame's sound depends on.
     """
@@ -72,7 +72,7 @@ class SourceVocoder(Vocoder):
 
 
 class Mels:
-    """Mel pieces as they arrive, handed out by frame number; what lies before the last `start` is let go."""
+    """Mel pieces as they arrive, read by frame number; frames before the last `start` are freed."""
 
     def __init__(self, pieces: Iterable[Frames]):
         self._pieces, self._first = iter(pieces), 0
@@ -93,7 +93,7 @@ PIECE = 860  # mel frames that a network synthesises at once, 10 s
 
 
 def stream_with_context(mels: Iterable[Frames], frames: int, context: int, sing: Any) -> Iterator[Frames]:
-    """Pieces of a region of `frames`, each sung with `context` frames either side that are cut off again.
+    """Pieces of a region of `frames`, each synthesised with `context` frames on either side that are cut off again.
 
     `sing(mel, start)` is given frames from number `start` of the region on, and returns 512 samples for each.
     """

@@ -1,9 +1,10 @@
 """WORLD as a vocoder: it synthesises pulses and noise under a smooth envelope of the mel (Morise et al., 2016).
 
 Voiced frames are pulses with a breath of noise that grows with frequency; unvoiced frames are noise. There are two
-passes: the second adds to the envelope what the mel of the first pass's sound lacks. A pulse has the phase of its
+passes: the second corrects the envelope by the difference to the mel of the first pass's sound. A pulse has the phase
+of its
 envelope, as a vocal tract's has. Where the envelope changes quickly that shifts the pitch, so the envelope is smoothed;
-`plain` meets f0 more exactly.
+the f0 of `plain` is more exact.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from .vocoder import Frames, Mels, Vocoder
 PERIOD_MS = 1000.0 * MEL_HOP / MEL_RATE
 LOWEST_HZ, HIGHEST_HZ = 40.0, 8000.0  # f0 that WORLD synthesises
 PIECE, OVERLAP = 1_700, 4  # mel frames
-FIRST = 430  # mel frames, 5 s, after which the first piece ends, so that sound comes early
-LONGEST = 2 * PIECE  # of singing without a breath, after which a piece ends in mid-note
+FIRST = 430  # mel frames, 5 s, after which the first piece ends, for a short delay
+LONGEST = 2 * PIECE  # without an unvoiced frame, after which a piece ends in mid-note
 LEAD = 40  # mel frames in which the next piece's pulses come into phase; they are not played
 WORLD_UNVOICED_HZ = 500.0  # at which WORLD's phase turns where nothing is voiced
 MAX_REFINEMENT = 1.5  # nepers by which an envelope is corrected after the first pass
@@ -35,19 +36,18 @@ BINS = N_FFT // 2 + 1
 
 
 class World(Vocoder):
-    """Sings mel and f0 with WORLD's pulses and noise."""
+    """Synthesises mel and f0 with WORLD's pulses and noise."""
 
     name = "world"
 
     def generate(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
-        """Long input is sung in pieces that meet where nothing is voiced, so that no pulse is lost.
-
-        Where nothing is unvoiced for over a minute they meet in mid-note, with their pulses in step.
+        """Long input is synthesised in pieces that meet at unvoiced frames, so that no pulse is lost. Without an
+        unvoiced frame for over a minute they meet in mid-note, with their pulses in phase.
         """
         held, tail, before = Mels(mels), np.zeros(0, np.float32), np.zeros(0)
         begun = 0  # the frame where the piece before began
         for start, stop in _pieces(f0) if len(f0) else []:
-            # A piece runs on into the next one's beginning, and the two are faded over.
+            # A piece overlaps the next one's beginning, and the two are cross-faded.
             end = min(stop + OVERLAP, len(f0))
             stepped = start > 0 and bool(f0[start] > 0)
             first = start - LEAD if stepped else start
@@ -55,7 +55,7 @@ class World(Vocoder):
             if stepped:
                 _fall_into_step(pitch, _turned(before, (start - begun) * MEL_HOP))
             wav = self._sing(held(first, end), f0[first:end], pitch)[(start - first) * MEL_HOP :]
-            # In step, amplitudes add up; noise upon other noise, powers do.
+            # Of pulses in phase, amplitudes add up; of independent noise, powers do.
             fade = np.linspace(0, 1, OVERLAP * MEL_HOP, dtype=np.float32) ** (1 if stepped else 0.5)
             if len(tail):
                 wav[: len(fade)] *= fade
@@ -69,7 +69,7 @@ class World(Vocoder):
         first = self._synthesised(level, voiced, pitch)
         if len(first) < N_FFT:
             return first
-        # The mel of this sound has the envelope smoothed once more: what that lost is added before the second pass.
+        # The mel of this sound has the envelope smoothed once more: the difference is added before the second pass.
         measured = _levels()(log_mel(torch.from_numpy(first)).numpy(), f0)
         missing = np.where(voiced, np.clip(level - measured, -MAX_REFINEMENT, MAX_REFINEMENT), 0.0)
         return self._synthesised(level + missing, voiced, pitch)
@@ -88,12 +88,12 @@ class World(Vocoder):
 
 @cache
 def _levels() -> Levels:
-    """Measured once a process, on WORLD itself."""
+    """Measured once in each process, on WORLD itself."""
     return Levels(lambda f0: World()._synthesised(np.zeros((len(f0), BINS)), f0[:, None] > 0, _pitch(f0)))
 
 
 def _pitch(f0: Frames) -> NDArray[np.float64]:
-    """f0 at mel centres (M,) -> where WORLD wants it, at i * hop: float64 (M + 1,)."""
+    """f0 at mel centres (M,) -> at WORLD's frames, i * hop: float64 (M + 1,)."""
     # At an edge between voiced and unvoiced the sound is voiced: onsets keep their pitch.
     left, right = np.append(0.0, f0), np.append(f0, 0.0)
     pitch = np.where((left > 0) & (right > 0), np.sqrt(left * right), np.maximum(left, right))
@@ -117,7 +117,8 @@ def _fall_into_step(pitch: NDArray[np.float64], turned: float) -> None:
 
 
 def _pieces(f0: Frames) -> list[tuple[int, int]]:
-    """Frames [start, stop) that are sung at once: some 20 s each, the first 5, cut where OVERLAP frames are unvoiced.
+    """Frames [start, stop) that are synthesised at once: some 20 s each, the first 5, cut where OVERLAP frames are
+    unvoiced.
 
     After LONGEST frames without such a place: in a note, voiced for LEAD frames before and for OVERLAP after.
     """
