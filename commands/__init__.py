@@ -1,1 +1,1 @@
-"""The commands, one a file: each parses its options, calls one function of `stages`, and prints the report."""
+"""The commands, one in each file: it parses its options, calls one function of `stages`, and prints the report."""

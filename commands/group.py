@@ -1,4 +1,4 @@
-"""The group that all commands are in: what they exit with, and how errors are printed."""
+"""The group of all commands: their exit codes, and how errors are printed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class CommandGroup(cloup.Group):
             sys.exit(WRONG)
 
 
-# What a user can do about an error of the operating system.
+# Hints for errors of the operating system.
 OS_HINTS = {
     errno.ENOSPC: "Free some space; what is finished is kept, and the same command continues from here",
     errno.EDQUOT: "Free some space; what is finished is kept, and the same command continues from here",
@@ -70,7 +70,9 @@ def described(error: SvcError | OSError) -> str:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came: what schedulers and shutdowns send. It ends a command as Ctrl-C does, so that files are tidied."""
+    """SIGTERM arrived, which schedulers and shutdowns send. It ends a command as Ctrl-C does, so that it cleans up its
+    files.
+    """
 
 
 @contextmanager
@@ -90,13 +92,13 @@ def stopped_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-# Of a command that may refuse parts of what it is given.
+# Of a command that may refuse parts of its input.
 PARTS_EPILOG = "Exit codes: 0 done, 1 something was refused and --strict was given, 2 nothing was done."
 
 
 @contextmanager
 def checked_settings() -> Iterator[None]:
-    """Turns a ValueError, by which settings refuse what cannot be, into a usage error."""
+    """Turns a ValueError of the settings into a usage error."""
     try:
         yield
     except ValueError as error:

@@ -103,7 +103,7 @@ def live(
         timing = StreamTiming.of_seconds(hop, context, lookahead)
     from ..stages.live.session import LiveSession, summary
 
-    # A device that is missing is named before a run is loaded.
+    # A missing device is reported before a run is loaded.
     used: devices.Duplex | None = None
     if simulate:
         used = devices.SimulatedLoopback(cpu_time=cpu_time)

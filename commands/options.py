@@ -9,7 +9,7 @@ import cloup
 
 PATH = click.Path(path_type=Path)
 
-# Named here as well as where they are made, so that help is printed without importing torch; a test compares the two.
+# Listed here as well as in the registries, so that help is printed without importing torch; a test compares both.
 ENCODERS = (
     "en, ko, ja, zh, en-large, contentvec, hubert-soft, mini, whisper, whisper-tiny, whisper-small, whisper-medium, "
     "whisper-large, wavlm, wavlm-large"

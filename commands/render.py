@@ -129,7 +129,7 @@ def render(
         return
     midi = MidiChoice(midi_track, midi_channel)
     batch = SongBatch.open(found, settings, model, output, suffix, report, f0_file, voice, Terminal(), midi)
-    aside = batch.to_standard_output  # what is said must not get into the sound
+    aside = batch.to_standard_output  # messages must not be mixed with the sound
     say(batch.header(), err=aside)
     for outcome in batch.render(Terminal()):
         if isinstance(outcome, RefusedSong):

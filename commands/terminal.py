@@ -48,7 +48,7 @@ class Terminal(Progress):
 
 
 class TqdmBar(Bar):
-    """A tqdm bar behind the names that stages use."""
+    """A tqdm bar with the interface of `Progress`'s bars."""
 
     def __init__(self, bar: Any):
         self._bar = bar

@@ -97,7 +97,7 @@ def train(
     if show:
         say(json_text(plan.to_json()))
         return
-    with checked_settings():  # units that --compare does not know
+    with checked_settings():  # values that --compare refuses
         report = run_plan(plan, Terminal())
     for line in report.lines():
         say(line)

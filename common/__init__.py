@@ -1,1 +1,1 @@
-"""What every layer stands on: errors, files, progress, random numbers, text."""
+"""Modules that every layer uses: errors, files, progress, random numbers, text."""

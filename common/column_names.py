@@ -1,4 +1,4 @@
-"""Names of a store's columns, built and parsed here and nowhere else.
+"""Names of a store's columns, built and parsed only here.
 
 | column | holds |
 |---|---|

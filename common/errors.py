@@ -13,9 +13,9 @@ class SvcError(Exception):
         super().__init__(message, *([hint] if hint else []))
         self.message, self.hint = message, hint
 
-    def __str__(self) -> str:  # KeyError, which some errors inherit as well, would quote the message
+    def __str__(self) -> str:  # some errors also inherit KeyError, whose str() would quote the message
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
 
 class UserError(SvcError):
-    """What was asked for cannot be done as it was asked."""
+    """A request of the user cannot be carried out as given."""

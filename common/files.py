@@ -16,7 +16,7 @@ NAME_BYTES = 255  # of a file's name, on nearly all file systems
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """The bytes of a regular file: a pipe would be waited for, and a device never ends.
+    """The bytes of a regular file: reading a pipe would block, and a device never ends.
 
     Raises:
         FileNotFoundError: it does not exist.
@@ -37,7 +37,9 @@ def read_regular(path: Path, most: int) -> bytes:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that, whatever happens, `path` is either what it was or all of `data`, on the disk itself."""
+    """Write a file so that `path` has either its old content or all of `data`, on the disk itself, even after a
+    crash.
+    """
     with naming(path):
         make_folder(path.parent)
         with new_file_beside(path) as file:
@@ -48,14 +50,14 @@ def write_whole(path: Path, data: bytes) -> None:
 def new_file_beside(path: Path) -> Iterator[BinaryIO]:
     """A new file, opened to write and read, which takes the place of `path` when the block ends without an exception.
 
-    Its name is hidden and cannot be guessed, and it is made, never opened: whatever others put into the folder, no file
-    of theirs is written to. `path` itself is replaced, if it is a link too. After an exception nothing is left.
+    Its name is hidden and random, and it is created, never opened, so that no file of other users is written to. `path`
+    itself is replaced, also if it is a link. After an exception nothing is left.
     """
     aside = path.with_name(_aside_name(path.name))
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
         descriptor = os.open(aside, flags, 0o666)
-    except OSError as error:  # the user knows `path`, and not the name aside
+    except OSError as error:  # the user knows `path`, not the temporary name
         raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from error
     try:
         with os.fdopen(descriptor, "w+b") as file:
@@ -93,7 +95,7 @@ def cache_folder(name: str) -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, each as durable as what is written into it."""
+    """Make a folder and its missing parents, each synced to disk."""
     for above in (folder, *folder.parents):
         if above.exists() and not above.is_dir():
             raise UserError(f"{above} is a file, not a folder", "give another place, or a name that ends as files do")
@@ -104,7 +106,7 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` durable, where the system has a way."""
+    """Make a rename in `folder` durable, if the system supports it."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""How a stage reports what it does: it never prints, it calls a `Progress`."""
+"""How a stage reports its progress: it never prints, it calls a `Progress`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Bar(Protocol):
 
 
 class Progress:
-    """Says nothing. The command line has one that does."""
+    """Reports nothing. The command line has a subclass that prints."""
 
     def say(self, text: str) -> None:
-        """A line worth reading."""
+        """Report a line of information."""
 
     def warn(self, text: str) -> None:
-        """A line worth acting on."""
+        """Report a warning."""
 
     @contextmanager
     def bar(self, label: str, total: float, unit: str, done: float = 0) -> Iterator[Bar]:

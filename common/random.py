@@ -1,7 +1,7 @@
 """Random generators that follow from a seed, the stream that they belong to, and a few numbers.
 
-Every use has a stream of its own, so that two uses of one seed are independent. The streams' numbers are part of what a
-seed means: another number gives other results.
+Every use has a stream of its own, so that two uses of one seed are independent. The streams' numbers are part of the
+result of a seed: another number gives other results.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class CropStream(IntEnum):
 
     TRAINING = 0
     VALIDATION = 1
-    PROBE = 2  # that the probe's classifiers are trained on
+    PROBE = 2  # for training of the probe's classifiers
 
 
 def fork_generator(seed: int, stream: NoiseStream, *keys: int) -> torch.Generator:

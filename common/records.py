@@ -1,8 +1,8 @@
-"""Typed records from JSON: a dataclass is the schema, and what does not fit is named by its place in the file.
+"""Typed records from JSON: a dataclass is the schema, and errors name the place of a wrong value in the file.
 
 `read_record(Config, json.loads(text))` builds a dataclass, and the dataclasses nested in it, from plain JSON values.
-Every value is compared with the annotation of its field, so that a file from a stranger fails here, with one message,
-and not later with a traceback.
+Every value is compared with the annotation of its field, so that a malformed file of unknown origin fails here, with
+one message, and not later with a traceback.
 """
 
 from __future__ import annotations

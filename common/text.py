@@ -12,7 +12,7 @@ from typing import Any
 _ABBREVIATIONS = frozenset({"s", "min", "h", "ms", "dB", "Hz", "MiB", "GiB", "cents"})  # the same for one and many
 
 # C0 and C1 controls but for newline and tab, line separators, bidirectional overrides, and lone surrogates (bytes of a
-# file name that are no UTF-8). A terminal executes or hides these in place of showing them.
+# file name that are no UTF-8). A terminal executes or hides these instead of showing them.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -45,8 +45,8 @@ def listed(words: list[str], joint: str = "and") -> str:
 def printable(text: str, encoding: str | None = None) -> str:
     """Text that can be printed anywhere: control characters are escaped, as in `\\x1b`.
 
-    Names of speakers, files and models come from other people, so that they may hold terminal escapes. What the
-    terminal's `encoding` (by default that of standard output) does not have becomes `?`.
+    Names of speakers, files and models come from other people, so that they may hold terminal escapes. Characters that
+    the terminal's `encoding` (by default that of standard output) lacks become `?`.
     """
     encoding = encoding or sys.stdout.encoding or "utf-8"
     escaped = _UNPRINTABLE.sub(lambda found: _escape(found[0]), text)
@@ -62,7 +62,7 @@ def json_text(value: Any, encoding: str | None = None) -> str:
 
 def _escape(character: str) -> str:
     number = ord(character)
-    if 0xD800 <= number < 0xE000:  # a surrogate: a byte that the file system gave and that is no text
+    if 0xD800 <= number < 0xE000:  # a surrogate: a byte of a file name that is no text
         return "?"
     return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
 

@@ -1,7 +1,7 @@
 """The unit store: features of a corpus, in columns, with checksums and receipts.
 
-Rows are packs of utterances, columns are features, and each cell is one zarr v3 shard that exists when its
-receipt does. Opening one needs no torch:
+Rows are packs of utterances, columns are features, and each cell is one zarr v3 shard that counts once its receipt
+exists. Opening one needs no torch:
 
     from svc.store import open_store
     store = open_store("voices.zarr")

@@ -1,4 +1,4 @@
-"""What lets any zarr v3 reader open a store: its zarr.json files, and how long each row is.
+"""The files by which any zarr v3 reader opens a store: zarr.json, and the length of each row.
 
 They are derived from the ledger, made by zarr-python in memory, and written whole like everything else.
 """
@@ -20,7 +20,7 @@ from .schema import INNER_FRAMES, MEL, UNIT, Column, Pack, PackSize
 
 
 def write_arrays(layout: Layout, columns: Iterable[Column], packs: list[Pack], size: PackSize) -> None:
-    """Write what has changed, and record the sha256 of all."""
+    """Write the files that have changed, and record the sha256 of all."""
     files = describe(columns, packs, size)
     present = layout.folder.read_all(files)
     for name, data in files.items():
@@ -32,7 +32,7 @@ def write_arrays(layout: Layout, columns: Iterable[Column], packs: list[Pack], s
 
 
 def check_arrays(layout: Layout) -> list[str]:
-    """A sentence for each of these files that is not as it was written."""
+    """A sentence for each of these files that differs from the recorded sha256."""
     findings = []
     try:
         recorded = read_checksummed(layout.folder, layout.arrays)
@@ -48,7 +48,7 @@ def check_arrays(layout: Layout) -> list[str]:
 
 
 def arrays_are_current(layout: Layout, column: Column, frames: int) -> bool:
-    """Whether the arrays were all written since a column has had so many frames, by their record, which comes last."""
+    """Whether all arrays were written since a column has that many frames, by their record, which is written last."""
     name = f"{column.name}/zarr.json"
     try:
         recorded = read_checksummed(layout.folder, layout.arrays)
@@ -60,7 +60,7 @@ def arrays_are_current(layout: Layout, column: Column, frames: int) -> bool:
 
 
 def recorded_columns(layout: Layout) -> list[str]:
-    """The columns that there were when the arrays were last written; none where that is not known."""
+    """The columns that existed when the arrays were last written; none if that is not known."""
     try:
         names = read_checksummed(layout.folder, layout.arrays)
     except (MissingError, DamagedError):

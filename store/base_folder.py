@@ -1,4 +1,4 @@
-"""Where a store's files lie: a folder on disk, or a prefix in an object store.
+"""The folder of a store's files: on disk, or a prefix in an object store.
 
 A file is named by its path relative to the store's root, such as `ledger/store.json`. This is the interface that
 `local.py` and `remote.py` implement; `folder.py` chooses between them.
@@ -30,7 +30,7 @@ class Folder(ABC):
     @property
     @abstractmethod
     def location(self) -> str:
-        """What `open_folder` finds it by from anywhere: an absolute path, or a URL."""
+        """The argument by which `open_folder` finds it in any process: an absolute path, or a URL."""
 
     @abstractmethod
     def where(self, name: str = "") -> str:
@@ -42,11 +42,11 @@ class Folder(ABC):
 
     @abstractmethod
     def write(self, name: str, data: bytes) -> None:
-        """Make a file be `data`. Whatever happens it is then that, durably, or what it was before."""
+        """Write `data` to a file. After any failure it has durably either `data` or its old content."""
 
     @abstractmethod
     def remove(self, names: Iterable[str]) -> None:
-        """Remove files; those that are not there do not matter."""
+        """Remove files; missing ones are ignored."""
 
     @abstractmethod
     def size(self, name: str) -> int | None:
@@ -58,29 +58,29 @@ class Folder(ABC):
 
     @abstractmethod
     def entries(self) -> list[str]:
-        """What lies right at the root, files and folders. Raises StoreError when the root is itself a file."""
+        """The files and folders directly in the root. Raises StoreError when the root is itself a file."""
 
     @abstractmethod
     def view(self, name: str) -> View:
         """A file, to be read in parts. Raises MissingError when there is none.
 
-        All parts come from the file as it was when the view was made, or reading raises MissingError.
+        All parts come from the file that existed when the view was made, or reading raises MissingError.
         """
 
     @abstractmethod
     def lock(self, name: str, waiting: Callable[[], None]) -> AbstractContextManager[Callable[[], None]]:
-        """Be the only one who holds a lock, of all that ask for it; wait for it if need be.
+        """Hold a lock exclusively; wait until it is free.
 
-        Gives a function that raises StoreError once the lock is no longer held. `waiting` is called once if another
-        has it.
+        Yields a function that raises StoreError once the lock is no longer held. `waiting` is called once if another
+        process has it.
         """
 
     @abstractmethod
     def tidy(self) -> None:
-        """Remove what writers that were killed left half written. Only while holding the lock."""
+        """Remove partial files of writers that were killed. Only while holding the lock."""
 
     def read_all(self, names: Iterable[str]) -> dict[str, bytes]:
-        """Those of the files that are there, by name."""
+        """The content of those files that exist, by name."""
         found = {}
         for name in names:
             try:
@@ -95,7 +95,7 @@ class Folder(ABC):
 
 
 def checked(name: str) -> str:
-    """A name, if it stays within its folder. Raises StoreError for others, which only a hostile store has."""
+    """A name, if it stays within its folder. Raises StoreError for other names, which only a malicious store has."""
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts) or re.search(r"[\\:\0]", name):
         raise StoreError(f"{name!r} is no name of a file in a store")

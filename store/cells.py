@@ -1,7 +1,7 @@
 """Cells: a column's values in one pack. Any process may write one; it counts once the store's writer accepts it.
 
-A cell is rewritten in an order that leaves no receipt beside a shard it was not written for: the old receipt goes
-first, then comes the shard, then the new receipt.
+A cell is rewritten in an order that never leaves a receipt beside another shard: first the old receipt is removed, then
+the shard is written, then the new receipt.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def write_cell(
     refused: Mapping[int, str],
     made_with: Mapping[str, str],
 ) -> Receipt:
-    """Write the shard of one cell, and give the receipt that `Writer.accept` wants.
+    """Write the shard of one cell, and return the receipt for `Writer.accept`.
 
     It needs no writer: other processes and machines may call it, for different cells, and again for the same one.
 
     Args:
         values: the values of each row of the pack, (frames, ...) in the column's dtype.
-        refused: why each of the other rows has none.
-        made_with: library versions, for the record.
+        refused: the reason for each other row.
+        made_with: library versions, for information.
 
     Raises:
         StoreError: values are not of the row's length or the column's dtype, or are not finite.
@@ -80,10 +80,9 @@ def missing_cells(
     utterances: Sequence[Utterance],
     check: bool = False,
 ) -> list[int]:
-    """The packs whose cell in a column is not there, not whole, or lacks an utterance of the corpus. Writes nothing.
+    """The packs whose cell in a column is missing, damaged, or lacks an utterance of the corpus. Writes nothing.
 
-    A cell is whole when its receipt is and its shard has the size that was written; with `check`, when every byte of
-    the shard is what was written.
+    A cell is whole if its receipt is whole and its shard has the recorded size; with `check`, also the recorded sha256.
     """
     used = used_packs(utterances)
     layout = Layout(location)
@@ -99,7 +98,7 @@ def missing_cells(
         rows = rows_of_pack(utterances, number)
         return not any(int(row) in rows for row in receipt.refused)
 
-    # A pack that is planned, and not written yet, has no cells.
+    # A planned pack that is not written yet has no cells.
     receipts = read_receipts(layout, column, [packs[number] for number in used if number < len(packs)])
     return [
         number for number, receipt in receipts.items() if not isinstance(receipt, Receipt) or not whole(number, receipt)

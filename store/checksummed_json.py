@@ -16,11 +16,11 @@ def write_checksummed(folder: Folder, name: str, value: dict[str, Any]) -> None:
 
 
 def read_checksummed(folder: Folder, name: str) -> dict[str, Any]:
-    """Read what `write_checksummed` wrote.
+    """Read a file of `write_checksummed`.
 
     Raises:
         MissingError: there is no such file.
-        DamagedError: it is not, byte for byte, what was written.
+        DamagedError: its bytes differ from those that were written.
     """
     return check_checksum(folder.read(name), folder.where(name))
 
@@ -31,7 +31,7 @@ def add_checksum(value: dict[str, Any]) -> bytes:
 
 
 def check_checksum(data: bytes, where: str) -> dict[str, Any]:
-    """The object that `add_checksum` was given.
+    """The object in the output of `add_checksum`.
 
     Raises DamagedError unless `data`, read from `where`, is byte for byte what `add_checksum` made.
     """

@@ -1,4 +1,4 @@
-"""The columns of a store: what each is and what made it."""
+"""The descriptions of a store's columns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_columns(layout: Layout) -> dict[str, Column]:
 
 
 def read_column(layout: Layout, name: str) -> Column:
-    """The column that a file describes. Raises DamagedError when it is none, or another."""
+    """The column that a file describes. Raises DamagedError if it describes none, or another one."""
     return _column(layout, name, layout.folder.read(name))
 
 

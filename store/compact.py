@@ -1,9 +1,8 @@
-"""Compacting a store: what no utterance names any more goes, and packs that are nearly empty become one.
+"""Compacting a store: rows that no utterance uses are dropped, and nearly empty packs are merged.
 
 Nothing is computed; cells are copied, bit for bit. New packs are written beside the old ones, the utterance table then
 names them in one write, and only after that is anything removed. Old packs keep their number and their place in the
-arrays, without rows, so that nothing else moves. Whatever a run that was stopped has left is removed by the next one
-that writes.
+arrays, without rows, so that nothing else moves. The next writer removes the files that a stopped run has left.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ from .schema import MEL, UNIT, Column, Pack, PackSize, Utterance
 from .shards import Shard
 from .writer import Writer, open_writer
 
-SMALL = 0.5  # of a pack's room: those that hold less are merged
+SMALL = 0.5  # of a pack's capacity: packs with less are merged
 
 Place = tuple[int, int]  # a pack, and a row in it
 
 
 @dataclass(frozen=True)
 class Compacted:
-    """What compacting did. `bytes_freed` counts shards, and is less than nothing only where packs could not shrink."""
+    """The result of compacting. `bytes_freed` counts shards, and is negative only if packs could not shrink."""
 
     packs_before: int
     packs_after: int
@@ -53,8 +52,8 @@ def compact(
 ) -> Compacted:
     """Drop the rows that are no longer in the corpus, and merge packs that are less than half full.
 
-    Cells that are missing or damaged stay missing: `svc extract` computes them. With `dry_run` nothing is written, and
-    what would be done is foreseen: `bytes_freed` then counts cells that are damaged as if they were whole.
+    Cells that are missing or damaged stay missing: `svc extract` computes them. With `dry_run` nothing is written and
+        the result is predicted: `bytes_freed` then counts damaged cells as if they were whole.
 
     Raises:
         StoreError: there is no store.
@@ -93,7 +92,7 @@ def _compact(writer: Writer, progress: Callable[[int, int], None]) -> Compacted:
 
 
 def _foresee(layout: Layout, size: PackSize) -> Compacted:
-    """What compacting would do. Needs no lock."""
+    """The predicted result of compacting. Needs no lock."""
     packs, utterances = read_corpus(layout, size)
     columns = read_columns(layout).values()
     live = _live_rows(utterances)
@@ -111,7 +110,7 @@ def _foresee(layout: Layout, size: PackSize) -> Compacted:
 
 
 def _live_rows(utterances: Iterable[Utterance]) -> dict[int, set[int]]:
-    """The rows of each pack that the corpus names."""
+    """The rows of each pack that utterances of the corpus use."""
     live: dict[int, set[int]] = defaultdict(set)
     for utterance in utterances:
         live[utterance.pack].add(utterance.row)
@@ -145,7 +144,7 @@ def _shard_bytes(layout: Layout, columns: Iterable[Column], packs: list[Pack]) -
 
 
 def _copy(writer: Writer, new: list[Pack], origins: list[Place], progress: Callable[[int, int], None]) -> int:
-    """Fill the cells of new packs from those that their rows come from, in order. Gives the bytes written."""
+    """Fill the cells of new packs from the cells of their rows, in order. Returns the number of bytes written."""
     remaining = iter(origins)
     sources = {pack.number: [next(remaining) for _ in pack.rows] for pack in new}
     cells = [(column, pack) for pack in new for column in writer.columns.values()]
@@ -160,7 +159,7 @@ def _copy(writer: Writer, new: list[Pack], origins: list[Place], progress: Calla
 
 
 def _copy_cell(writer: Writer, column: Column, pack: Pack, sources: list[Place]) -> Receipt | None:
-    """Write a cell from others, if they all are there and whole."""
+    """Write a cell from others, if all of them exist and are whole."""
     values: dict[int, Any] = {}
     refused: dict[int, str] = {}
     made_with: dict[str, set[str]] = defaultdict(set)
@@ -185,7 +184,7 @@ def _copy_cell(writer: Writer, column: Column, pack: Pack, sources: list[Place])
 
 
 def _verified(writer: Writer, column: Column, pack: Pack) -> tuple[Receipt, Shard]:
-    """A cell, every byte of it checked. Raises MissingError or DamagedError."""
+    """A cell, with its sha256 checked. Raises MissingError or DamagedError."""
     folder, name = writer.layout.folder, writer.layout.shard(column, pack.number)
     receipt = read_receipt(writer.layout, column, pack)
     data = folder.read(name)

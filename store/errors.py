@@ -1,4 +1,4 @@
-"""What can be wrong with a store. Each message says what was expected, what was found, where, and what to do."""
+"""Errors of a store. Each message says what was expected, what was found, where, and what to do."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ class StoreError(SvcError):
 
 
 class MissingError(StoreError, KeyError):
-    """What was asked for is not in the store: an utterance, a column, or a cell without a receipt."""
+    """The store does not have it: an utterance, a column, or a cell without a receipt."""
 
 
 class DamagedError(StoreError, ValueError):
-    """Bytes on disk are not the bytes that were written."""
+    """Bytes on disk differ from the bytes that were written."""
 
 
 class SettingsError(StoreError, ValueError):

@@ -1,4 +1,4 @@
-"""Opening the folder that a store lies in, by its path or URL."""
+"""Opening a store's folder, by its path or URL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def open_folder(location: str | Path | Folder) -> Folder:
     """The folder at a path or URL; nothing is read or made.
 
     Raises:
-        StoreError: what that kind of URL needs is not installed, or it is no URL that can be used.
+        StoreError: the package for that kind of URL is not installed, or the URL is invalid.
     """
     if isinstance(location, Folder):
         return location

@@ -1,4 +1,4 @@
-"""Where things lie in a store's folder.
+"""The paths of a store's files.
 
 corpus.zarr/
     zarr.json                    a zarr v3 group, open to any reader

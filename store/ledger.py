@@ -41,11 +41,11 @@ def read_description(layout: Layout) -> dict[str, Any]:
 
 
 def read_corpus(layout: Layout, size: PackSize) -> tuple[list[Pack], Sequence[Utterance]]:
-    """The packs and the corpus as it is now. Of a large corpus the packs are read when they are used.
+    """The packs and the corpus as it is now. The packs of a large corpus are read when they are used.
 
     Raises:
         StoreError: nothing was ever committed.
-        DamagedError: the table or a pack is not what was written.
+        DamagedError: the table or a pack differs from what was written.
     """
     digests, utterances = read_table(layout)
     if isinstance(utterances, UtteranceTable):
@@ -64,7 +64,7 @@ def read_table(layout: Layout) -> tuple[list[str | None], Sequence[Utterance]]:
 
     Raises:
         StoreError: nothing was ever committed.
-        DamagedError: the table is not what was written, or is lost.
+        DamagedError: the table differs from what was written, or is lost.
     """
     where = layout.folder.where(layout.utterances)
     try:
@@ -109,7 +109,7 @@ def _read_columns(layout: Layout, sha256: str) -> UtteranceTable:
 
 
 def write_corpus(layout: Layout, packs: list[Pack], utterances: Sequence[Utterance]) -> None:
-    """Commit packs and say what the corpus is now: one corpus, the same bytes.
+    """Commit packs and the utterances of the corpus. The same corpus gives the same bytes.
 
     The table of a small corpus is JSON; that of a large one is a file of its own, which is there before it is named.
     """

@@ -15,7 +15,7 @@ from ..common.files import make_folder, sync_folder, write_whole
 from .base_folder import Folder, checked
 from .errors import DamagedError, MissingError, StoreError
 
-MAX_WHOLE = 2**32  # bytes; what is read whole is a record, or a shard that is copied
+MAX_WHOLE = 2**32  # bytes; only records and shards that are copied are read whole
 
 
 class LocalFolder(Folder):
@@ -25,7 +25,7 @@ class LocalFolder(Folder):
         self.root = root
 
     def __reduce__(self) -> tuple[type[LocalFolder], tuple[Path]]:
-        # Another process may stand elsewhere.
+        # Another process may have another working directory.
         return LocalFolder, (self.root.absolute(),)
 
     @property
@@ -43,7 +43,7 @@ class LocalFolder(Folder):
             return file.read()
 
     def write(self, name: str, data: bytes) -> None:
-        if len(data) > MAX_WHOLE:  # what could not be read again is not written
+        if len(data) > MAX_WHOLE:  # a file that could not be read again is not written
             raise StoreError(f"{self.where(name)} would have {len(data)} bytes; svc reads {MAX_WHOLE} at most")
         write_whole(self._path(name), data)
 
@@ -120,7 +120,7 @@ class LocalFolder(Folder):
     def _open(self, name: str) -> BufferedReader:
         path = self._path(name)
         try:
-            if path.is_file():  # a pipe would be waited for, and a device never ends
+            if path.is_file():  # reading a pipe would block, and a device never ends
                 return path.open("rb")
         except (FileNotFoundError, NotADirectoryError):
             pass

@@ -1,13 +1,13 @@
-"""One writer at a time where no operating system keeps a lock: an object that only one may create, and must renew.
+"""One writer at a time without a lock of the operating system: an object that one process creates and must renew.
 
 The owner writes a new beat into it every 15 seconds. A process that waits takes it over once it has seen the same beat
 for a minute by its own clock, so that no two clocks need agree. What the service offers is used: creating only where
 there is none, and on S3 also replacing only what was read (If-None-Match and If-Match of PutObject). For those that
 ignore such conditions, every process reads the lock again a moment after taking it, and the last to write it has it.
 
-What this cannot do: a writer that stands still for over a minute between looking at its lock and writing, and then goes
-on, may write once where another already does. Cells bear that (a receipt says which bytes it is of); of two corpus
-tables the later stands.
+Its limit: a writer that is suspended for over a minute between checking its lock and writing, and then continues, may
+write once while another process has the lock. Cells tolerate this (a receipt has the sha256 of its shard); of two
+corpus tables the later one remains.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class HeldObject:
     """A lock object in a store's folder, of this owner."""
 
     def __init__(self, path: str, where: str, filesystem: Any, ask: Callable[[], Any], pace: Pace):
-        """`ask` is a context in which the service's own errors become MissingError and StoreError."""
+        """`ask` is a context that turns the service's errors into MissingError and StoreError."""
         self.path, self.where, self.fs, self.ask, self.pace = path, where, filesystem, ask, pace
         self.owner = uuid.uuid4().hex
         self._beats = 0
@@ -62,7 +62,7 @@ class HeldObject:
         since = time.monotonic()
         while True:
             self._put(self._beat(), mode="create")
-            found = self._read()  # what the service answered may have been lost, and asked for again
+            found = self._read()  # the service's answer may have been lost, and the request repeated
             if found is not None and self._is_mine(found):
                 if self._settled():
                     break
@@ -91,7 +91,7 @@ class HeldObject:
             )
 
     def release(self) -> None:
-        """Let go, if it is still held. A service that cannot be reached now finds the lock stale in a minute."""
+        """Release the lock, if it is still held. If the service cannot be reached, the lock is stale after a minute."""
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join(self.pace.stale)
@@ -103,7 +103,7 @@ class HeldObject:
 
     def _keep_beating(self) -> None:
         while not self._stop.wait(self.pace.beat):
-            with contextlib.suppress(StoreError):  # what cannot be reached now is tried again at the next beat
+            with contextlib.suppress(StoreError):  # if the service cannot be reached, the next beat tries again
                 found = self._read()
                 if found is None or not self._is_mine(found):
                     self._lost = True
@@ -132,7 +132,7 @@ class HeldObject:
             return None
 
     def _replace(self, found: bytes) -> bool:
-        """Write a new beat over what was found, unless it has changed."""
+        """Replace the lock that was read by one with a new beat, unless it has changed."""
         if "s3" not in self.fs.protocol:
             return self._read() == found and self._put(self._beat())
         try:

@@ -1,4 +1,4 @@
-"""Which utterance lies in which pack. Packs are only ever added, and count once the corpus names them."""
+"""The packs and the utterances in them. Packs are only added, and count once the utterance table lists them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .schema import Pack, PackSize, Row
 
 @dataclass(frozen=True)
 class NewRow:
-    """An utterance that wants a place: mel frames [start, end) of a recording, and its length on both axes."""
+    """An utterance without a place yet: mel frames [start, end) of a recording, and its length on both axes."""
 
     audio: str
     start: int
@@ -65,12 +65,12 @@ def write_packs(layout: Layout, packs: Iterable[Pack]) -> None:
 
 
 def read_packs(layout: Layout, digests: Sequence[str | None]) -> list[Pack]:
-    """The packs that the corpus was committed with, in order. Files beyond them are of a run that was stopped.
+    """The packs that the corpus was committed with, in order. Other files are of a run that was stopped.
 
     A pack without a digest was retired by `compact`: its number and its place in the arrays stay, its rows are gone.
 
     Raises:
-        DamagedError: one is gone, or is not what it was.
+        DamagedError: one is missing, or differs from what was committed.
     """
     data = layout.folder.read_all(layout.pack(number) for number, digest in enumerate(digests) if digest is not None)
     return [
@@ -80,7 +80,7 @@ def read_packs(layout: Layout, digests: Sequence[str | None]) -> list[Pack]:
 
 
 def read_pack(layout: Layout, number: int, digest: str | None) -> Pack:
-    """One pack, of that digest if one is given. Raises DamagedError when it is gone, or is not what it was."""
+    """One pack, of that digest if one is given. Raises DamagedError if it is missing, or differs."""
     return _pack(layout, number, layout.folder.read_all([layout.pack(number)]).get(layout.pack(number)), digest)
 
 
@@ -94,14 +94,14 @@ def _pack(layout: Layout, number: int, data: bytes | None, digest: str | None) -
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedError(f"{where} is no pack that this version understands") from error
     if value.keys() == {"number", "rows"}:
-        pack.__dict__["digest"] = checksum(value)  # its records again would give the same, more slowly
+        pack.__dict__["digest"] = checksum(value)  # parsing its records again would give the same, more slowly
     if pack.number != number or pack.digest != (digest or pack.digest):
         raise DamagedError(f"{where} is not the pack that the corpus was written with")
     return pack
 
 
 class StoredPack(Pack):
-    """A pack of a large store: its rows are read from its file when they are asked for, a few packs' at a time."""
+    """A pack of a large store: its rows are read from its file at first use, and kept for a few packs."""
 
     def __init__(self, number: int, digest: str, load: Callable[[int, str], tuple[Row, ...]]):
         object.__setattr__(self, "number", number)
@@ -110,7 +110,7 @@ class StoredPack(Pack):
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """Raises DamagedError when its file is gone, or is not what it was."""
+        """Raises DamagedError if its file is missing, or differs."""
         found: tuple[Row, ...] = self.__dict__["_load"](self.number, self.digest)
         return found
 

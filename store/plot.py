@@ -28,7 +28,7 @@ def plot_features(
     from matplotlib.figure import Figure
 
     class Picture(Figure):
-        """Without pyplot, so that no state is left behind: then a figure must say itself how it is shown."""
+        """A figure without pyplot's global state; it therefore needs its own method to be displayed."""
 
         def _repr_png_(self) -> bytes:
             png = io.BytesIO()

@@ -33,7 +33,7 @@ from .table import UtteranceTable, rows_of_pack, total_frames, used_packs
 
 
 def _most_open_shards() -> int:
-    """How many shards are kept open: two thirds of the files that Linux lets a process map (65,530 by default)."""
+    """How many shards are kept open: two thirds of the maps that Linux allows a process (65,530 by default)."""
     try:
         return int(Path("/proc/sys/vm/max_map_count").read_text()) * 2 // 3
     except (OSError, ValueError):
@@ -57,7 +57,7 @@ def open_store(location: str | Path | Folder) -> Store:
     try:
         return Store(location)
     except DamagedError:
-        # A compaction that ended meanwhile takes away packs that the table read before still named: look once more.
+        # A compaction that ended meanwhile removes packs of the table that was read before: read again.
         return Store(location)
 
 
@@ -82,7 +82,7 @@ class Store:
         return (Clip(self, utterance, place) for place, utterance in enumerate(self.table))
 
     def __getitem__(self, key: str | int) -> Clip:
-        """A clip by number, by id (`SPEAKER/name`), or by the end of an id where only one ends so."""
+        """A clip by number, by id (`SPEAKER/name`), or by the end of an id if only one ends so."""
         if isinstance(key, int):
             return Clip(self, self.table[key], key % max(1, len(self)))
         key = unicodedata.normalize("NFC", key)  # as ids are
@@ -96,17 +96,17 @@ class Store:
         raise MissingError(f"no utterance {key!r} in {self.layout.root}: it has {len(self.table)}, such as {near}")
 
     def __getstate__(self) -> dict[str, Any]:
-        # Never carry memory maps into another process: it opens its own.
+        # Memory maps are not sent to another process: it opens its own.
         return {**self.__dict__, "_shards": {}, "_present": {}}
 
     @property
     def location(self) -> str:
-        """What `open_store` finds it by from anywhere: an absolute path, or a URL."""
+        """The argument by which `open_store` finds it in any process: an absolute path, or a URL."""
         return self.layout.folder.location
 
     @property
     def settled(self) -> bool:
-        """Whether a writer ever came to describe all the columns that it wanted."""
+        """Whether a writer has described all of its columns."""
         return self.layout.folder.size(self.layout.arrays) is not None
 
     def _places(self, key: str) -> list[int]:
@@ -181,7 +181,7 @@ class Store:
             return dask.array.zeros((0, *column.frame_shape), dtype=column.numpy_dtype)
         lengths = tuple(clip.frames(column.axis) for clip in self)
         # The graph by hand, with the store in it once: dask's own way takes ten times as long for a large corpus.
-        # Named at random, as a name that follows from the content would have to hash the store.
+        # The name is random, since a name from the content would require hashing the store.
         whole, store = f"{name}-{uuid.uuid4().hex}", f"store-{uuid.uuid4().hex}"
         rest = (0,) * len(column.frame_shape)
         graph: dict[Any, Any] = {
@@ -199,7 +199,7 @@ class Store:
         return self.columns[name]
 
     def receipt(self, name: str, pack: int) -> Receipt:
-        """The receipt of a cell. Raises MissingError or DamagedError when the cell cannot be trusted."""
+        """The receipt of a cell. Raises MissingError or DamagedError if it is missing or damaged."""
         return read_receipt(self.layout, self.column(name), self.packs[pack])
 
     def read(
@@ -207,7 +207,7 @@ class Store:
     ) -> NDArray[Any]:
         """Frames [start, stop) of one row of a pack in a column, copied from its shard: (frames, width) or (frames,).
 
-        `place` is the row itself, where the caller has it: then the pack is not read.
+        `place` is the row itself, if the caller has it: then the pack is not read.
         """
         receipt, shard = self._shards.get((name, pack)) or self._open(name, pack)
         if receipt.refused and (reason := receipt.refused.get(str(row))) is not None:
@@ -228,20 +228,20 @@ class Store:
     def has(self, name: str, row: int, pack: int) -> bool:
         """Whether a row has values in a column.
 
-        It answers for the moment when it is first asked of a column, and looks at all of its cells then.
+        The first call for a column reads all of its receipts; later calls return the state of that moment.
         """
         receipt = self._receipts(name).get(pack)
         return isinstance(receipt, Receipt) and str(row) not in receipt.refused
 
     def _receipts(self, name: str) -> dict[int, Receipt | MissingError | DamagedError]:
-        """The receipts of a column's cells by pack, or what is wrong with them; read once."""
+        """The receipts of a column's cells by pack, or their errors; read once."""
         if name not in self._present:
             packs = [self.packs[number] for number in used_packs(self.table)]
             self._present[name] = read_receipts(self.layout, self.column(name), packs)
         return self._present[name]
 
     def _open(self, name: str, pack: int) -> tuple[Receipt, Shard]:
-        """Open a cell, its receipt checked against it; from then on it is read without looking at its records."""
+        """Open a cell and check it against its receipt; later reads do not read its records again."""
         column = self.column(name)
         shard_name = self.layout.shard(column, pack)
         folder = self.layout.folder
@@ -254,7 +254,7 @@ class Store:
                 column.frame_shape,
                 self.size.of(column.axis),
             )
-            # Writers take a receipt away before they change its shard: if it is still there, they belong together.
+            # Writers remove a receipt before they change its shard: if it is still there, the two belong together.
             if read_receipt(self.layout, column, self.packs[pack]) != receipt:
                 raise MissingError(f"{folder.where(shard_name)} was written anew meanwhile")
         except MissingError as error:
@@ -263,7 +263,7 @@ class Store:
                 f"never finished, or open the store again if it has been changed since"
             ) from error
         if len(self._shards) >= OPEN_SHARDS:
-            # Another thread may be here too, and have taken it.
+            # Another thread may have removed it already.
             self._shards.pop(next(iter(self._shards)), None)
         self._shards[name, pack] = receipt, shard
         return receipt, shard
@@ -279,7 +279,7 @@ class Store:
 
 
 class Clip:
-    """One utterance of a store. Its features are read when asked for."""
+    """One utterance of a store. Its features are read at access."""
 
     def __init__(self, store: Store, utterance: Utterance, place: int | None = None):
         """`place` is the utterance's place in the store's table."""
@@ -289,7 +289,7 @@ class Clip:
 
     @cached_property
     def row(self) -> Row:
-        """Where it lies in its pack, and in its recording."""
+        """Its place in its pack, and in its recording."""
         if isinstance(self.store.table, UtteranceTable) and self._place is not None:
             return self.store.table.place(self._place)
         return self.store.packs[self.utterance.pack].rows[self.utterance.row]
@@ -346,7 +346,7 @@ class Clip:
         return [n for n in self.store.columns if not self.store.has(n, self.utterance.row, self.utterance.pack)]
 
     def summary(self) -> dict[str, Any]:
-        """What the utterance table says of it."""
+        """Its entry in the utterance table."""
         rate = float(self.store.description["identity"]["mel_frame_rate"])
         return {
             "id": self.id,

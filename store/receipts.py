@@ -1,4 +1,6 @@
-"""A receipt says that a cell is on disk, whole, and what made it. What has none does not exist."""
+"""Receipts: a receipt confirms that a cell is whole on disk, and records its settings. A cell without one is
+missing.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from .schema import Column, Pack, check_fields
 class Receipt:
     """`size` and `sha256` are the shard's. `refused` gives, by row, why an utterance has no values here.
 
-    `made_with` names library versions: for the record, they do not decide whether a cell counts.
+    `made_with` has library versions for information; they do not decide whether a cell counts.
     """
 
     column: str
@@ -47,7 +49,9 @@ def read_receipt(layout: Layout, column: Column, pack: Pack) -> Receipt:
 def read_receipts(
     layout: Layout, column: Column, packs: Iterable[Pack]
 ) -> dict[int, Receipt | MissingError | DamagedError]:
-    """`read_receipt` of many packs, by number, with what it would have raised. Two listings, and all reads at once."""
+    """`read_receipt` of many packs, by number, or the error that it would raise. Two listings, and all reads at
+    once.
+    """
     packs = list(packs)
     names = {pack.number: layout.receipt(column.name, pack.number) for pack in packs}
     sizes = layout.folder.files(f"{column.name}/c")
@@ -67,7 +71,7 @@ def read_receipts(
 
 
 def _checked(layout: Layout, column: Column, pack: Pack, data: bytes, size: int | None) -> Receipt:
-    """A receipt, if it is of this cell and the shard has the size it says."""
+    """A receipt, if it is of this cell and the shard has the recorded size."""
     where = layout.folder.where(layout.receipt(column.name, pack.number))
     try:
         receipt = check_fields(Receipt(**check_checksum(data, where)))
@@ -88,7 +92,7 @@ def _checked(layout: Layout, column: Column, pack: Pack, data: bytes, size: int 
 
 
 def check_sha256(layout: Layout, column: Column, pack: Pack, receipt: Receipt) -> None:
-    """Raises DamagedError unless the shard's bytes are those that were written."""
+    """Raises DamagedError unless the shard has the recorded sha256."""
     shard = layout.shard(column, pack.number)
     if layout.folder.sha256(shard) != receipt.sha256:
         raise DamagedError(f"{layout.folder.where(shard)} is damaged: its sha256 is not the one in its receipt")

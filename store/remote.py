@@ -1,4 +1,4 @@
-"""A store's folder in an object store, or at any other URL that fsspec knows: s3://, gs://, memory://, ...
+"""A store's folder in an object store, or at any other URL that fsspec supports: s3://, gs://, memory://, ...
 
 On S3 an upload is whole or absent, durable once it is acknowledged, and seen by all who read later (AWS, "Amazon S3
 data consistency model"). For other services see their documentation. Credentials, endpoints and the like are found
@@ -25,7 +25,7 @@ class RemoteFolder(Folder):
     """Files are uploaded whole, read by range, and locked by an object that must be renewed (see `lock.py`)."""
 
     def __init__(self, url: str, pace: Pace | None = None, **options: Any):
-        """`options` are fsspec's, for where the environment does not say enough."""
+        """`options` are fsspec's, for settings that the environment does not give."""
         scheme, _, path = url.partition("://")
         if not path.strip("/"):
             raise StoreError(f"{url} names no place for a store; give one such as {scheme}://bucket/voices.zarr")
@@ -39,13 +39,13 @@ class RemoteFolder(Folder):
         return {**self.__dict__, "_opened": (0, None, "")}
 
     def _connect(self) -> tuple[Any, str]:
-        """The file system and the root's path in it: of this process, as connections do not survive a fork."""
+        """The file system and the root's path in it: one for each process, since connections do not survive a fork."""
         if self._opened[0] != os.getpid():
             import fsspec
 
             scheme = self.url.partition("://")[0]
             try:
-                # Without fsspec's memory of listings: another may write at any time.
+                # Without fsspec's cache of listings: another process may write at any time.
                 opened = fsspec.core.url_to_fs(self.url, use_listings_cache=False, **self.options)
             except ImportError as error:
                 package = PACKAGES.get(scheme, "the package it names")
@@ -130,7 +130,7 @@ class RemoteFolder(Folder):
             held.release()
 
     def tidy(self) -> None:
-        """Nothing: an upload is whole or absent. What S3 keeps of those that were broken off, its lifecycle removes."""
+        """Nothing: an upload is whole or absent. S3's lifecycle rules remove parts of aborted uploads."""
 
     @property
     def _fs(self) -> Any:
@@ -157,14 +157,14 @@ class RemoteFolder(Folder):
             return
 
     def _together(self, work: Callable[[str], Any], names: Iterable[str]) -> Iterator[tuple[str, Any]]:
-        """Do something with every name, many at once, and give what came of each, in order."""
+        """Call a function with every name, many at once, and return the results in order."""
         names = list(names)
         with ThreadPoolExecutor(REQUESTS) as pool:
             yield from zip(names, pool.map(work, names), strict=True)
 
     @contextmanager
     def _asking(self, name: str) -> Iterator[None]:
-        """Turns whatever a service raises into a StoreError: those of S3, for one, are not even OSErrors."""
+        """Turns all exceptions of a service into StoreErrors: those of S3, for example, are no OSErrors."""
         try:
             yield
         except StoreError:
@@ -201,11 +201,11 @@ class Ranges:
             if "s3" in fs.protocol:
                 return _fetch_from_s3(fs, path, start, stop, self._tag)
             data = bytes(fs.cat_file(path, start=start, end=stop))
-        # Elsewhere nothing says whose the bytes are: a second request has to.
+        # Other services do not say which version the bytes are of: a second request finds out.
         return data if self._look() == (self._size, self._version) else None
 
     def _look(self) -> tuple[int, str]:
-        """Size, and all else that the service says of the file: on S3 its ETag and date."""
+        """Size, and other metadata of the file: on S3 its ETag and date."""
         with self._folder._asking(self._name):
             info = self._folder._fs.info(self._folder._path(self._name))
         if info["type"] != "file":

@@ -1,8 +1,8 @@
-"""What is damaged in a ledger, and repairing it from what is whole.
+"""Finding damaged records of a ledger, and repairing them from the whole ones.
 
-The records of a store can be made from each other. The utterance table says where each row of a pack lies in its
-recording, and holds the pack's digest; packs say what the table was made for; a column's description follows from the
-settings. A lost record is made again from the others, or left to `svc extract`; no cell has to be computed again.
+The records of a store are redundant. The utterance table has the place of each row of a pack in its recording, and the
+pack's digest; packs give the rows of a lost table; a column's description follows from the settings. A lost record is
+made again from the others, or left to `svc extract`; no cell has to be computed again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_PACKS = 10_000_000  # numbers beyond are not ours
 
 @dataclass(frozen=True)
 class Damage:
-    """A record that is not as it was written. `pack` is -1, `column` empty where it is not of one."""
+    """A damaged record. `pack` is -1 and `column` empty if the record is of neither."""
 
     name: str
     reason: str
@@ -37,7 +37,8 @@ class Damage:
 
 
 def find_damage(layout: Layout) -> list[Damage]:
-    """All records that a store needs to be opened and that are damaged or gone. Reads no receipts and no shards.
+    """All records without which a store cannot be opened and that are damaged or missing. Reads no receipts and no
+    shards.
 
     Raises:
         StoreError: it is no store, of another version, or its description is damaged.
@@ -67,16 +68,16 @@ def find_damage(layout: Layout) -> list[Damage]:
 def repair(
     location: str | Path | Folder, unit_frames: Callable[[int], int], waiting: Callable[[], None] = lambda: None
 ) -> list[Damage]:
-    """Make a ledger whole again, so that the store can be opened, and return what was damaged.
+    """Repair a ledger, so that the store can be opened, and return the damaged records.
 
     A pack comes from the utterance table, a lost table from the packs: then it names no utterances until the corpus is
-    extracted again. A column's description is taken away, for `svc extract` to write it.
+    extracted again. A damaged description of a column is removed, and `svc extract` writes it again.
 
     Args:
         unit_frames: how many unit frames an utterance of so many mel frames has.
 
     Raises:
-        StoreError: it is no store, or what is whole does not suffice.
+        StoreError: it is no store, or the whole records do not suffice.
     """
     layout = Layout(location)
     size = PackSize(**read_description(layout)["size"])
@@ -93,7 +94,7 @@ def repair(
 
 
 def _surviving_packs(layout: Layout) -> list[Pack]:
-    """All packs by number; those in between that have no file are retired ones."""
+    """All packs by number; numbers without a file are retired packs."""
     files = {name: int(found[1]) for name in _names(layout, layout.packs) if (found := PACK.search(name))}
     if len(set(files.values())) < len(files) or max(files.values(), default=0) > MAX_PACKS:
         raise _beyond_mending(layout, layout.utterances)
@@ -114,12 +115,12 @@ def _rebuilt(
     utterances: Iterable[Utterance],
     unit_frames: Callable[[int], int],
 ) -> Pack:
-    """A pack, made of the utterances that lie in it, if its digest says that this is what it was."""
+    """A pack, made from its utterances, if it then has the recorded digest."""
     spans: list[NewRow] = []
     for u in sorted(utterances, key=lambda u: u.row):
         joined = bool(spans) and (spans[-1].audio, spans[-1].end) == (u.audio, u.start)
         spans.append(NewRow(u.audio, u.start, u.end, joined, unit_frames(u.end - u.start), u.end - u.start))
-    # It may go on with a recording that began in the pack before.
+    # It may begin with the rest of a recording from the pack before.
     going_on = [replace(span, joined=span.joined or span is spans[0]) for span in spans]
     for candidate in (spans, going_on):
         packs = fill(candidate, size, number)

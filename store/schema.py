@@ -1,4 +1,4 @@
-"""What a store is made of: axes, columns, rows and packs."""
+"""The parts of a store: axes, columns, rows and packs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from ..common.canonical_json import digest
 
 FORMAT, FORMAT_VERSION = "svc unit store", 1
-INNER_FRAMES = 128  # frames of an inner chunk: what is checksummed, and read, at once
+INNER_FRAMES = 128  # frames of an inner chunk, the unit of checksums and reads
 
 LARGE_CORPUS_SECONDS = 4 * 3600
 
@@ -36,9 +36,9 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
 
 
 def check_fields(record: T) -> T:
-    """A record, if each field is of the type that its class says, and numbers count from 0.
+    """A record, if each field has the type of its annotation, and numbers count from 0.
 
-    Raises TypeError: a stranger's JSON may hold anything.
+    Raises TypeError: JSON of unknown origin may hold anything.
     """
     for name, field_ in record.__dataclass_fields__.items():  # type: ignore[attr-defined]  # T is a dataclass
         if not _KINDS[field_.type](getattr(record, name)):
@@ -55,7 +55,7 @@ class PackSize:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> PackSize:
-        """As a store says it. Raises ValueError for what no shard can be."""
+        """From a store's record. Raises ValueError for sizes that no shard can have."""
         size = cls(**value)
         for frames in (size.unit, size.mel):
             if type(frames) is not int or not 0 < frames <= MAX_PACK_FRAMES or frames % INNER_FRAMES:
@@ -66,7 +66,7 @@ class PackSize:
     def for_seconds(cls, seconds: float) -> PackSize:
         """22-minute packs for corpora over 4 hours, 2.7-minute ones otherwise: small cells finish sooner."""
         units = 65_536 if seconds > LARGE_CORPUS_SECONDS else 8_192
-        # As many mel frames (44100 / 512 a second) as the unit frames (50 a second) last, in whole inner chunks.
+        # Mel frames (44100 / 512 a second) for the duration of the unit frames (50 a second), in whole inner chunks.
         return cls(unit=units, mel=-(-units * 441 * 2 // 512 // INNER_FRAMES) * INNER_FRAMES)
 
     def of(self, axis: str) -> int:
@@ -76,10 +76,10 @@ class PackSize:
 
 @dataclass(frozen=True)
 class Column:
-    """One feature: its name (`hidden/12`, `f0`), axis, dtype, width (0 for one number a frame), and what made it.
+    """One feature: its name (`hidden/12`, `f0`), axis, dtype, width (0 for one number a frame), and settings.
 
     `settings` is everything that decides its values: another value makes another column. `unit` is the physical one.
-    `origin` is where the encoder that made it was found; it decides nothing.
+    `origin` is where its encoder was found; it is for information only.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Column:
     origin: str = ""
 
     def __post_init__(self) -> None:
-        # A store may come from a stranger: another name could be a path outside of it.
+        # A store may be malicious: another name could be a path outside of it.
         check_fields(self)
         if not re.fullmatch(r"[a-z0-9_]{1,64}(/[0-9]{1,4})?", self.name):
             raise ValueError(f"{self.name!r} is no name of a column")
@@ -102,12 +102,12 @@ class Column:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Everything that decides its values, and how they are kept."""
+        """Everything that decides its values and their storage."""
         return {**self.settings, "axis": self.axis, "dtype": self.dtype, "width": self.width}
 
     @property
     def made_by(self) -> str:
-        """Digest of the facts, as receipts carry it."""
+        """Digest of the facts, as in receipts."""
         return digest([self.name, self.metadata])
 
     @property
@@ -125,7 +125,7 @@ class Column:
 class Row:
     """One utterance's place in a pack.
 
-    `audio` is the sha256 of its recording's file, of which it is mel frames [start, end). `joined` says that the
+    `audio` is the sha256 of its recording's file, of which it is mel frames [start, end). `joined` means that the
     utterance before ends where this one begins, in mid-sound. Offsets and lengths are frames within the pack.
     """
 
@@ -156,7 +156,7 @@ class Pack:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Pack:
-        """As a store says it. Raises KeyError, TypeError or ValueError for what no pack can be."""
+        """From a store's record. Raises KeyError, TypeError or ValueError for what no pack can be."""
         pack = cls(value["number"], tuple(check_fields(Row(**row)) for row in value["rows"]))
         unit = mel = 0
         for row in pack.rows:
@@ -171,7 +171,7 @@ class Pack:
 
     @property
     def retired(self) -> bool:
-        """Whether compaction has taken its rows away; its number and its place in the arrays stay."""
+        """Whether compaction has removed its rows; its number and its place in the arrays stay."""
         return not self.rows
 
     @cached_property
@@ -180,12 +180,12 @@ class Pack:
         return digest(self.to_json())
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"number": self.number, "rows": self.rows}  # without the digest, which takes a moment to make again
+        return {"number": self.number, "rows": self.rows}  # without the digest, which is computed again on access
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One utterance of the corpus as it is now: its name, whose voice it is, where it came from, where it is kept.
+    """One utterance of the corpus as it is now: its name, its speaker, its recording, its place in the store.
 
     `corpus` is the folder that was given, `source` the recording's path inside it.
     """

@@ -47,7 +47,7 @@ def encoded_size(column: Column, pack: Pack, size: PackSize) -> int:
 class Shard:
     """A shard, read through a view of its file.
 
-    Every inner chunk's checksum is verified before its first frame is handed out; once, where the view is of memory.
+    Every inner chunk's checksum is verified before its first frame is returned; only once if the view is of memory.
     """
 
     def __init__(self, view: View, where: str, dtype: np.dtype[Any], frame_shape: tuple[int, ...], shard_frames: int):
@@ -94,7 +94,7 @@ class Shard:
     def _verify(self, number: int, data: bytes) -> None:
         if _crc(data[:-CRC_BYTES]) != data[-CRC_BYTES:]:
             raise DamagedError(f"{self.where} is damaged: inner chunk {number} does not match its checksum")
-        self._verified[number] = isinstance(self._view, memoryview)  # what is fetched anew is verified anew
+        self._verified[number] = isinstance(self._view, memoryview)  # chunks that are fetched again are verified again
 
 
 def _crc(data: bytes) -> bytes:

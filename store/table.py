@@ -1,4 +1,4 @@
-"""The utterance table of a large corpus: columns of numbers and text in one file, decoded where they are used.
+"""The utterance table of a large corpus: columns of numbers and text in one file, decoded on access.
 
 File layout (all numbers little-endian):
 
@@ -42,9 +42,8 @@ TEXTS = ("id", "source")
 
 
 class UtteranceTable(Sequence[Utterance]):
-    """Utterances, made when they are asked for. `column` gives a column of numbers as it is.
-
-    Also holds what packs say of the utterances' rows, so that a reader need not open the packs.
+    """Utterances, made on access. `column` returns a column of numbers. Also holds the packs' records of the
+    utterances' rows, so that a reader need not open the packs.
     """
 
     def __init__(self, columns: dict[str, NDArray[Any]], speakers: list[str], corpora: list[str]):
@@ -98,7 +97,7 @@ class UtteranceTable(Sequence[Utterance]):
 
     @classmethod
     def from_bytes(cls, data: bytes | memoryview, where: str) -> UtteranceTable:
-        """What `to_bytes` gave; nothing is copied. Raises DamagedError for anything else."""
+        """From the output of `to_bytes`; nothing is copied. Raises DamagedError for anything else."""
         try:
             if bytes(data[:8]) != MAGIC:
                 raise ValueError("another file")
@@ -121,7 +120,7 @@ class UtteranceTable(Sequence[Utterance]):
         return table
 
     def _check(self) -> None:
-        """Raises ValueError for numbers that name nothing: a store may come from a stranger."""
+        """Raises ValueError for numbers out of range: a store may be malicious."""
         for name, count in (("speaker", len(self.speakers)), ("corpus", len(self.corpora))):
             if len(self) and not 0 <= self._columns[name].min() <= self._columns[name].max() < count:
                 raise ValueError(name)
@@ -166,7 +165,7 @@ class UtteranceTable(Sequence[Utterance]):
         return (self[place] for place in range(len(self)))
 
     def place(self, at: int) -> Row:
-        """The row of an utterance, as its pack has it."""
+        """The row of an utterance, as in its pack."""
         c = self._columns
         return Row(
             audio=c["audio"][at].tobytes().hex(),

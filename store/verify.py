@@ -23,7 +23,7 @@ THREADS = 8  # that read and hash shards; both leave Python free
 
 @dataclass(frozen=True)
 class Finding:
-    """What is not as it should be. `kind` is missing, damaged or refused; `pack` is -1 where it is not of one."""
+    """A fault. `kind` is missing, damaged or refused; `pack` is -1 if the fault is in no pack."""
 
     kind: str
     column: str
@@ -64,8 +64,8 @@ def verify(
     """Check all cells of today's corpus: receipt, size and sha256. An empty list means that all is well.
 
     Args:
-        resume: a file that notes which cells were whole, beside their sha256: a run that was stopped goes on with the
-            same file, and checks the others. It vouches for the moment when it was written.
+        resume: a file that records which cells were whole, with their sha256: a stopped run continues with the same
+            file, and checks the others. It is valid for the moment when it was written.
         threads: how many shards are read at once.
     """
     packs = [store.packs[number] for number in used_packs(store.table)]

@@ -48,13 +48,13 @@ class Writer:
         return packs
 
     def set_utterances(self, utterances: Sequence[Utterance]) -> None:
-        """Say what the corpus is now."""
+        """Set the utterances of the corpus."""
         self._held()
         write_corpus(self.layout, self.packs, utterances)
         self.utterances = utterances
 
     def check_columns(self, columns: Iterable[Column], replace: Set[str] = frozenset()) -> None:
-        """Raises SettingsError where a known column was made with other settings, and is not to be replaced."""
+        """Raises SettingsError if an existing column was made with other settings, and may not be replaced."""
         for column in columns:
             if (known := self.columns.get(column.name)) and column.name not in replace:
                 check_same(
@@ -65,13 +65,13 @@ class Writer:
                 )
 
     def set_columns(self, columns: Collection[Column], replace: Set[str] = frozenset()) -> None:
-        """Make room for columns, new or known, over all packs.
+        """Add or extend columns over all packs.
 
-        Of those in `replace` the settings may differ: then all cells of the old ones are removed before the new
-        description is written, so that no reader, svc or zarr, ever sees both.
+        The settings of those in `replace` may differ: then all cells of the old column are removed before the new
+        description is written, so that no reader, svc or zarr, ever reads both.
 
         Raises:
-            SettingsError: a known column was made with other settings, and is not to be replaced.
+            SettingsError: an existing column was made with other settings, and may not be replaced.
         """
         self.check_columns(columns, replace)
         self._held()
@@ -94,14 +94,14 @@ class Writer:
         return first is not None and arrays_are_current(self.layout, first, len(self.packs) * self.size.of(first.axis))
 
     def missing(self, column: Column, check: bool = False) -> list[int]:
-        """The packs whose cell in a column is to be computed, as `missing_cells` finds them."""
+        """The packs whose cell in a column must be computed, as found by `missing_cells`."""
         return missing_cells(self.layout.folder, column, self.packs, self.utterances, check)
 
     def accept(self, receipt: Receipt) -> None:
-        """Make a cell count that `write_cell` wrote.
+        """Write the receipt of a cell from `write_cell`, so that it counts.
 
         Raises:
-            StoreError: it is of a column or pack that the store has not, or its shard is not what was written.
+            StoreError: the store does not have its column or pack, or its shard differs from what was written.
         """
         cell = f"column {receipt.column} of pack {receipt.pack} in {self.layout.root}"
         column = self.columns.get(receipt.column)
@@ -120,7 +120,7 @@ class Writer:
         write_receipt(self.layout, receipt)
 
     def sweep(self) -> None:
-        """Remove what is left of packs that do not count: retired ones, and those of a run that was stopped."""
+        """Remove the files of packs that do not count: retired ones, and those of a run that was stopped."""
         folder = self.layout.folder
         counted = {self.layout.pack(pack.number) for pack in self.packs if not pack.retired}
         left = [name for name in folder.files(self.layout.packs) if name not in counted]
@@ -132,16 +132,16 @@ class Writer:
             # The run that retired a pack may have been stopped before it wrote the arrays.
             write_arrays(self.layout, self.columns.values(), self.packs, self.size)
         remove_cells(self.layout, self.columns.values(), numbers)
-        folder.remove(self.layout.pack(number) for number in numbers)  # last, as they show that there is work left
+        folder.remove(self.layout.pack(number) for number in numbers)  # last, because they show that there is work left
 
     def write_report(self, report: dict[str, Any]) -> None:
-        """Keep what a run did, as JSON, in the ledger."""
+        """Write the report of a run, as JSON, into the ledger."""
         self._held()
         write_checksummed(self.layout.folder, self.layout.report, report)
 
 
 def remove_cells(layout: Layout, columns: Iterable[Column], packs: Collection[int]) -> None:
-    """Remove cells, their receipts first: what is read until then is whole, and after that it is missing."""
+    """Remove cells, their receipts first: a reader finds each cell whole before, and missing after that."""
     columns = list(columns)
     layout.folder.remove(layout.receipt(column.name, pack) for column in columns for pack in packs)
     layout.folder.remove(layout.shard(column, pack) for column in columns for pack in packs)
@@ -159,7 +159,7 @@ def open_writer(
     Args:
         location: the store's folder, or the URL of one.
         size: room in a pack, if the store is new; an old one keeps its own.
-        identity: what holds for the whole store (how recordings are sliced, frame rates).
+        identity: settings of the whole store (slicing of recordings, frame rates).
         waiting: called once if another writer has the store.
 
     Raises:
@@ -192,9 +192,9 @@ def open_writer(
         try:
             yield writer
         except KeyboardInterrupt:
-            folder.tidy()  # what workers left that were stopped with this process
+            folder.tidy()  # files left by workers that were stopped with this process
             raise
-        folder.tidy()  # what workers left that were killed on the way
+        folder.tidy()  # files left by workers that were killed
 
 
 def check_ours(layout: Layout) -> None:
@@ -208,7 +208,7 @@ def check_ours(layout: Layout) -> None:
     for name in folder.files("ledger"):
         filled |= name.startswith((f"{layout.packs}/", f"{layout.columns}/"))
         foreign |= name != layout.lock and not name.startswith("ledger/.store.json.")
-    # The description comes first of all; it is asked for once more, as another writer may have made it meanwhile.
+    # The description is written first; read it again, since another writer may have made it meanwhile.
     if folder.size(layout.description) is not None:
         return
     if filled:
