@@ -70,8 +70,9 @@ def described(error: SvcError | OSError) -> str:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM arrived, which schedulers and shutdowns send. It ends a command as Ctrl-C does, so that it cleans up its
-    files.
+    """SIGTERM arrived, which schedulers and shutdowns send.
+
+    It ends a command as Ctrl-C does, so that it cleans up its files.
     """
 
 

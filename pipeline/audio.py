@@ -1,8 +1,8 @@
 """Recordings: decoded in bounded blocks, mixed to mono, resampled, written.
 
 `scan` streams through a recording and measures its length, its mix to mono and the level of each mel frame; a `Reader`
-reads spans of it. Neither holds more than a few seconds beyond what it returns, whatever a file's header
-claims. Both read files and SampleBuffers, which `decode` or a caller fills.
+reads spans of it. Neither holds more than a few seconds beyond what it returns, whatever a file's header claims. Both
+read files and SampleBuffers, which `decode` or a caller fills.
 """
 
 from __future__ import annotations
@@ -210,9 +210,7 @@ class Reader:
         return out
 
     def _go_to(self, sample: int) -> None:
-        """Move close to `sample`, which lies ahead: by seeking in formats with plain samples, where seeking is
-        exact.
-        """
+        """Move close to `sample`, which lies ahead: by seeking in formats with plain samples, where seeking is exact."""
         if self._position <= sample < self._position + max(len(self._left), 1):
             return
         exact = self._file.format not in ("OGG", "MP3", "MPEG", "FFMPEG") and self._file.seekable()

@@ -44,8 +44,7 @@ class SliceSettings:
     Attributes:
         max_seconds: the longest utterance.
         silence_db: None detects silence as this module describes. A number is a fixed threshold in dB under the
-            recording's
-            loudest frame, which was the only rule in stores of version 0.1 (-40).
+            recording's loudest frame, which was the only rule in stores of version 0.1 (-40).
         max_gap_seconds: the longest silence that is kept inside an utterance.
         margin_seconds: silence that is kept around an utterance.
     """

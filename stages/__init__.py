@@ -1,1 +1,1 @@
-"""A folder for each large command, and what they share. Here tensors meet disk."""
+"""A folder for each large command, and the code that they share. It combines tensors and disk."""

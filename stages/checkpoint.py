@@ -142,7 +142,7 @@ def prefixed(prefix: str, module: nn.Module) -> dict[str, Tensor]:
 
 
 def restore(prefix: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Load what `prefixed` gave. Raises UserError when it does not fit."""
+    """Load the output of `prefixed`. Raises UserError if it does not fit."""
     start = f"{prefix}."
     state = {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
     try:
@@ -163,7 +163,7 @@ def optimizer_state(optimizer: torch.optim.Optimizer, prefix: str = "optimizer")
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str = "optimizer"
 ) -> None:
-    """Load what `optimizer_state` gave."""
+    """Load the output of `optimizer_state`."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith(f"{prefix}."):
@@ -213,7 +213,7 @@ def _metadata(given: Mapping[str, str] | None) -> dict[str, Any]:
 
 
 def _check_regular(path: Path) -> None:
-    if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
+    if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would block
         raise ValueError("it is not a regular file")
 
 

@@ -1,4 +1,4 @@
-"""What each checkpoint of a run says about itself, as typed records."""
+"""The metadata of each checkpoint of a run, as typed records."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class UnitsRecord:
 class BestRecord:
     """best.safetensors: the step of the weights, their conversion score, and their loss on held-out crops.
 
-    `highest` is the highest score of any step until then: svc 0.1 did not record it, and took the weights that had it.
+    `highest` is the highest score of any step until then: svc 0.1 did not record it, and used the weights with the
+    highest score.
     """
 
     step: int = 0
@@ -49,14 +50,14 @@ class BestRecord:
 
 @dataclass(frozen=True)
 class LastRecord:
-    """last.safetensors and vocoder-last.safetensors: what training goes on from.
+    """last.safetensors and vocoder-last.safetensors: the state from which training continues.
 
     Attributes:
         step: that training has reached.
         best: the best weights so far.
         validated: the step of the last validation; None: `step` (svc 0.1 wrote checkpoints after validations only).
-        line: what that validation found, if it was at `step`.
-        task: what the task that is trained says of itself.
+        line: the results of that validation, if it was at `step`.
+        task: the description of the trained task.
     """
 
     step: int
@@ -86,7 +87,7 @@ class VocoderRecord:
 
 
 def read_last(path: Path) -> tuple[dict[str, Tensor], LastRecord]:
-    """Read a checkpoint to go on from, also a vocoder's of svc 0.1. Raises UserError as `checkpoint.load_record`."""
+    """Read a checkpoint to resume from, also a vocoder's of svc 0.1. Raises UserError as `checkpoint.load_record`."""
     if "kind" not in checkpoint.load(path)[1]:
         return checkpoint.load_record(path, LastRecord)
     tensors, old = checkpoint.load_record(path, VocoderRecord)

@@ -1,4 +1,4 @@
-"""`svc compact`: free the room of recordings that left the corpus."""
+"""`svc compact`: free the space of recordings that were removed from the corpus."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .stores import check_store
 
 @dataclass(frozen=True)
 class CompactReport:
-    """What compacting a store did."""
+    """The result of compacting a store."""
 
     store: str
     done: Compacted
@@ -36,7 +36,7 @@ class CompactReport:
 
 
 def compact(location: str | Path, progress: Progress | None = None, dry_run: bool = False) -> CompactReport:
-    """Drop what no utterance names any more and merge small packs. Raises StoreError when there is no store."""
+    """Drop rows that no utterance uses and merge small packs. Raises StoreError when there is no store."""
     check_store(location)
     if dry_run:
         return CompactReport(str(location), compact_store(location, dry_run=True), dry_run)

@@ -1,7 +1,7 @@
-"""What a store's corpus is good for: how much of whom, which notes, and what is wrong with its recordings.
+"""A description of a store's corpus: the minutes and notes of each speaker, and faults of the recordings.
 
 Computed from the columns f0, loudness and mel; clipping, noise and other voices from some recordings of each speaker,
-where they are still in their place. `svc inspect STORE --report` prints it; the page shows its JSON.
+if the files are still there. `svc inspect STORE --report` prints it; the page shows its JSON.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .extraction.corpus_scan import in_parallel
 
 RECORDINGS = 40  # of a speaker, that are read
 WINDOWS = 40  # of a recording, that are examined for other voices
-COPY = 0.985  # similarity of fingerprints from which two utterances are taken for copies
+COPY = 0.985  # similarity of fingerprints from which two utterances count as copies
 ENOUGH_MINUTES = 10.0
 CLIPPED, NOISY_DB, REVERBERANT_SECONDS, ALONE = 1e-4, 30.0, 0.8, 0.8  # beyond which a warning is given
 
@@ -46,10 +46,10 @@ class SpeakerReport:
         reverberation_seconds: in which sound decays by 60 dB, a rough estimate.
         clipped_share: of samples. noise_db: dBFS; snr_db: loudness over noise. A quarter of the
             recordings are no better.
-        harmonic_share: of the power in voiced frames that is the voice's own; music_share: of unvoiced sound that is
-            tonal. Both are None where no recording could be read.
-        warnings, faults: sentences on what is bad, and a word for each: `few_minutes`, `clipped`, `noisy`,
-            `reverberant`, `other_voices`, `music`, `rare_notes`.
+        harmonic_share: share of the power in voiced frames that lies at multiples of f0; music_share: share of unvoiced
+            sound that is tonal. Both are None if no recording could be read.
+        warnings, faults: sentences on faults, and a word for each: `few_minutes`, `clipped`, `noisy`, `reverberant`,
+            `other_voices`, `music`, `rare_notes`.
         recordings, recordings_read: how many there are, and how many were read for these.
     """
 
@@ -104,7 +104,8 @@ def corpus_report(store: Store, progress: Progress | None = None, read_recording
     """Describe a store's corpus.
 
     Args:
-        read_recordings: whether recordings are read for what columns do not hold (clipping, noise, other voices).
+        read_recordings: whether recordings are read for measures that columns do not give (clipping, noise, other
+            voices).
 
     Raises:
         DamagedError: a cell is not what was written.
@@ -197,7 +198,7 @@ def _examine(clips: list[Clip]) -> tuple[float, float, float, float, float]:
     own_level = level[inside]
     unvoiced = (f0[: len(own_level)] == 0) & (own_level > loudness - 35)
     tonal = is_tonal(flatness[inside]) & unvoiced
-    # A voice's ends are tonal without a pitch; what goes on for longer is another's.
+    # The ends of a voice are tonal without a pitch; longer tonal sound is not the voice.
     music = _long_runs(tonal, 26).sum() / len(own_level)
     return clipped_share(wav), noise, loudness - noise, _harmonic(wav, recording.sample_rate, f0), float(music)
 
@@ -247,7 +248,7 @@ def _refused(store: Store) -> dict[str, str]:
 
 
 def _warnings(speaker: SpeakerReport) -> dict[str, str]:
-    """What is bad about a speaker's recordings: a word, and a sentence."""
+    """Faults of a speaker's recordings: a word and a sentence each."""
     said = {}
     if speaker.minutes < ENOUGH_MINUTES:
         said["few_minutes"] = f"only {speaker.minutes:.1f} minutes; {ENOUGH_MINUTES:.0f} or more give a better voice"

@@ -1,6 +1,6 @@
-"""`svc demo`: the whole way, offline, on two singers that the project makes itself and whose truth is known.
+"""`svc demo`: all commands, offline, on two synthetic singers for whom the true result is known.
 
-At the end a real voice, from a clip of 21 s that ships (data/voices), sings the song too, without training.
+At the end the song is also converted to a real voice, from a clip of 21 s that ships (data/voices), without training.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ VOICE = "kathleen.opus"  # in data/voices
 
 
 def demo(out: Path, steps: int | None, progress: Progress | None = None) -> list[str]:
-    """Make two singers and songs by the first, have the second sing them, and judge it. Returns what to tell.
+    """Make two singers and songs by the first, convert them to the second, and evaluate. Returns lines to print.
 
-    What is there already is used again, so that the second time is quick.
+    Existing files are used again, so that a second call is quick.
 
     Raises:
         UserError: `out` is a folder of something else.

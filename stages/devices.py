@@ -1,4 +1,4 @@
-"""Where a command computes, in which arithmetic and at what size, when that is left to it."""
+"""The defaults of device, precision and preset."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..common.errors import UserError
 
 
 def pick_precision(name: str, device: str) -> str:
-    """`auto` becomes bf16 where the device multiplies it in hardware, else fp32."""
+    """`auto` becomes bf16 if the device supports it in hardware, else fp32."""
     if name != "auto":
         return name
     if device.startswith("cuda"):
@@ -30,5 +30,5 @@ def pick_device(name: str) -> str:
 
 
 def pick_preset(device: str) -> str:
-    """What a device trains in a reasonable time."""
+    """The preset that a device trains in a reasonable time."""
     return "base" if pick_device(device).startswith("cuda") else "tiny"

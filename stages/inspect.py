@@ -1,4 +1,4 @@
-"""`svc inspect`: what is in a store or a run."""
+"""`svc inspect`: the content of a store or a run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCORES = ("content", "speaker", "pitch", "variance")  # of the conversion probe
 
 
 def describe(location: str | Path) -> dict[str, Any]:
-    """What a store or a run is, as JSON would have it. Raises UserError when it is neither."""
+    """A description of a store or a run, as JSON. Raises UserError if it is neither."""
     if not Path(location).is_file() and open_folder(location).files("ledger"):
         return describe_store(open_store(location))
     path = Path(location)
@@ -40,7 +40,7 @@ def describe(location: str | Path) -> dict[str, Any]:
 
 
 def describe_store(store: Store) -> dict[str, Any]:
-    """What `svc inspect STORE --json` prints: columns, speakers, and what was refused."""
+    """The output of `svc inspect STORE --json`: columns, speakers, and refused inputs."""
     speakers: dict[str, dict[str, float]] = {}
     rate = float(store.description["identity"]["mel_frame_rate"])
     for utterance in store.table:
@@ -83,7 +83,7 @@ def describe_utterance(clip: Clip) -> dict[str, Any]:
 
 
 def describe_run(run: Run) -> dict[str, Any]:
-    """What `svc inspect RUN --json` prints: its settings, speakers, and the scores of its checkpoints."""
+    """The output of `svc inspect RUN --json`: its settings, speakers, and the scores of its checkpoints."""
     validations = TrainingLog(run.log).read()
     best = checkpoint.describe(run.best).get("step") if run.best.exists() else None
     config = run.config
@@ -99,14 +99,14 @@ def describe_run(run: Run) -> dict[str, Any]:
 
 
 def lines(metadata: dict[str, Any]) -> list[str]:
-    """What `describe` found, for a reader."""
+    """The result of `describe`, as text."""
     if metadata["kind"] == "store":
         return [repr(open_store(metadata["path"])), *_store_lines(metadata)]
     return _run_lines(metadata)
 
 
 def utterance_lines(metadata: dict[str, Any]) -> list[str]:
-    """What `describe_utterance` found, for a reader."""
+    """The result of `describe_utterance`, as text."""
     return [f"  {name}: {json.dumps(value, ensure_ascii=False)}" for name, value in metadata.items()]
 
 

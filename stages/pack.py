@@ -42,7 +42,7 @@ class PackReport:
     base: bool = False
 
     def lines(self) -> list[str]:
-        """For a reader: what was written, and what to do next."""
+        """The result and the next step, as text."""
         encoder = self.card["encoder"]["name"] or "an encoder that has no public name: pass it on too"
         names = [speaker["name"] for speaker in self.card["speakers"]]
         shown = ", ".join(names) if len(names) <= NAMED else count(len(names), "speaker")
@@ -90,7 +90,7 @@ def pack(
     out = out or Path(f"{opened.name}{voice_file.SUFFIX}")
     _check_out(out, opened)
     model, step = opened.load_best("cpu")
-    del model  # it was loaded to check it
+    del model  # loading it was a check
     opened.load_units()
     if not base and not opened.index.exists():
         write_index(opened, open_stores(opened, stores), progress or Progress())
@@ -138,7 +138,7 @@ def _check_out(out: Path, run: Run) -> None:
 
 
 def _without_paths(config: RunConfig) -> RunConfig:
-    """A record without what is of the maker's machine: locations, and names of recordings."""
+    """A record without data of the maker's machine: locations, and names of recordings."""
     origin = config.encoder.origin
     public = origin in short_names() or not looks_like_path(origin)
     encoder = replace(config.encoder, origin=origin if public else "")
@@ -153,7 +153,7 @@ def _half(path: Path) -> bytes:
 
 
 def _card(run: Run, config: RunConfig, step: int, licence: str, base: bool) -> dict[str, Any]:
-    """What the voice is, as JSON has it."""
+    """The card of the voice, as JSON."""
     lengths = [] if base else load_index(run.index)[1].lengths
     best = next((line for line in TrainingLog(run.log).read() if line["step"] == step), {})
     vocoder = "plain"
@@ -180,7 +180,7 @@ def _card(run: Run, config: RunConfig, step: int, licence: str, base: bool) -> d
 
 
 def _readme(card: dict[str, Any]) -> str:
-    """The card for a reader."""
+    """The card as text."""
     speakers = "\n".join(
         f"- {speaker['name']}"
         + (f": {speaker['f0_low']:.0f} to {speaker['f0_high']:.0f} Hz" if speaker["f0_low"] is not None else "")

@@ -99,7 +99,7 @@ def paragraphs(sentences: Iterable[str], kind: str = "") -> str:
 
 
 def explained(glossary: Mapping[str, str]) -> str:
-    """What the measures of a page mean: a sentence each."""
+    """The meaning of the measures of a page: a sentence each."""
     if not glossary:
         return ""
     pairs = "".join(f"<dt>{escape(name)}</dt><dd>{escape(meaning)}</dd>" for name, meaning in glossary.items())

@@ -1,4 +1,4 @@
-"""Parallel singers as a corpus and as truth: what a conversion of one's song into the other's voice should have been.
+"""Parallel singers as a corpus, with the true result of converting one's song to the other's voice.
 
 The folder holds `corpus/SINGER/*.wav`, phrases of each that are not the same, with their phones in `*.lab` beside them;
 `songs/*.wav`, by the source; and `singers.json`, from which all of it, and the truth, is made again to the sample.
@@ -28,7 +28,7 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ParallelSingers:
-    """Two singers and what they sing.
+    """Two singers and their songs.
 
     Attributes:
         source, target: the seeds of the voices; the source is a high one, the target a low one.
@@ -70,7 +70,7 @@ class ParallelSingers:
         return [(sing(score, voice, number), score) for number, score in enumerate(scores)]
 
     def make(self, folder: Path, progress: Progress) -> None:
-        """Write the corpus and the songs; what is there already is left."""
+        """Write the corpus and the songs; existing files stay."""
         description = json.dumps({"made": "svc", **asdict(self)}, indent=1) + "\n"
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / FILE).exists() or (folder / FILE).read_text("utf-8") != description:

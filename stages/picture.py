@@ -1,4 +1,4 @@
-"""Pictures of what came out, for those who would rather look."""
+"""Pictures of results: mels, f0 and loudness."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Track:
 
 @contextmanager
 def _fonts() -> Iterator[None]:
-    """Songs have names in any script, and the default font knows few of them."""
+    """Fonts for names of songs in any script: the default font has few of them."""
     from matplotlib import font_manager, rc_context
 
     there = {font.name for font in font_manager.fontManager.ttflist}

@@ -29,7 +29,7 @@ LEAST_FRAMES = 500  # of a speaker, 10 s, however many there are
 
 @dataclass(frozen=True)
 class IndexRecord:
-    """What index.safetensors says about itself.
+    """The metadata of index.safetensors.
 
     Attributes:
         column: the stored column that the frames are of.
@@ -73,7 +73,7 @@ def write_index(run: Run, stores: Sequence[Store], progress: Progress) -> None:
 
 
 def load_index(path: Path) -> tuple[dict[str, Tensor], IndexRecord]:
-    """The tensors of an index and its record. Raises UserError, which says how to render without it, when damaged."""
+    """The tensors of an index and its record. Raises UserError if damaged; its hint says how to render without it."""
     try:
         return checkpoint.load_record(path, IndexRecord)
     except UserError as error:

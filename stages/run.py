@@ -48,7 +48,7 @@ class Run:
 
     Attributes:
         path: the folder.
-        config: what run.json says.
+        config: the content of run.json.
         file: the voice file that the folder was unpacked from, if any.
     """
 
@@ -78,7 +78,7 @@ class Run:
 
     @property
     def source(self) -> Path:
-        """What the user named: the folder, or the voice file."""
+        """The path that the user gave: the folder, or the voice file."""
         return self.file or self.path
 
     @property
@@ -152,7 +152,7 @@ class Run:
         return {semitones: name for semitones, name in columns.items() if known is None or name in known}
 
     def load_units(self) -> tuple[Codebook, nn.Module]:
-        """The codes, and what makes units of the column that they come from.
+        """The codes, and the projection from the column to units.
 
         Raises UserError when the units were never trained.
         """
@@ -180,7 +180,7 @@ class Run:
         return shape[0], shape[1]
 
     def projection(self, head: SoftHead | None) -> nn.Module:
-        """What makes units of the encoder's `unit_layer`: (..., hidden) -> (..., unit_dim). `head` is the encoder's."""
+        """The projection of the encoder's `unit_layer`: (..., hidden) -> (..., unit_dim). `head` is the encoder's."""
         if self.config.settings.units != "hubert-soft":
             return self.load_units()[1]
         if head is None:
@@ -188,7 +188,7 @@ class Run:
         return head.projection
 
     def load_best(self, device: str) -> tuple[Diffusion, int]:
-        """The model to sing with, and the step it is from. Raises UserError when there is none."""
+        """The model for rendering, and its step. Raises UserError if there is none."""
         if not self.best.exists():
             raise UserError(f"{self.path} has no trained model yet: its training stopped before the first checkpoint")
         model, record = checkpoint.load_module(self.best, "ema", self.new_model, BestRecord)
@@ -209,7 +209,7 @@ WRITTEN = (
 
 @contextmanager
 def at_work(path: Path) -> Iterator[None]:
-    """Hold a run's folder, made if need be, and clear what a run that was killed while it wrote left half-written.
+    """Lock a run's folder, made if necessary, and remove partial files of a run that was killed.
 
     Raises UserError when it is a folder of something else, or another training is at work in it.
     """
@@ -235,12 +235,12 @@ def at_work(path: Path) -> Iterator[None]:
 
 
 def newest_run(folder: Path = Path("runs")) -> Path:
-    """The run that was written to last. Raises UserError when there is none."""
+    """The run that was written last. Raises UserError if there is none."""
     found = [path.parent for path in folder.glob("*/run.json")]
     trained = [path for path in found if (path / BEST).exists()]
     if not trained:
         why = "holds no finished one" if found else "has none"
         raise UserError(
-            f"no run to sing with: {folder.absolute()} {why}; give one with -m RUN, or make one with svc train"
+            f"no run to render with: {folder.absolute()} {why}; give one with -m RUN, or make one with svc train"
         )
     return max(trained, key=lambda path: (path / BEST).stat().st_mtime)

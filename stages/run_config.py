@@ -1,4 +1,4 @@
-"""run.json as a typed record: what a run was trained with, and everything that rendering must reproduce.
+"""run.json as a typed record: the settings of the training, and everything that rendering must reproduce.
 
 `run_format` reads and writes it.
 """
@@ -88,7 +88,7 @@ class FrameRates:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What run.json says.
+    """The content of run.json.
 
     Attributes:
         settings: of the training.
@@ -98,11 +98,11 @@ class RunConfig:
         held_out: ids of the held-out utterances.
         speakers: in the order of the model's speaker numbers.
         code_layer: the layer that was clustered.
-        unit_column: what units are computed from.
+        unit_column: the column from which units are computed.
         encoder: the content encoder.
         slices: how recordings were cut.
         pitch: how f0 was found: the settings of the store's f0 column.
-        augmented: columns that vary what training sees; those added to a store later are not used.
+        augmented: columns for augmentation; those added to a store later are not used.
         init_from: the run whose weights this one began with.
         frame_rates, algorithm: the features' conventions; they must be those of this svc.
         svc: the version of svc that began the run.
@@ -137,7 +137,7 @@ class RunConfig:
                 raise ValueError(f"{place}: expected 0 to {layers}, the encoder's layers, found {layer}")
         if self.frame_rates != FrameRates():
             raise ValueError(f"frame_rates: this svc computes {FrameRates()}, the run needs {self.frame_rates}")
-        _ = self.pitch_settings, self.shape  # each raises what it finds wrong
+        _ = self.pitch_settings, self.shape  # each raises for invalid settings
 
     @property
     def shape(self) -> ModelShape:

@@ -40,7 +40,7 @@ def read_config(path: Path) -> RunConfig:
         )
     try:
         return _from_format_2(record) if version == 2 else read_record(RunConfig, record)
-    except ValueError as error:  # a RecordError, or what a record refuses
+    except ValueError as error:  # a RecordError, or a record's own ValueError
         raise UserError(
             f"{path} does not fit the format of a run: {error}", "Restore it from a copy, or train a new run"
         ) from error

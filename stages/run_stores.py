@@ -39,7 +39,7 @@ def recorded_locations(run: Run) -> list[str]:
 def open_stores(run: Run, named: Sequence[str] = ()) -> list[Store]:
     """The stores that the user named, else those that the run recorded.
 
-    A recorded URL is not opened: the run may be somebody else's, and only the user decides which address is requested.
+    A recorded URL is not opened: the run may be somebody else's, and only an address from the user is requested.
 
     Raises UserError when one cannot be opened, or none is known.
     """

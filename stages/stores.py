@@ -1,4 +1,4 @@
-"""Which store a command means, and messages for folders that are something else."""
+"""The store of a command, and messages for folders that are something else."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ LOOKED_AT = 10_000  # paths below a folder, at most, to find out whether it hold
 
 
 def store_beside(corpus: Path) -> str:
-    """The store of a corpus, unless another is asked for: `corpus.zarr` beside it, for folders with dots too."""
+    """The default store of a corpus: `corpus.zarr` beside it, for folders with dots too."""
     path = corpus.absolute()
     return str(path.parent / f"{path.name}.zarr")
 
 
 def only_store(folder: Path = Path()) -> str:
-    """The one store in a folder, as `svc extract` leaves it beside the corpus.
+    """The one store in a folder, where `svc extract` writes it beside the corpus.
 
     Raises:
         UserError: there is none, or there are several.
@@ -42,7 +42,7 @@ def is_store(path: Path) -> bool:
 
 
 def check_store(location: str | Path) -> None:
-    """Raises StoreError where a local path is a corpus, a recording or a run in place of a store."""
+    """Raises StoreError if a local path is a corpus, a recording or a run instead of a store."""
     if not is_store(Path(location)) and (kind := other_kind(location)):
         raise StoreError(f"{location} is {kind}, not a store")
 
@@ -54,7 +54,7 @@ def check_opens(location: str | Path) -> None:
 
 
 def check_corpora(corpora: Sequence[Path]) -> None:
-    """Raises UserError where a store or a run was given in place of a corpus."""
+    """Raises UserError if a store or a run was given instead of a corpus."""
     for path in corpora:
         if is_store(path):
             raise UserError(
@@ -66,7 +66,9 @@ def check_corpora(corpora: Sequence[Path]) -> None:
 
 
 def other_kind(location: str | Path) -> str:
-    """What a local path that is no store is, with what to do: `a folder of recordings (...)`, `a run (...)`, or ``."""
+    """A description of a local path that is no store, with what to do: `a folder of recordings (...)`, `a run (...)`,
+    or ``.
+    """
     path = Path(location)
     if os.path.exists(path / "run.json"):
         return "a run (svc render -m RUN, svc evaluate RUN and svc inspect RUN take runs)"

@@ -1,8 +1,8 @@
-"""log.jsonl and vocoder.jsonl: what each validation of a training found, one JSON object a line, only appended to.
+"""log.jsonl and vocoder.jsonl: the results of each validation of a training, one JSON object a line, only appended to.
 
 A line of a run that was killed may be cut short: it is skipped when the log is read, and the next line begins on a line
-of its own. A training that goes on from an earlier checkpoint repeats some steps: what was logged of them before is
-superseded by the later lines.
+of its own. A training that continues from an earlier checkpoint repeats some steps: later lines supersede the earlier
+ones of the same steps.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..common.errors import UserError
 
-# As svc 0.1 called them.
+# The names in svc 0.1.
 OLD_NAMES = {
     "words": "content",
     "voice": "speaker",
@@ -36,7 +36,7 @@ class TrainingLog:
         self.path = path
 
     def append(self, step: int, values: Mapping[str, float]) -> None:
-        """Add what the validation at a step found; it is on the disk when this returns."""
+        """Append the results of the validation at a step; they are on disk when this returns."""
         line = json.dumps({"step": step, **{name: round(value, 5) for name, value in values.items()}}) + "\n"
         with self.path.open("ab+") as file:
             if file.tell():

@@ -14,7 +14,7 @@ from .stores import check_store
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What is damaged or missing in a store; no findings when every byte is as it was written."""
+    """The damaged and missing parts of a store; no findings if every byte is as it was written."""
 
     store: str
     findings: list[Finding]
@@ -41,7 +41,7 @@ class VerifyReport:
 def verify(location: str | Path, progress: Progress | None = None, resume: Path | None = None) -> VerifyReport:
     """Compare all bytes with their checksums. Raises StoreError when there is no store.
 
-    `resume` is a file that notes what was found whole: a run that was stopped goes on with the same file.
+    `resume` is a file that records whole cells: a stopped check continues with the same file.
     """
     check_store(location)
     progress = progress or Progress()

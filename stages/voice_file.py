@@ -67,7 +67,7 @@ def unpack(path: Path) -> Path:
         try:
             aside.rename(folder)
         except OSError:
-            if not folder.is_dir():  # else another process was faster
+            if not folder.is_dir():  # otherwise another process was faster
                 raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -100,7 +100,7 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 
 def _problem(members: list[zipfile.ZipInfo], size: int) -> str:
-    """What is wrong with an archive's members; nothing when they are as `write` makes them."""
+    """The fault of an archive's members; empty if they are as `write` makes them."""
     names = [info.filename for info in members]
     if strange := sorted({name for name in names if name not in MEMBERS or names.count(name) > 1}):
         return f"it holds {strange[0]!r}, which is not expected there"

@@ -1,6 +1,4 @@
-"""Receipts: a receipt confirms that a cell is whole on disk, and records its settings. A cell without one is
-missing.
-"""
+"""Receipts: one confirms that a cell is whole on disk, and records its settings. A cell without one is missing."""
 
 from __future__ import annotations
 
@@ -49,9 +47,7 @@ def read_receipt(layout: Layout, column: Column, pack: Pack) -> Receipt:
 def read_receipts(
     layout: Layout, column: Column, packs: Iterable[Pack]
 ) -> dict[int, Receipt | MissingError | DamagedError]:
-    """`read_receipt` of many packs, by number, or the error that it would raise. Two listings, and all reads at
-    once.
-    """
+    """`read_receipt` of many packs, by number, or the error that it would raise. Two listings, all reads at once."""
     packs = list(packs)
     names = {pack.number: layout.receipt(column.name, pack.number) for pack in packs}
     sizes = layout.folder.files(f"{column.name}/c")

@@ -37,8 +37,9 @@ class Damage:
 
 
 def find_damage(layout: Layout) -> list[Damage]:
-    """All records without which a store cannot be opened and that are damaged or missing. Reads no receipts and no
-    shards.
+    """All records without which a store cannot be opened and that are damaged or missing.
+
+    Reads no receipts and no shards.
 
     Raises:
         StoreError: it is no store, of another version, or its description is damaged.

@@ -42,8 +42,10 @@ TEXTS = ("id", "source")
 
 
 class UtteranceTable(Sequence[Utterance]):
-    """Utterances, made on access. `column` returns a column of numbers. Also holds the packs' records of the
-    utterances' rows, so that a reader need not open the packs.
+    """Utterances, made on access.
+
+    `column` returns a column of numbers. Also holds the packs' records of the utterances' rows, so that a reader need
+    not open the packs.
     """
 
     def __init__(self, columns: dict[str, NDArray[Any]], speakers: list[str], corpora: list[str]):

@@ -145,7 +145,7 @@ def test_help_is_quick() -> None:
         (["train", "--store", "made/choir.zarr", "--preset", "huge"], "choose tiny, base, large"),
         (["train", "--store", "made/choir.zarr", "--steps", "0"], "steps must be at least 1"),
         (["train", "--store", "made/choir.zarr", "--resume"], "no run in"),
-        (["render", "song.wav"], "no run to sing with"),
+        (["render", "song.wav"], "no run to render with"),
         (["render", "song.wav", "-m", "empty"], "is not a run"),
         (["render", "song.wav", "--steps", "0"], "steps must be 1 to 1000"),
         (["render", "song.wav", "-k", "99"], "four octaves"),

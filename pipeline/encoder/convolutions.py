@@ -34,8 +34,8 @@ def placed(module: Any, device: torch.device, dtype: torch.dtype) -> Any:
 class Convolution:
     """A convolution, the norm after it and the activation after that.
 
-    `weight` is [out, kernel * in] and `bias` [out]; or, if every clip has its own, [B, out, kernel * in] and
-    [B, 1, out]. `norm` is over channels or over time, or nothing. `dtype` is that of the activation's result.
+    `weight` is [out, kernel * in] and `bias` [out]; or, if every clip has its own, [B, out, kernel * in] and [B, 1,
+    out]. `norm` is over channels or over time, or nothing. `dtype` is that of the activation's result.
     """
 
     kernel: int

@@ -1,7 +1,7 @@
 """Classifiers of phones and speakers, trained on recordings whose phones and speakers are known.
 
-Their inputs are mel cepstra, which are independent of the encoder under test. The phone classifier is a network
-with one hidden layer over a quarter second, the speaker classifier is linear (LDA: Fisher, 1936) over half seconds.
+Their inputs are mel cepstra, which are independent of the encoder under test. The phone classifier is a network with
+one hidden layer over a quarter second, the speaker classifier is linear (LDA: Fisher, 1936) over half seconds.
 """
 
 from __future__ import annotations

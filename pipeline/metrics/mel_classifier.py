@@ -1,9 +1,8 @@
 """A classifier of content and speaker from the mel alone, to measure what an acoustic model generates.
 
 It is trained on recordings. The input of both networks is a short part of the mel: one predicts the k-means code of
-every frame,
-which stands for the sound; the other predicts the speaker. Units are no input of either, so the score depends on the
-mel only.
+every frame, which stands for the sound; the other predicts the speaker. Units are no input of either, so the score
+depends on the mel only.
 """
 
 from __future__ import annotations

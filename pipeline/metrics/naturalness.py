@@ -1,8 +1,8 @@
 """Naturalness without a reference: DNSMOS P.835 (Reddy et al., 2022, arXiv 2110.01763), from the package speechmos.
 
 A network estimates listeners' ratings of speech: from 1 (bad) to 5 (excellent). It was trained on speech with noise, so
-compare a song's figure with that of its source. The package (MIT) carries the network as ONNX; its own
-code needs more packages than it names, so the file is run here directly.
+compare a song's figure with that of its source. The package (MIT) carries the network as ONNX; its own code needs more
+packages than it names, so the file is run here directly.
 """
 
 from __future__ import annotations

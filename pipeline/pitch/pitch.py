@@ -79,9 +79,7 @@ def track(wav: NDArray[np.float32], settings: PitchSettings, device: torch.devic
 
 
 def made_by(settings: PitchSettings) -> dict[str, str]:
-    """What f0 depends on besides the settings: the frames' times, and a network's weights. Raises
-    MissingLibraryError.
-    """
+    """What f0 depends on besides the settings: the frames' times, and a network's weights. Raises MissingLibraryError."""
     weights = tracker(settings.method).weights()
     return {"at": "mel centres", **({"weights": weights} if weights else {})}
 
@@ -119,8 +117,8 @@ def repair(f0: NDArray[np.float32]) -> NDArray[np.float32]:
     """f0 without the tracker's outliers: float32 (M,), Hz, 0 where unvoiced.
 
     Trackers have errors of a frame or two, faster than a voice can change. Voiced runs shorter than 4 frames (46 ms)
-    are dropped,
-    values more than 60 cents off the median of 5 are set to it (Hampel filter), and each run is smoothed by a parabola
+    are dropped, values more than 60 cents off the median of 5 are set to it (Hampel filter), and each run is smoothed
+    by a parabola
     over 9 frames (Savitzky and Golay, 1964), which keeps vibrato.
     """
     out = np.zeros_like(f0)

@@ -1,8 +1,8 @@
 """RMVPE (Wei et al., 2023, arXiv 2306.15412), refined by StoneMask: weights from a file of the user.
 
 No package has its weights. RVC and so-vits-svc users have `rmvpe.pt`, a state dict that torch.save wrote; a safetensors
-file with the same names works as well. It is given as `rmvpe:FILE`, or as `rmvpe:ID` of a hub
-repository that holds `rmvpe.pt`.
+file with the same names works as well. It is given as `rmvpe:FILE`, or as `rmvpe:ID` of a hub repository that holds
+`rmvpe.pt`.
 """
 
 from __future__ import annotations

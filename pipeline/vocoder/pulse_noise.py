@@ -1,9 +1,9 @@
 """A vocoder without weights: pulses and noise, with gains at every frequency that follow from the mel.
 
 Voiced frames are pulses under the mel's envelope with a breath of noise that grows with frequency; unvoiced frames are
-noise (harmonics plus noise: Serra and Smith, 1990; DDSP: Engel et al., 2020, arXiv 2001.04643). Smoothing
-blurs the envelope, so the gains are then corrected by the difference between the sound's mel and the input mel, in two
-refinement passes.
+noise (harmonics plus noise: Serra and Smith, 1990; DDSP: Engel et al., 2020, arXiv 2001.04643). Smoothing blurs the
+envelope, so the gains are then corrected by the difference between the sound's mel and the input mel, in two refinement
+passes.
 
 All pulses have one phase, whatever the envelope. A vocoder that gives them the envelope's (WORLD: Morise et al., 2016)
 shifts the pitch where the envelope changes quickly, unless it smooths the envelope, which makes words less clear.

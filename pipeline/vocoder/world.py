@@ -2,9 +2,8 @@
 
 Voiced frames are pulses with a breath of noise that grows with frequency; unvoiced frames are noise. There are two
 passes: the second corrects the envelope by the difference to the mel of the first pass's sound. A pulse has the phase
-of its
-envelope, as a vocal tract's has. Where the envelope changes quickly that shifts the pitch, so the envelope is smoothed;
-the f0 of `plain` is more exact.
+of its envelope, as a vocal tract's has. Where the envelope changes quickly that shifts the pitch, so the envelope is
+smoothed; the f0 of `plain` is more exact.
 """
 
 from __future__ import annotations
@@ -41,8 +40,9 @@ class World(Vocoder):
     name = "world"
 
     def generate(self, mels: Iterable[Frames], f0: Frames) -> Iterator[Frames]:
-        """Long input is synthesised in pieces that meet at unvoiced frames, so that no pulse is lost. Without an
-        unvoiced frame for over a minute they meet in mid-note, with their pulses in phase.
+        """Long input is synthesised in pieces that meet at unvoiced frames, so that no pulse is lost.
+
+        Without an unvoiced frame for over a minute they meet in mid-note, with their pulses in phase.
         """
         held, tail, before = Mels(mels), np.zeros(0, np.float32), np.zeros(0)
         begun = 0  # the frame where the piece before began

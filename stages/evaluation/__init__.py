@@ -1,1 +1,1 @@
-"""How well a run converts: against the true result where it is known, and beside trivial methods."""
+"""How well a run converts: compared with the true result if it is known, and with trivial methods."""

@@ -1,4 +1,4 @@
-"""`svc evaluate`: which of the two evaluations is meant, and the call that makes it."""
+"""`svc evaluate`: chooses one of the two evaluations and runs it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def evaluate(
         whisper, speaker_encoder, language, stores: as `evaluate_songs`.
 
     Raises:
-        UserError: what is asked for does not go together, or as `evaluate_songs` and `evaluate_truth`.
+        UserError: options conflict, or as `evaluate_songs` and `evaluate_truth`.
     """
     if songs and singers:
         raise UserError("--singers is for the singers' own songs, and SONGs are others: give one of them")

@@ -1,4 +1,4 @@
-"""What every measure on a page means, in a sentence. docs/quality.md explains them at more length."""
+"""The meaning of every measure on a page, in a sentence. docs/quality.md explains them at more length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An oracle: a system that is given the true phones, and so shows what could be reached if no word were lost."""
+"""An oracle: a system with the true phones as input, which shows the best result without lost words."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ class Oracle:
 
 
 def _place(mel: Frames, score: Score) -> NDArray[np.float64]:
-    """What frames of one phone are compared by: time since its start and to its end, level, f0; float64 (M, 4)."""
+    """The features by which frames of one phone are compared: time since its start and to its end, level, f0; float64
+    (M, 4).
+    """
     since, until = (np.minimum(seconds, EDGE_SECONDS) / EDGE_SECONDS for seconds in score.seconds_in_phone())
     level = (mel.max(axis=1) - mel.max()) / 3  # nepers
     return np.stack([3 * since, 3 * until, level, 2 * np.log2(np.maximum(score.mel_f0(), 1.0))], axis=1)

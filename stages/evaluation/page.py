@@ -1,4 +1,4 @@
-"""The page of an evaluation: a verdict in words, tables, what the measures mean, and every sound and picture."""
+"""The page of an evaluation: a verdict in words, tables, the meaning of measures, and every sound and picture."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """What a page says.
+    """The content of a page.
 
     Attributes:
         title: its heading.
-        facts: what was evaluated: run, step, encoder, vocoder.
-        verdict: what the figures say, in sentences.
-        notes: how they were come by.
-        warnings: what went wrong, such as refused songs.
+        facts: the evaluated system: run, step, encoder, vocoder.
+        verdict: the results in sentences.
+        notes: how the figures were measured.
+        warnings: such as refused songs.
         tables: the figures. Headings that the glossary has are explained.
         sections: the songs.
         terms: other entries of the glossary that the page needs, such as G1.

@@ -1,4 +1,4 @@
-"""`svc evaluate` of parallel singers: the run beside the true result, and beside systems that learn nothing."""
+"""`svc evaluate` of parallel singers: the run compared with the true result and with systems without training."""
 
 from __future__ import annotations
 

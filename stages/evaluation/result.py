@@ -1,4 +1,4 @@
-"""What an evaluation leaves: lines to print, figures as JSON, and a page; and the songs that were converted for it."""
+"""The output of an evaluation: lines to print, figures as JSON, a page, and the converted songs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FIGURES, PAGE = "evaluation.json", "evaluation.html"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found.
+    """The result of an evaluation.
 
     Attributes:
         out: the folder with everything.
@@ -42,7 +42,7 @@ class Evaluation:
 def converted(
     converter: RunConverter, source: Samples, out: Path, name: str, progress: Progress, song: Path | None = None
 ) -> tuple[Samples, float]:
-    """Convert a song and leave its files in `out`, as `svc render` does.
+    """Convert a song and write its files into `out`, as `svc render` does.
 
     Args:
         source: float32 (T,) at 44.1 kHz.
@@ -54,7 +54,7 @@ def converted(
 
     Raises:
         AudioError: the song cannot be used.
-        UserError: a file would be replaced that svc did not make.
+        UserError: it would replace a file that svc did not make.
     """
     conversion = converter.convert(source, MEL_RATE, progress=progress)
     write_conversion(conversion, out / f"{name}.{safe(converter.speaker())}.wav", name, song=song)
@@ -79,7 +79,7 @@ def plain(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_out(out: Path) -> None:
-    """Raises UserError where an evaluation would replace a file that svc did not make."""
+    """Raises UserError if an evaluation would replace a file that svc did not make."""
     figures, page = out / FIGURES, out / PAGE
     try:
         ours = "svc" in json.loads(figures.read_text("utf-8"))
@@ -96,7 +96,7 @@ def check_out(out: Path) -> None:
 
 
 def write(out: Path, report: Report, metadata: dict[str, Any]) -> list[str]:
-    """Write figures and page; returns what to print of where they are."""
+    """Write figures and page; returns a line with their paths to print."""
     figures = {"made": MADE_BY, **metadata}
     write_whole(out / FIGURES, (json.dumps(figures, indent=1, ensure_ascii=False) + "\n").encode())
     write_page(out / PAGE, report)

@@ -1,4 +1,4 @@
-"""A conversion of parallel singers beside the true result: its measures, the gates, and systems that learn nothing."""
+"""A conversion of parallel singers beside the true result: its measures, the gates, and systems without training."""
 
 from __future__ import annotations
 
@@ -119,9 +119,9 @@ class References:
         )
 
     def trivial(self) -> dict[str, Callable[[ParallelSong], Samples]]:
-        """What to print beside a model, by name: each makes a result, float32 (T,) at 44.1 kHz, of a song.
+        """The systems to compare with a model, by name: each makes a result, float32 (T,) at 44.1 kHz, of a song.
 
-        Systems that learn nothing, an oracle, which is given the true phones, and the true result itself.
+        Systems without training, an oracle, which uses the true phones, and the true result itself.
         """
         mels, vocoder, once = self.mels, PulseNoise(), PulseNoise(0)
         return {

@@ -1,6 +1,6 @@
 """Models of speech that score a conversion: Whisper (words), a speaker encoder (similarity), DNSMOS (naturalness).
 
-All three are extras. What is installed is used; what a user names has to be there.
+All three are optional. Installed ones are used; a model that the user names must be there.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from ...store import Clip
 from .speech_scores import NAN, SpeechScores, WordScore
 
 SHORTEST = 1.0  # seconds of a recording that a speaker is embedded from
-RECORDINGS = 60  # of the target that its voice is known by, at most
+RECORDINGS = 60  # of the target's recordings for its mean embedding, at most
 
 
 @dataclass(frozen=True)
 class SpeechDescription:
-    """What the models make of one recording.
+    """The models' results for one recording.
 
     Attributes:
-        pieces: what they were given of it, as samples at 44.1 kHz.
-        languages, texts: by recogniser; no text of a recogniser of English alone for another language.
+        pieces: the pieces that the models got, as samples at 44.1 kHz.
+        languages, texts: by recogniser; a recogniser of English alone gives no text for another language.
         embedding: of the voice, (D,); None without a speaker encoder, or where the recording is too short.
         dnsmos: naturalness.
     """
@@ -50,7 +50,7 @@ class SpeechDescription:
 
 @dataclass(frozen=True)
 class TargetVoice:
-    """How a speaker encoder knows the target: the mean embedding (D,), and its recordings' mean similarity with it."""
+    """The target for a speaker encoder: the mean embedding (D,), and its recordings' mean similarity with it."""
 
     embedding: Embedding
     own_secs: float
@@ -76,7 +76,7 @@ class SpeechModels:
     target: TargetVoice | None = None
     naturalness: Dnsmos | None = None
     language: str | None = None
-    notes: Sequence[str] = ()  # of what is not measured, and what to do
+    notes: Sequence[str] = ()  # what is not measured, and what to do
 
     @classmethod
     def load(
@@ -87,7 +87,7 @@ class SpeechModels:
         target: Sequence[Clip] | None = None,
         device: str = "cpu",
     ) -> SpeechModels:
-        """What is asked for, and what is installed.
+        """Load the named and the installed models.
 
         Args:
             whisper: folders or hub ids of recognisers.
@@ -97,7 +97,7 @@ class SpeechModels:
 
         Raises:
             ModelError: a model cannot be loaded.
-            UserError: what a named model needs is missing.
+            UserError: a package for a named model is missing.
         """
         notes = []
         if not whisper:
@@ -159,9 +159,9 @@ class SpeechModels:
         """Run the models on a recording, float32 (T,) at 44.1 kHz.
 
         Args:
-            pieces: what each call of a model is given (`phrases`).
+            pieces: the input of each call of a model (`phrases`).
             language: of the words; None is what each recogniser detects.
-            source: the song's description, where this is its conversion, whose languages are taken.
+            source: the song's description, if this is its conversion: its languages are used.
         """
         parts = [part for piece in pieces if len(part := wav[piece])]
         languages, texts = [], []

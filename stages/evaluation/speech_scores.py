@@ -1,4 +1,4 @@
-"""What models of speech say of a conversion: words, similarity of voice, naturalness."""
+"""Scores of a conversion by models of speech: words, similarity of voice, naturalness."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class WordScore:
-    """What one recogniser makes of a result.
+    """One recogniser's scores of a result.
 
     Attributes:
         model: its name.
-        cer: character error rate against what it makes of the song, or against the song's words where they are known.
+        cer: character error rate against its transcript of the song, or against the song's words if they are known.
         source_cer: the song's own, against its words; NaN where they are not known.
-        text, source_text: what it transcribes of the result and of the song.
+        text, source_text: its transcripts of the result and of the song.
         language: the one that was given, or detected.
     """
 
@@ -42,7 +42,7 @@ class WordScore:
 
 @dataclass(frozen=True)
 class SpeechScores:
-    """What the models make of a result; NaN, and no words, where a model is missing.
+    """All models' scores of a result; NaN, and no words, if a model is missing.
 
     Attributes:
         words: of each recogniser.
@@ -60,7 +60,7 @@ class SpeechScores:
     source_dnsmos: float = NAN
 
     def of(self, model: str) -> WordScore:
-        """What one recogniser makes of it; NaN where it says nothing."""
+        """One figure of a recogniser; NaN if it is missing."""
         return next((word for word in self.words if word.model == model), WordScore(model, NAN, NAN, "", "", None))
 
     def to_json(self) -> dict[str, Any]:

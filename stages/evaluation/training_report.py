@@ -1,4 +1,4 @@
-"""The page that a finished training leaves: report.html, in the run's folder."""
+"""The page of a finished training: report.html, in the run's folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation's figures say, in sentences."""
+"""An evaluation's figures in sentences."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ...common.text import listed
 from .speech_scores import SpeechScores
 
-GOOD, FAIR = 0.9, 0.7  # shares from which on something is kept, and mostly kept
+GOOD, FAIR = 0.9, 0.7  # shares from which a property counts as kept, and as mostly kept
 
 
 def gate_verdicts(missed: Mapping[str, Sequence[str]]) -> list[str]:

@@ -1,7 +1,7 @@
 """`svc evaluate` of songs for which no true result is known.
 
-The result is compared with what was asked for (f0, voicing, loudness, the song's phones and words) and with the
-target's own utterances in the store (voice, variance, mean spectrum).
+The result is compared with its target (f0, voicing, loudness, the song's phones and words) and with the target
+speaker's utterances in the store (voice, variance, mean spectrum).
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""`svc export`: a run as ONNX files, and a program that sings with them without torch."""
+"""`svc export`: a run as ONNX files, and a program that converts songs with them without torch."""

@@ -1,4 +1,4 @@
-"""`svc export`: the parts of a run as ONNX files, how they fit together, and `sing.py`, which needs no torch."""
+"""`svc export`: the parts of a run as ONNX files, their description, and `sing.py`, which needs no torch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ..run import Run
 from ..settings import RenderSettings
 
 MANIFEST = "export.json"
-COPIED = {  # what sing.py takes of svc: modules that import numpy alone, by their places in svc and in the export
+COPIED = {  # modules of svc for sing.py, which import only numpy, by their places in svc and in the export
     "pipeline/frames.py": "svc_onnx/frames.py",
     "pipeline/vocoder/excitation.py": "svc_onnx/vocoder/excitation.py",
     "pipeline/vocoder/rumble.py": "svc_onnx/vocoder/rumble.py",
@@ -81,7 +81,7 @@ class Export:
         encoder: str | None = None,
         retrieve: bool = True,
     ) -> Export:
-        """Load a run and check what can be checked.
+        """Load a run and check that it can be exported.
 
         Args:
             run: its folder.
@@ -110,7 +110,7 @@ class Export:
 
     @property
     def vocoder(self) -> SourceFilter | None:
-        """The neural vocoder to export; None where the run sings with svc's plain vocoder, which is not a network."""
+        """The neural vocoder to export; None if the run uses svc's plain vocoder, which is not a network."""
         found = self.converter.vocoder
         return found if isinstance(found, SourceFilter) else None
 
@@ -218,7 +218,7 @@ class Export:
                 self.notes += self.converter.notes(voice)
                 break
             buffer = BytesIO()
-            save: Any = np.savez  # its stub takes the names of arrays for options
+            save: Any = np.savez  # its type stub treats names of arrays as options
             save(buffer, **found[number].arrays())
             by_units = found[number].by_units
             files[speaker] = f"retrieval.{number}.npz"
@@ -226,7 +226,7 @@ class Export:
         return {"files": files, "neighbours": NEIGHBOURS, "common": SHRINKAGE, "by_units": by_units} if files else None
 
     def _vocoder_yaml(self) -> str:
-        """What OpenUtau and DiffSinger want to know of vocoder.onnx."""
+        """The settings of vocoder.onnx for OpenUtau and DiffSinger."""
         return (
             f"name: svc-{self.converter.run.name}\nmodel: vocoder.onnx\nsample_rate: {frames.MEL_RATE}\n"
             f"hop_size: {frames.MEL_HOP}\nwin_size: {mels.N_FFT}\nfft_size: {mels.N_FFT}\n"

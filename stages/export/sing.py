@@ -67,7 +67,7 @@ class Voice:
 
         Args:
             wav, wav16: the song at 44.1 and at 16 kHz.
-            f0: what is to be sung, Hz at mel centres, 0 = unvoiced, (M,).
+            f0: the target f0, Hz at mel centres, 0 = unvoiced, (M,).
             speaker: a name; the first, if left out.
             seed: the same seed gives the same sound.
             retrieve: how much of each unit is taken from the target's own, 0 to 1, if the export has them.

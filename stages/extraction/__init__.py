@@ -1,1 +1,1 @@
-"""From recordings to a store: which are there, what is missing, and who computes it."""
+"""From recordings to a store: finding recordings, planning the missing cells, and computing them."""

@@ -1,6 +1,6 @@
 """Extraction by dask: a cluster of processes on this machine, or a scheduler whose workers may be anywhere.
 
-Workers must see the corpus and the store under the same paths or URLs. Those started with `--resources "GPU=1"` get
+Workers must reach the corpus and the store under the same paths or URLs. Those started with `--resources "GPU=1"` get
 the encoder's jobs; if there are none, every worker gets every job.
 """
 
@@ -35,7 +35,7 @@ AHEAD = 2  # jobs sent to a worker beyond the one that it computes, so that it n
 
 
 class Cluster:
-    """The workers of a dask scheduler. A job that dies with its worker is given to another one."""
+    """The workers of a dask scheduler. If a worker dies, its job is given to another one."""
 
     def __init__(self, client: Client):
         self.client = client
@@ -87,7 +87,7 @@ class Cluster:
         return {"workers": others, "allow_other_workers": True} if with_gpu and others else {}
 
     def _room(self, encodes: bool) -> int:
-        """How many jobs may be out at once: dask would send all to the workers at once, and lose them all with one."""
+        """How many jobs are sent at once: dask would send all of them, and lose many if a worker dies."""
         workers = self._workers()
         with_gpu = sum(1 for metadata in workers.values() if metadata["resources"].get("GPU"))
         return (1 + AHEAD) * max(1, with_gpu if encodes and with_gpu else len(workers))
@@ -135,7 +135,7 @@ def cluster(settings: ExtractSettings, store: str, recording: str) -> Iterator[C
 
 @contextmanager
 def own_environment() -> Iterator[None]:
-    """Take back what dask sets in this process's environment for the workers that it spawns: one thread, and more."""
+    """Restore the environment of this process, in which dask sets variables for its workers, such as one thread."""
     before = dict(os.environ)
     try:
         yield
@@ -181,7 +181,7 @@ async def _offer_gpu(dask_worker: Any) -> None:
 
 _contexts: dict[JobConfig, WorkerContext] = {}  # of this worker process; the encoder is loaded once, by the first job
 _context_lock = threading.Lock()
-_threads = 0  # of this worker process; 0 is a core each
+_threads = 0  # of this worker process; 0: one for each core
 
 
 def _share_machine(workers: int) -> None:
@@ -191,7 +191,7 @@ def _share_machine(workers: int) -> None:
 
 
 def _compute(job: Job) -> Outcome:
-    """A job, in a worker process. Two are under way at once: one is decoded and analysed while one is encoded."""
+    """A job, in a worker process. Two run at once: one is decoded and analysed while the other is encoded."""
     with _context_lock:
         if job.config not in _contexts:
             torch.set_num_threads(1)
@@ -220,7 +220,7 @@ def _dask_threads() -> int:
 
 
 def _own_device() -> str:
-    """The GPUs of a machine are dealt out to its workers by turns."""
+    """The workers of a machine use its GPUs in turn."""
     from distributed import get_worker
 
     if not torch.cuda.is_available():

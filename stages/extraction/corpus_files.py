@@ -1,4 +1,4 @@
-"""A recording's file, and whether it is still what it was when it was hashed."""
+"""A recording's file, and whether it has changed since it was hashed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...pipeline.audio import AudioError, Recording
 
 @dataclass(frozen=True)
 class FileState:
-    """What changes when a file is written to. `ctime_ns` cannot be set back, as `mtime_ns` can."""
+    """The attributes that change when a file is written to. Unlike `mtime_ns`, `ctime_ns` cannot be set back."""
 
     size: int
     mtime_ns: int
@@ -47,14 +47,17 @@ class Source:
         raise AudioError("is being written at this moment; run again when it is finished")
 
     def scan(self) -> Recording:
-        """Stream through it. Raises AudioError when it cannot be used, or is no longer what was hashed."""
+        """Stream through it. Raises AudioError when it cannot be used, or has changed since it was hashed."""
         self.check()
         recording = audio.scan(Path(self.path))
         self.check()
         return recording
 
     def check(self) -> None:
-        """Raises AudioError unless the file is what was hashed. Called after reading, it vouches for what was read."""
+        """Raises AudioError if the file has changed since it was hashed.
+
+        Call it after reading, to verify what was read.
+        """
         path = Path(self.path)
         if FileState.of(path) != self.state and Source.of(path).sha256 != self.sha256:
             raise AudioError("changed while it was being extracted; run again")

@@ -1,4 +1,4 @@
-"""What a corpus holds now: its recordings by the sha256 of their files, and where each would be cut."""
+"""The present content of a corpus: its recordings by the sha256 of their files, and their slices."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class CorpusScan:
 
     Attributes:
         roots: the corpora.
-        refused: what was not used.
-        notes: what was repaired or is not used in a recording.
+        refused: inputs that are not used.
+        notes: repairs of a recording, and its unused parts.
         rows: the utterances of each recording that was sliced.
         unused_seconds, sliced_seconds: silence of the recordings sliced now, and how long these are in all.
     """
@@ -125,7 +125,7 @@ def _known(item: RecordingFile, caches: dict[str, HashCache]) -> Source | AudioE
 def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R | AudioError]]:
     """(item, its result or the AudioError that it raised), in order, computed by a thread a core, a few ahead.
 
-    An item for which there is too little memory fails alone, too.
+    An item for which memory does not suffice fails alone, too.
     """
 
     def attempt(item: T) -> R | AudioError:

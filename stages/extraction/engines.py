@@ -1,4 +1,4 @@
-"""What computes jobs: threads of this process, or (in `cluster.py`) processes of dask.
+"""Engines compute jobs: in threads of this process, or (in `cluster.py`) in processes of dask.
 
 An engine takes jobs and yields their outcomes as they end. It never writes the store's records: the one writer does,
 from the receipts that come back.
@@ -19,7 +19,7 @@ from .job import Job, Outcome
 from .running_job import RunningJob
 from .worker import WorkerContext
 
-AHEAD = 2  # jobs of a kind under way at once: one computes while the one before is being written
+AHEAD = 2  # jobs of a kind in progress at once: one computes while the one before is being written
 
 Progressed = Callable[[float], None]  # called with the seconds of audio that are done
 
@@ -46,7 +46,7 @@ class InProcess:
             if lane:
                 under_way[RunningJob(lane.popleft(), self.context, done_seconds.put).outcome] = lane
 
-        # The encoder's jobs and the signal's go in lanes of their own, so that neither holds up the other.
+        # The encoder's jobs and the signal's have separate queues, so that neither delays the other.
         jobs = list(jobs)
         lanes = [deque(job for job in jobs if job.needs_encoder is encodes) for encodes in (True, False)]
         for _ in range(AHEAD):
@@ -73,7 +73,9 @@ def in_process(context: WorkerContext) -> Iterator[InProcess]:
 
 @contextmanager
 def one_thread_an_operation() -> Iterator[None]:
-    """Every core has work of its own: torch splitting its operations over them too would only get in the way."""
+    """One torch thread for each operation: every core has its own work, so splitting operations would only slow it
+    down.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -41,7 +41,7 @@ from .worker import WorkerContext
 
 @dataclass(frozen=True)
 class _Run:
-    """What every step of one run of extract uses."""
+    """The state that all steps of one run of extract share."""
 
     location: str | Path
     settings: ExtractSettings
@@ -64,18 +64,18 @@ def extract(
     dry_run: bool = False,
     check: bool = False,
 ) -> ExtractReport:
-    """Bring a store up to date with the given corpora: compute the cells that it lacks, and nothing else.
+    """Bring a store up to date with the given corpora: compute only the cells that it lacks.
 
-    Recordings that cannot be used are named in the report, and the rest goes on. Killed at any moment, the next run
-    continues where it was.
+    Recordings that cannot be used are named in the report, and the others are processed. After a kill at any moment,
+    the next run continues.
 
     Args:
         location: a path, or any URL that fsspec knows.
         dry_run: report what would be done, and write nothing.
-        check: read every byte of what is there, and compute damaged cells again.
+        check: read every byte of the store, and compute damaged cells again.
 
     Raises:
-        UserError: there is nothing to extract, or the workers cannot be used, or what they need is not installed.
+        UserError: there is nothing to extract, the workers cannot be used, or a package for them is not installed.
         EncoderError: the encoder is not there, or has no such layer.
         StoreError: the store is something else, or holds columns made with other settings.
     """
@@ -86,7 +86,7 @@ def extract(
         raise UserError("dask workers need dask.distributed, which is not installed", "pip install 'svc[cluster]'")
     found = find_recordings(corpora)
     device = settings.device if remote else pick_device(settings.device)
-    check_ours(Layout(location))  # so that a place that cannot be used is refused before an encoder is fetched
+    check_ours(Layout(location))  # so that an unusable location is refused before an encoder is downloaded
     if check and not dry_run:
         _repair(location, progress)
     store = _open_if_there(location)
@@ -119,7 +119,7 @@ def extract(
 
 
 def _open_if_there(location: str | Path) -> Store | None:
-    """The store, if there is one with anything in it. What else is wrong shows when it is opened for writing."""
+    """The store, if it exists and is not empty. Other errors are raised when it is opened for writing."""
     try:
         return open_store(location)
     except DamagedError:
@@ -129,7 +129,7 @@ def _open_if_there(location: str | Path) -> Store | None:
 
 
 def _repair(location: str | Path, progress: Progress) -> None:
-    """Make damaged records again from those that are whole, before cells are looked at."""
+    """Repair damaged records from the whole ones, before cells are checked."""
     try:
         table = open_store(location).table
         if not isinstance(table, UtteranceTable) or not find_damage(Layout(location)):
@@ -137,7 +137,7 @@ def _repair(location: str | Path, progress: Progress) -> None:
     except DamagedError:
         pass
     except StoreError:
-        return  # there is none yet, or opening it for writing shows what is wrong
+        return  # there is none yet, or opening it for writing raises the error
     damages = repair(
         location,
         lambda mel_frames: frames.unit_frames(frames.content_samples(mel_frames)),
@@ -176,7 +176,7 @@ def _announce(
 
 
 def _foresee(run: _Run, store: Store | None, size: PackSize) -> None:
-    """Fill the report with what a run would do."""
+    """Fill the report with the predicted work of a run."""
     report = run.report
     packs, before = (store.packs, store.table) if store else ([], [])
     planned = plan(packs, before, run.scan, store.size if store else size)
@@ -195,7 +195,7 @@ def _update(run: _Run, size: PackSize) -> None:
     columns = target.columns.values()
     with open_writer(run.location, size, identity(target.slices), waiting=run.waiting) as writer:
         writer.check_columns(columns, target.replaced)
-        # Between the first look at the store and the lock another run may have changed what is known.
+        # Another run may have changed the store between the first read and the lock.
         scan.slice(unknown(writer.packs, writer.utterances, scan), target.slices, run.progress)
         planned = plan(writer.packs, writer.utterances, scan, writer.size)
         if planned.utterances is not writer.utterances:

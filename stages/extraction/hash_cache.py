@@ -1,7 +1,7 @@
 """Hashes of files that have not changed since they were hashed, so that a run need not read a whole corpus again.
 
-A file is trusted while its size, times of change and inode are what they were. Kept for each corpus folder in the
-user's cache (`XDG_CACHE_HOME`, or `~/.cache`), since it is of this machine; without it everything is hashed again.
+A hash is used while the file's size, times of change and inode are unchanged. The cache is kept for each corpus folder
+in the user's cache of this machine (`XDG_CACHE_HOME`, or `~/.cache`); without it everything is hashed again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STATE = ("size", "mtime_ns", "ctime_ns", "inode")
 RECORD = np.dtype(
     [("key", "S16"), ("size", "<i8"), ("mtime_ns", "<i8"), ("ctime_ns", "<i8"), ("inode", "<i8"), ("sha256", "V32")]
 )
-SETTLED_NS = 2_000_000_000  # a file changed so shortly before it was hashed may change again within the clock's tick
+SETTLED_NS = 2_000_000_000  # younger files may change again within one tick of the clock
 
 
 class HashCache:
@@ -34,7 +34,7 @@ class HashCache:
         self._records = self._read()
 
     def known(self, path: str) -> Source | None:
-        """The file's hash, if it is what it was when it was hashed. Raises AudioError when it is gone."""
+        """The file's hash, if the file is unchanged since it was hashed. Raises AudioError if it is missing."""
         if not len(self._records):
             return None
         key = _key(path)
@@ -49,7 +49,10 @@ class HashCache:
         return Source(path, bytes(record["sha256"]).hex(), state)
 
     def write(self, sources: Iterable[Source]) -> None:
-        """Keep the hashes of these files, and of no others. What cannot be written is hashed again next time."""
+        """Keep the hashes of these files, and of no others.
+
+        If the cache cannot be written, they are hashed again next time.
+        """
         latest = time.time_ns() - SETTLED_NS
         kept = [s for s in sources if max(s.state.mtime_ns, s.state.ctime_ns) < latest]
         records = np.zeros(len(kept), RECORD)

@@ -18,7 +18,7 @@ from .corpus_files import Source
 
 @dataclass(frozen=True)
 class JobConfig:
-    """What all jobs of one run have in common.
+    """The settings that all jobs of one run share.
 
     Attributes:
         location: the store, as `open_folder` takes it.
@@ -42,7 +42,7 @@ class Job:
     """Columns of one pack: either those that need the encoder, at one formant shift, or those that do not.
 
     Attributes:
-        features, columns: what is computed, and how the store records it, in the same order.
+        features, columns: the features to compute, and their columns in the store, in the same order.
         sources: the pack's recordings by sha256.
     """
 
@@ -75,12 +75,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A job's cells, which are on disk and which the store's one writer has yet to accept.
+    """A job's cells, which are on disk and are not yet accepted by the store's writer.
 
     Attributes:
         refused: why a row has no values, by row.
-        redone: clips that were encoded again in fp32, because they were beyond the range of the precision.
-        reduced: clips that were encoded in bf16 instead of fp32, because the GPU had no memory for them.
+        redone: clips that were encoded again in fp32, because their values overflowed the precision.
+        reduced: clips that were encoded in bf16 instead of fp32, because GPU memory did not suffice.
     """
 
     pack: int

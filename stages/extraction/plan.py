@@ -1,4 +1,4 @@
-"""What the corpus in a store becomes: which utterances it has, where each lies, and what that changes."""
+"""The plan of a store's new corpus: its utterances, their places, and the changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .recordings import long_name
 
 @dataclass(frozen=True)
 class Changes:
-    """Recordings, by name, that differ from what the store had of these corpora."""
+    """Recordings, by name, that differ from those of these corpora in the store."""
 
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ def unknown(packs: Sequence[Pack], before: Sequence[Utterance], scan: CorpusScan
 
 
 def plan(packs: Sequence[Pack], before: Sequence[Utterance], scan: CorpusScan, size: PackSize) -> Plan:
-    """What a store becomes with the corpora as scanned, every unknown recording of which is sliced.
+    """Plan the new content of a store from scanned corpora, in which every unknown recording is sliced.
 
     Corpora that were not given stay as they are. A recording that moved keeps its place.
 
@@ -110,9 +110,9 @@ def _unchanged(table: UtteranceTable, scan: CorpusScan) -> bool:
 
 
 def _names(scan: CorpusScan, counts: dict[str, int]) -> dict[str, list[str]]:
-    """What the utterances of each recording are called: by its name, numbered where there are several.
+    """The names of each recording's utterances: the recording's name, numbered if there are several.
 
-    A recording called `song#002` keeps its ending (`song#002.wav`) where `song` has a second utterance.
+    A recording called `song#002` keeps its ending (`song#002.wav`) if `song` has a second utterance.
     """
 
     def numbered(name: str, count: int) -> list[str]:
@@ -127,7 +127,7 @@ def _names(scan: CorpusScan, counts: dict[str, int]) -> dict[str, list[str]]:
 
 
 def _changes(before: Sequence[Utterance], scan: CorpusScan) -> Changes:
-    """Recordings are identified by content: at the same path with another content one has changed."""
+    """Recordings are identified by content: one at the same path with other content has changed."""
     paths = {u.audio: (u.corpus, u.source) for u in before if u.corpus in scan.roots}
     contents = {place: audio for audio, place in paths.items()}
     now = {digest: (str(entry.found.root), entry.found.source) for digest, entry in scan.entries.items()}

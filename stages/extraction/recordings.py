@@ -1,8 +1,8 @@
 """Finding the recordings of a corpus and their speakers.
 
 `corpus/SPEAKER/**/*.flac`: each folder directly inside is a speaker. A folder that holds recordings itself, and no
-folders with recordings, is one speaker named after the folder. Links to folders are followed. What is not used is
-named or counted.
+folders with recordings, is one speaker named after the folder. Links to folders are followed. Files that are not used
+are named or counted.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class RecordingFile:
         path: where it is.
         root: the corpus folder.
         source: its path inside the corpus folder, with `/`.
-        speaker, name: whose it is, and what its utterances are called, in Unicode's composed form (NFC): some systems
-            spell file names in decomposed form, and both spellings are one name.
+        speaker, name: its speaker, and the name of its utterances, in Unicode's composed form (NFC): some systems spell
+            file names in decomposed form, and both spellings are one name.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class Refused:
 
 @dataclass
 class FoundRecordings:
-    """What lies in corpora.
+    """The content of corpora.
 
     Attributes:
         refused: files that look like recordings and cannot be used.
@@ -138,13 +138,13 @@ def _recordings_below(folder: Path, found: FoundRecordings) -> list[Path]:
 
 
 def _identity(folder: str | Path) -> tuple[int, int]:
-    """What two paths of one folder have in common."""
+    """A key that is equal for two paths of one folder."""
     found = os.stat(folder)
     return found.st_dev, found.st_ino
 
 
 def _is_recording(path: Path, found: FoundRecordings) -> bool:
-    """Whether a file is taken for a recording. What is not is counted or refused, hidden files apart."""
+    """Whether a file is treated as a recording. Other files are counted or refused, except hidden ones."""
     if path.name.startswith("."):
         return False
     if path.suffix.lower() not in SUFFIXES:

@@ -1,4 +1,4 @@
-"""What a run of `svc extract` did."""
+"""The report of a run of `svc extract`."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ SHOWN_NOTES = 40  # lines; all of them are in the JSON
 
 @dataclass
 class ExtractReport:
-    """What a run of extract did, or with `dry_run` would do: then nothing was written.
+    """The report of a run of extract, or with `dry_run` of what it would do: then nothing was written.
 
     Attributes:
         cells: how many were computed, by column.
-        cells_present: how many were there before.
-        redone_in_fp32: utterances that were beyond the range of the precision.
-        reduced_to_bf16: utterances that the GPU had no memory for in fp32.
+        cells_present: how many existed before.
+        redone_in_fp32: utterances whose values overflowed the precision.
+        reduced_to_bf16: utterances for which GPU memory did not suffice in fp32.
         refused: inputs that were not used.
-        notes: what was repaired or left out, by recording.
+        notes: repairs and omissions, by recording.
         others: how many files of other kinds the corpora hold, by their ending; they are not read.
-        sliced_seconds, unused_seconds: how long the recordings are that were read for the first time, and what of them
-            is silence that no utterance holds.
+        sliced_seconds, unused_seconds: the length of the recordings that were read for the first time, and of their
+            silence that is in no utterance.
     """
 
     store: str
@@ -88,5 +88,5 @@ class ExtractReport:
         if self.refused:
             said.append(f"{len(self.refused)} refused; also in {self.store}/ledger/report.json")
         if self.changes.removed:
-            said.append(f"removed recordings are out of the corpus; svc compact {self.store} frees their room")
+            said.append(f"removed recordings are out of the corpus; svc compact {self.store} frees their space")
         return [*said, f"next: svc train --store {self.store}"]

@@ -29,7 +29,7 @@ Values = dict[str, NDArray[Any]]  # one utterance's, by column name
 
 
 class RunningJob:
-    """A job that is being computed on a context's threads. `outcome` is the promise of its result.
+    """A job that is being computed on a context's threads. `outcome` is the future of its result.
 
     `on_progress` is called, from any thread, with the seconds of audio of each row that is done.
     """
@@ -48,7 +48,7 @@ class RunningJob:
         else:
             for number, wave in waves.items():
                 self._results[number] = context.signal.submit(self._analyse, wave)
-        # A list: once the last one is done, `_write` takes results out while this loop is still at it.
+        # A list: once the last one is done, `_write` removes results while this loop still runs.
         for number, result in list(self._results.items()):
             result.add_done_callback(partial(self._done, number))
 
@@ -85,7 +85,7 @@ class RunningJob:
         return Outcome(job.pack.number, receipts, refused, redone, reduced)
 
     def _decode_all(self) -> dict[int, Future[Waveform]]:
-        """The promise of a waveform for each row; each recording is read in order, by one thread."""
+        """The future of a waveform for each row; each recording is read in order, by one thread."""
         waves: dict[int, Future[Waveform]] = {number: Future() for number in range(len(self.job.pack.rows))}
         for audio_hash, numbers in groupby(waves, lambda number: self.job.pack.rows[number].audio):
             rows = [(number, self.job.pack.rows[number]) for number in numbers]
@@ -126,7 +126,7 @@ class RunningJob:
     def _encode(self, promised: Mapping[int, Future[Waveform]]) -> None:
         """Encode a batch. A clip that cannot be read or stored fails alone; an error of the encoder fails the batch.
 
-        On a GPU the batch is only started here, and waited for by another thread, so that the next one follows at once.
+        On a GPU the batch is only started here, and another thread waits for it, so that the next one follows at once.
         """
         waves: dict[int, Waveform] = {}
         try:

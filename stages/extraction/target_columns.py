@@ -1,4 +1,4 @@
-"""The columns that a store is to have: those that it has, and those asked for beside them."""
+"""The columns that a store should have: its own, and those that are requested."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ..settings import ExtractSettings
 
 @dataclass(frozen=True)
 class TargetColumns:
-    """The columns of a store as they are to be, and everything that decides their values.
+    """The planned columns of a store, and everything that decides their values.
 
     Attributes:
         features, columns: by column name.
-        replaced: columns that were made with other settings and are to be made anew.
-        unknown: columns of the store that no kind of feature names; they stay as they are.
+        replaced: columns that were made with other settings and will be computed anew.
+        unknown: columns of the store that belong to no kind of feature; they stay as they are.
         content: the encoder, if it had to be loaded to know its columns.
     """
 
@@ -48,9 +48,10 @@ class TargetColumns:
 def target_columns(
     settings: ExtractSettings, store: Store | None, load: Callable[[str, str], ContentEncoder]
 ) -> TargetColumns:
-    """The columns that the store, if there is one, is to have. `load` brings an encoder by its name and precision.
+    """The columns that the store, if there is one, should have.
 
-    Where the store knows its encoder it is not loaded, unless one is asked for by name.
+    `load` loads an encoder by name and precision. An encoder that the store describes is not loaded, unless the user
+    names one.
 
     Raises:
         EncoderError: the encoder is not there, or has no such layer.
@@ -94,7 +95,7 @@ def target_columns(
 def _encoder(
     settings: ExtractSettings, known: dict[str, Column], load: Callable[[str, str], ContentEncoder]
 ) -> tuple[EncoderInfo, ContentEncoder | None]:
-    """The encoder that is asked for, loaded, or else the one that the store's columns name."""
+    """The requested encoder, loaded, or else the one of the store's columns."""
     stored = [column for name, column in known.items() if (f := feature_named(name)) and f.needs_encoder]
     precision = settings.precision or (stored[0].settings.get("precision", "fp32") if stored else "fp32")
     if settings.encoder is None and stored:

@@ -1,4 +1,4 @@
-"""What one process computes jobs with."""
+"""The resources with which one process computes jobs."""
 
 from __future__ import annotations
 
@@ -36,14 +36,16 @@ class WorkerContext:
         content: ContentEncoder | None = None,
         signal_on_cpu: bool = False,
     ):
-        """`threads` is a core each without; `signal_on_cpu` keeps mel, loudness and f0 away from a GPU."""
+        """`threads` is by default one for each core; with `signal_on_cpu`, mel, loudness and f0 are computed on the
+        CPU.
+        """
         self.config = config
         self.folder = open_folder(config.location)
         threads = threads or cores()
         on_cpu = config.device == "cpu"
         self.device = torch.device("cpu" if signal_on_cpu else config.device)
         self.signal = _threads(threads, "signal")
-        # On a GPU the encoder's audio must not wait behind f0, nor the GPU for either; on a CPU all share the cores.
+        # With a GPU the encoder's audio must not wait for f0, and the GPU for neither; on a CPU all share the cores.
         self.decode = self.signal if on_cpu else _threads(min(4, threads), "decode")
         self.encode = self.signal if on_cpu else _threads(1, "encode")
         self.collect = None if on_cpu else _threads(2, "collect")  # waits for what a GPU computed
@@ -55,7 +57,7 @@ class WorkerContext:
             self.content = content
 
     def close(self) -> None:
-        """Stop its threads; what they had begun is finished first."""
+        """Stop its threads, after they finish the work that they have begun."""
         for pool in (self.decode, self.signal, self.encode, self.collect, self.writing):
             if pool is not None:
                 pool.shutdown(wait=True, cancel_futures=True)
@@ -81,14 +83,14 @@ class WorkerContext:
         return future.result()
 
     def recomputed(self) -> tuple[int, int]:
-        """How many clips were encoded again in fp32, and how many in bf16 for want of memory, since the last call."""
+        """How many clips were encoded again in fp32, and how many in bf16 because of memory, since the last call."""
         with self._lock:
             before, self._reported = self._reported, (self.content.redone, self.content.reduced)
             return self._reported[0] - before[0], self._reported[1] - before[1]
 
 
 def _threads(count: int, name: str) -> ThreadPoolExecutor:
-    """Threads whose every operation keeps to one core, the first one too.
+    """Threads in which every operation uses one core, including the first one.
 
     torch's count of threads reaches a new thread only with its first parallel operation. A matrix product before that
     would be split over all cores, and a split product differs in its last digits.

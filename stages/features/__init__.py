@@ -1,4 +1,4 @@
-"""Store columns: `Feature` is the socket, `registry.FEATURES` lists the kinds, `Waveform` is what they are made of."""
+"""Store columns: `Feature` is the interface, `registry.FEATURES` lists the kinds, `Waveform` is their input."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 
 
 def identity(slices: SliceSettings) -> dict[str, Any]:
-    """What holds for a whole store: how recordings are sliced, and the two frame rates."""
+    """The settings of a whole store: how recordings are sliced, and the two frame rates."""
     return {
         "slices": asdict(slices),
         "unit_frame_rate": frames.UNIT_RATE,

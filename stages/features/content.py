@@ -46,13 +46,13 @@ class HiddenState(Feature):
 
     @classmethod
     def wanted(cls, request: FeatureRequest) -> Iterable[Self]:
-        """The layers that are there, asked for, or the defaults; shifted ones of the highest.
+        """The stored layers, the requested ones, or the defaults; shifted columns of the highest.
 
         Raises EncoderError when the encoder has no such layer.
         """
         known = {found for name in request.known if (found := cls.parse(name))}
         asked = {found for name in request.names if (found := cls.parse(name))}
-        # Until all columns were described once, a stopped run may have left a part of the defaults only.
+        # Before all columns were described, a stopped run may have left only some of the defaults.
         defaults = () if known and request.settled else request.default_layers
         layers = {feature.layer for feature in known | asked} | set(request.layers or defaults)
         if wrong := [layer for layer in layers if not 0 <= layer <= request.encoder_layers]:
@@ -106,13 +106,13 @@ class SoftUnits(Feature):
 
 
 def _checked(values: Tensor) -> NDArray[np.float16]:
-    """What an encoder computed, as it is stored. It was found finite where it was computed; the store checks again."""
+    """The encoder's output, as it is stored. The encoder has checked that it is finite; the store checks again."""
     stored: NDArray[np.float16] = values.numpy()
     return stored
 
 
 def describe_encoder(content: ContentEncoder) -> EncoderInfo:
-    """What a store keeps of a loaded encoder."""
+    """A store's record of a loaded encoder."""
     head = None
     if content.head is not None:
         head = {"kind": "hubert-soft", "sha256": weights_hash(content.head), "width": content.head.unit_dim}

@@ -1,4 +1,4 @@
-"""The socket for store columns: one subclass of `Feature` is one kind of column."""
+"""The interface of store columns: one subclass of `Feature` is one kind of column."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...pipeline.pitch.settings import PitchSettings
 from ...store.schema import Column
 from .waveform import CPU, Waveform
 
-ALGORITHM = 1  # raise when the same settings would give other values
+ALGORITHM = 1  # increase it when the same settings give other values
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class EncoderInfo:
     """The encoder of a store.
 
     Attributes:
-        description: what `ContentEncoder.describe` says.
+        description: the result of `ContentEncoder.describe`.
         origin: where its weights were found.
         precision: fp32, bf16 or fp16.
         head: kind, sha256 and width of its soft head, if it has one.
@@ -57,7 +57,7 @@ class FeatureSettings:
 
 @dataclass(frozen=True)
 class FeatureRequest:
-    """Which columns a run of `svc extract` was asked for.
+    """The columns that a run of `svc extract` should make.
 
     Attributes:
         known: names of the columns that the store has.
@@ -83,14 +83,14 @@ class FeatureRequest:
 
 @dataclass(frozen=True)
 class UtteranceInput:
-    """What the features of one utterance are computed from.
+    """The input from which the features of one utterance are computed.
 
     Attributes:
         waveform: its audio, at the sample rates that the features named.
         pitch: settings of the f0 tracker.
         device: where its mel, loudness and the tracker's network are computed.
-        encoded: what the content encoder made of it, in float16, for the layers and units that the features named; None
-            where no feature needs it.
+        encoded: the content encoder's output in float16, for the layers and units that the features need; None if no
+            feature needs it.
     """
 
     waveform: Waveform
@@ -114,7 +114,7 @@ class Feature(ABC):
         sample_rate: Hz of the audio that `compute` reads, None if it reads none.
         needs_encoder: whether `compute` reads hidden states; such features are computed by jobs of their own.
         needs_units: whether `compute` reads the soft head's units.
-        in_every_store: whether every store gets it, or only those for which it is asked by name.
+        in_every_store: whether every store gets it, or only those for which the user names it.
         replaceable: whether other settings may replace the column; otherwise they are refused.
     """
 
@@ -156,7 +156,7 @@ class Feature(ABC):
         """Everything that decides the values, as JSON: other settings make another column."""
 
     def origin(self, made: FeatureSettings) -> str:
-        """Where what computes it was found; decides nothing."""
+        """Where the encoder was found; for information only."""
         return made.encoder.origin if self.needs_encoder else ""
 
     @abstractmethod
@@ -168,7 +168,7 @@ class Feature(ABC):
 
     @classmethod
     def wanted(cls, request: FeatureRequest) -> Iterable[Self]:
-        """The columns of this kind that the store is to have: those it has, those asked for by name, the defaults."""
+        """The columns of this kind that the store should have: its own, those requested by name, the defaults."""
         names = {*request.known, *request.names}
         found = [feature for name in sorted(names) if (feature := cls.parse(name))]
         if not found and cls.in_every_store:

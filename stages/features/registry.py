@@ -22,11 +22,11 @@ def feature_named(name: str) -> Feature | None:
 
 
 def wanted_features(request: FeatureRequest) -> list[Feature]:
-    """All columns that a store is to have.
+    """All columns that a store should have.
 
     Raises:
         EncoderError: the encoder has no such layer, or no soft head.
-        KeyError: a column asked for by name is of no known kind; the key is the name.
+        KeyError: a column requested by name is of no known kind; the key is the name.
     """
     for name in request.names:
         if feature_named(name) is None:

@@ -1,4 +1,4 @@
-"""The audio of one utterance, and what is computed from it. Extract and render both use this class."""
+"""The audio of one utterance, and its features. Extract and render both use this class."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""`svc live`: a stream of sound converted while it comes in."""
+"""`svc live`: a stream of sound converted in real time."""

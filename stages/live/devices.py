@@ -14,7 +14,7 @@ from ...common.errors import UserError
 from ...pipeline.frames import MEL_RATE
 from ...pipeline.streaming.joins import Samples
 
-Callback = Callable[[Samples], Samples]  # what was recorded (n,) -> what to play (n,), at 44.1 kHz
+Callback = Callable[[Samples], Samples]  # recorded samples (n,) -> samples to play (n,), at 44.1 kHz
 BLOCK = 441  # samples, 10 ms
 
 NO_LIBRARY = (
@@ -39,16 +39,16 @@ class Duplex(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """End. No call is under way afterwards."""
+        """Stop. No call is in progress afterwards."""
 
 
 class SimulatedLoopback(Duplex):
-    """What is played is recorded again, `delay` samples later, as through a cable; in real time.
+    """A simulated device: played sound is recorded `delay` samples later, as through a cable; in real time.
 
     Args:
         delay: a block at least.
         block: samples of a call.
-        cpu_time: whether latency is to be measured with the CPU time of computing instead of the time that passed.
+        cpu_time: whether latency is measured with CPU time instead of elapsed time.
     """
 
     name = "a simulated loopback"

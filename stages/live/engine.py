@@ -1,7 +1,7 @@
 """Between an audio device and a BlockStream: the callback only copies samples, a worker converts.
 
-Block n of the input, once complete, is played from sample (n + 1) * hop + margin of the output on, always: what comes
-too late is not played, so that a computer which was late once does not stay late.
+Block n of the input, once complete, is always played from sample (n + 1) * hop + margin of the output on. Late blocks
+are not played, so that a delay does not persist.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ...pipeline.streaming.block_stream import BlockStream
 from ...pipeline.streaming.joins import Samples
 
 RECENT = 10  # hops of which the longest is named in a message
-KEPT_SECONDS = 600  # of which the time that each hop took is remembered
+KEPT_SECONDS = 600  # of which the computing time is stored
 
 
 class OutputTimeline:
-    """Samples by the moment at which they are to be played. What is missing then is silence, and is counted.
+    """Samples by the time at which they must be played. Missing samples are replaced by silence and counted.
 
     `played` is the number of samples taken so far. `missing` counts samples that should have been there.
     """
@@ -59,7 +59,7 @@ class OutputTimeline:
 
 @dataclass
 class LiveReport:
-    """How a stream went: hops converted and dropped, seconds that each took, samples that were missing."""
+    """Statistics of a stream: converted and dropped hops, seconds for each, missing samples."""
 
     converted: int = 0
     dropped: int = 0
@@ -72,11 +72,11 @@ class LiveReport:
 
 
 class LiveEngine:
-    """Converts what a device records into what it plays.
+    """Converts the sound that a device records into the sound that it plays.
 
     Args:
         stream: a new one.
-        margin: samples that a hop may be computed before it is played: the time that computing may take.
+        margin: samples between a hop's completion and its playing: the time for computing.
         on_late: called with a sentence when hops were dropped; at most once a second.
         clock: seconds, rising.
     """
@@ -101,11 +101,11 @@ class LiveEngine:
 
     @property
     def delay(self) -> int:
-        """Samples from a sound's coming in to its being played, beside the device's own latency."""
+        """Samples from input to output, without the device's own latency."""
         return self.stream.timing.delay + self.margin
 
     def callback(self, recorded: Samples) -> Samples:
-        """What a device calls with each block that it recorded: the block to play, (n,) -> (n,). Computes nothing."""
+        """The device's callback: a recorded block -> the block to play, (n,) -> (n,). Computes nothing."""
         with self._lock:
             self._incoming.append(recorded.copy())
             out = self._timeline.take(len(recorded))
@@ -151,7 +151,7 @@ class LiveEngine:
         return self._position(self._next - 1), samples
 
     def finish(self, position: int, samples: Samples) -> None:
-        """Queue what `begin` gave: the position to play it at, and its samples (512 hop,)."""
+        """Queue the result of `begin`: the position to play it at, and its samples (512 hop,)."""
         with self._lock:
             self._timeline.put(position, samples)
             self.report.missing = self._timeline.missing

@@ -26,18 +26,18 @@ from ..settings import RenderSettings
 
 __all__ = ["LiveConverter", "LiveSettings", "StreamTiming"]
 
-ACOUSTIC_FRAMES = 34  # 0.4 s before what the vocoder is given, that the acoustic model sees
-HOLD_FRAMES = 17  # 0.2 s of sound before what is emitted, for which the gate stays open
+ACOUSTIC_FRAMES = 34  # 0.4 s before the vocoder's input, context of the acoustic model
+HOLD_FRAMES = 17  # 0.2 s after sound, for which the gate stays open
 
 
 @dataclass(frozen=True)
 class LiveSettings:
-    """What can change while a stream runs.
+    """The settings that can change while a stream runs.
 
     Attributes:
         conversion: voice, key, formants, retrieval, steps of the sampler; the key is a number of semitones.
-        gate_db: dBFS; where the source is softer, and was for 0.2 s, there is silence and nothing is computed.
-            None: there is no gate.
+        gate_db: dBFS; when the source has been softer for 0.2 s, the output is silence and nothing is computed. None:
+            there is no gate.
     """
 
     conversion: RenderSettings
@@ -50,15 +50,15 @@ class LiveSettings:
             raise ValueError(f"a gate lies between -120 and 0 dBFS, not {self.gate_db}")
 
     def changed(self, **values: Any) -> LiveSettings:
-        """The same with other values of `conversion`. Raises ValueError for one that cannot be."""
+        """The same with other values of `conversion`. Raises ValueError for an invalid one."""
         return replace(self, conversion=replace(self.conversion, **values))
 
 
 class LiveConverter(WindowConverter):
-    """Converts each window on its own, and carries f0 and the vocoder's phase from one to the next.
+    """Converts each window on its own; f0 and the vocoder's phase continue from one to the next.
 
-    f0 is tracked in the window; frames that were emitted keep the f0 that they were sung with. The encoder sees the
-    window alone, so its group norm and attention run over `timing.window` frames. Noise belongs to the frame's number.
+    f0 is tracked in the window; frames that were emitted keep their f0. The encoder's input is the window alone, so its
+    group norm and attention run over `timing.window` frames. A frame's noise follows from its number.
 
     Args:
         converter: the run's, with a vocoder that shapes a given source: the run's own or `plain`.
@@ -88,7 +88,7 @@ class LiveConverter(WindowConverter):
         return BlockStream(self, self.timing)
 
     def prepare(self) -> float:
-        """Load what the first windows need: each speaker's units, and all networks, by converting noise.
+        """Load everything for the first windows, each speaker's units and all networks, by converting noise.
 
         Returns the seconds that the last of three windows took.
         """
@@ -134,7 +134,7 @@ class LiveConverter(WindowConverter):
         self.excitation.emit(np.zeros(self.timing.hop + 1, np.float32), self.timing.hop)
 
     def _f0(self, wave: Waveform, settings: LiveSettings) -> Samples:
-        """The target f0 of a window, (timing.window,): frames that were emitted keep what they were sung with."""
+        """The target f0 of a window, (timing.window,): frames that were emitted keep their f0."""
         tracked = wave.f0(settings.conversion.pitch(self.converter.stored_pitch))
         f0 = melody.transposed(pitch.repair(tracked), float(settings.conversion.key))
         f0[: self.timing.context] = self.excitation.f0

@@ -1,4 +1,4 @@
-"""The true latency: bursts are played through a loopback, converted, and looked for in what would be played."""
+"""The true latency: bursts are played through a loopback, converted, and found in the output."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ...pipeline.streaming.joins import Samples
 from .devices import Duplex, SimulatedLoopback
 from .engine import LiveEngine
 
-BURST_SECONDS, APART_SECONDS = 0.12, (1.7, 2.1)  # how long a burst lasts; more than the longest latency apart
+BURST_SECONDS, APART_SECONDS = 0.12, (1.7, 2.1)  # length of a burst; distances are longer than the longest latency
 PITCH_HZ = 220.0
-LONGEST_SECONDS = 1.5  # latency that is looked for
-STEP = 44  # samples, 1 ms: how finely
+LONGEST_SECONDS = 1.5  # range of the latency
+STEP = 44  # samples, 1 ms: resolution
 LEAST_LIKENESS = 0.5  # correlation of a burst's envelope, below which it was not found
 
 
@@ -30,7 +30,7 @@ class Latency:
     lost: int
 
     def quantile(self, share: float) -> float:
-        """The latency in seconds that a share (0 to 1) of the found bursts stay below. Some burst must be found."""
+        """A quantile (a share, 0 to 1) of the found bursts' latency in seconds. Some burst must be found."""
         return float(np.quantile(self.seconds, share))
 
     def line(self) -> str:
@@ -57,7 +57,7 @@ def bursts(count: int, seed: int = 0) -> tuple[Samples, list[int]]:
 
 
 def find(signal: Samples, starts: Sequence[int], recorded: Samples) -> Latency:
-    """How much later each burst of `signal` (T,) is in `recorded` (T,), to 1 ms: by correlation of their envelopes.
+    """The delay of each burst of `signal` (T,) in `recorded` (T,), to 1 ms: by correlation of envelopes.
 
     Both at 44.1 kHz; `starts` are the samples at which the bursts begin in `signal`.
     """
@@ -95,8 +95,8 @@ def envelope(wav: Samples) -> NDArray[np.float64]:
 class BurstTest:
     """Plays bursts on a device, has an engine convert what the device records, and finds them in the result.
 
-    What is played is the bursts themselves, so the latency that is found has the device's recording and playing in it
-    once each, as from a singer's mouth to the loudspeaker.
+    The bursts themselves are played, so the measured latency includes the device's recording and playing once each, as
+    from a singer to the loudspeaker.
     """
 
     def __init__(self, engine: LiveEngine, count: int = 20):
@@ -111,7 +111,7 @@ class BurstTest:
         return self._place >= len(self.signal)
 
     def callback(self, block: Samples) -> Samples:
-        """For the device: what it recorded (n,) -> what to play (n,)."""
+        """The device's callback: recorded samples (n,) -> samples to play (n,)."""
         converted = self.engine.callback(block)
         end = min(self._place + len(block), len(self.signal))
         out = np.zeros(len(block), np.float32)
@@ -138,9 +138,9 @@ def measure(engine: LiveEngine, device: Duplex, count: int = 20) -> Latency:
 
 
 def measure_by_cpu_time(engine: LiveEngine, device: SimulatedLoopback, count: int = 20) -> Latency:
-    """The same without a worker: the device's clock counts the process's CPU time, as on a core that is free.
+    """The same without a worker: the device's clock counts the process's CPU time, as on a free core.
 
-    On a machine that others keep busy this says what the program costs, where `measure` says what the machine gives.
+    On a busy machine this measures the program's own cost; `measure` includes delays by other programs.
     """
     test, job = BurstTest(engine, count), None
     now = ready = 0.0

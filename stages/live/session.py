@@ -1,4 +1,4 @@
-"""What `svc live` does: opens a run, and streams from a device, from a file, or through a loopback to be measured."""
+"""`svc live`: opens a run, and streams from a device, from a file, or through a loopback to measure latency."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HELP = "k N: key; s NAME: voice; g DB: gate, or g off; b: bypass on or off; ?: h
 
 @dataclass
 class LiveSession:
-    """A run made ready to convert a stream. `say` takes sentences for the user."""
+    """A run that is loaded to convert a stream. `say` takes sentences for the user."""
 
     converter: LiveConverter
     margin: int
@@ -99,7 +99,7 @@ class LiveSession:
         self.say(summary(engine))
 
     def command(self, line: str, engine: LiveEngine) -> str:
-        """Do what a line of HELP says; what came of it."""
+        """Carry out a command of HELP; returns the result in words."""
         name, _, value = line.partition(" ")
         try:
             if name == "k":
@@ -133,7 +133,7 @@ class LiveSession:
         """Convert a song as live conversion would, into a WAV of its length; returns its seconds.
 
         Raises:
-            UserError: `out` is there and was not made by svc.
+            UserError: `out` exists and was not made by svc.
             AudioError: the song cannot be used.
         """
         with naming(song):
@@ -163,8 +163,7 @@ class LiveSession:
         """Check settings, load what they need, and use them from the next window.
 
         Raises:
-            UserError: the run lacks the speaker, or what the settings need.
-            ValueError: the settings cannot be.
+            UserError: the run lacks the speaker, or something that the settings need.
         """
         self.converter.converter.voice(settings.conversion)
         self.converter.converter.sampling(settings.conversion)
@@ -172,13 +171,13 @@ class LiveSession:
 
 
 def limited(wav: Samples) -> Samples:
-    """Samples (T,), all turned down by one factor to a peak of 1 if they are louder: the same shape."""
+    """Samples (T,), attenuated to a peak of 1 if they are louder: the same shape."""
     return wav / max(np.float32(1), np.abs(wav).max(initial=0))
 
 
 @contextmanager
 def working(engine: LiveEngine) -> Iterator[None]:
-    """An engine's worker thread runs within."""
+    """A context in which an engine's worker thread runs."""
     stop = threading.Event()
     thread = threading.Thread(target=engine.run, args=(stop,), daemon=True)
     thread.start()
@@ -190,7 +189,7 @@ def working(engine: LiveEngine) -> Iterator[None]:
 
 
 def summary(engine: LiveEngine) -> str:
-    """How a stream went."""
+    """The report of a stream."""
     report = engine.report
     p50, p99 = (1000 * report.quantile(share) for share in (0.5, 0.99))
     hop = 1000 * frames.mel_seconds(engine.stream.timing.hop)

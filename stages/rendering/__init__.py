@@ -1,1 +1,1 @@
-"""From songs and a run to sung songs."""
+"""Rendering: songs converted with a run or with a clip."""

@@ -1,4 +1,4 @@
-"""`--breaths`: what becomes of a song's breaths and sibilants, which a model converts worst."""
+"""`--breaths`: the treatment of a song's breaths and sibilants, which a model converts worst."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ..settings import ConversionSettings
 from .source_features import SourceFeatures
 
 FADE = 441  # samples, 10 ms, over which the song's own sound begins and ends
-AUDIBLE_DB = -60.0  # dBFS: softer frames say nothing of how loud the voice is
-MOST_DB = 20.0  # by which the song's own sound is turned up or down
+AUDIBLE_DB = -60.0  # dBFS: softer frames do not count for the voice's level
+MOST_DB = 20.0  # bounds of the gain of the song's own sound
 
 
 class SourceNoise:
@@ -57,8 +57,8 @@ class BreathTreatment:
     Attributes:
         volume: the factor for each mel frame of the result, float32 (frames,).
         noise: the song's own breaths and sibilants, where they are kept.
-        passages: what was found; empty where breaths are sung like everything else.
-        notes: a sentence on what was done.
+        passages: the breaths and sibilants that were found; empty if breaths are converted like everything else.
+        notes: a sentence on the treatment.
     """
 
     volume: NDArray[np.float32] = field(repr=False)

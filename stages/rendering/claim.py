@@ -16,7 +16,7 @@ from .output_paths import STANDARD, same_name
 
 @contextmanager
 def claimed(out: Path) -> Iterator[None]:
-    """Hold an output while it is made. The system lets go of it however the process ends.
+    """Lock an output while it is made. The system releases the lock when the process ends in any way.
 
     Raises:
         UserError: another svc of this user on this machine is making the same output.
@@ -26,7 +26,7 @@ def claimed(out: Path) -> Iterator[None]:
     if out == STANDARD:
         yield
         return
-    # What names the output is the folder that it really lies in, and its name without its ending, which files share.
+    # The lock's name is the output's real folder and its name without ending, which its files share.
     name = same_name(Path(os.path.realpath(out.parent)) / out.stem)
     lock = filelock.FileLock(_lock_folder() / f"{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()}")
     try:

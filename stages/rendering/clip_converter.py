@@ -1,4 +1,4 @@
-"""The Converter of a few recordings, without training: the song is sung with their own frames, by unit selection."""
+"""The Converter of a few recordings, without training: the song is made of their frames, by unit selection."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .soft_passages import NEPERS
 from .source_audio import Phrase, Segment, SourceAudio
 from .stopwatch import Stopwatch
 
-ENCODER = "mini"  # is part of svc; another one needs to be asked for
+ENCODER = "mini"  # ships with svc; another one must be named
 LEAST_SECONDS, USUAL_SECONDS, MOST_SECONDS = 3.0, 10.0, 600.0  # of the voice's sound; below USUAL, a warning
 
 Levels = NDArray[np.float32]  # ln gains of pulses and noise, (frames, n_fft // 2 + 1)
@@ -41,8 +41,8 @@ class ClipConverter(Converter):
 
     Args:
         clips: recordings of one voice, or folders of them.
-        settings: those of every call that brings none of its own; encoder, device and precision are used at once.
-        progress: is given a bar.
+        settings: of every call without its own; encoder, device and precision are used at once.
+        progress: gets a bar.
 
     Raises:
         AudioError: a recording cannot be used.
@@ -155,7 +155,7 @@ class ClipConverter(Converter):
 
 
 def check_clips(clips: Sequence[Path], run: Path | None, settings: RenderSettings) -> list[Path]:
-    """The recordings that a voice is taken from. Raises UserError where they, or the settings, cannot be used."""
+    """The recordings of a voice. Raises UserError if they, or the settings, cannot be used."""
     if run is not None:
         raise UserError("--voice sings without a run", "give either --voice or --model")
     if settings.vocoder not in (None, PulseNoise.name):

@@ -28,7 +28,7 @@ def wanted() -> bool:
 
 
 def manifest(title: str, about: Mapping[str, Any]) -> dict[str, Any]:
-    """The statement: created by an algorithm that was trained, with what made it."""
+    """The statement: created by a trained algorithm, with the software that made it."""
     action = {
         "action": "c2pa.created",
         "digitalSourceType": SYNTHETIC,
@@ -45,7 +45,8 @@ def manifest(title: str, about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sign(file: IO[bytes], suffix: str, title: str, about: Mapping[str, Any]) -> bool:
-    """Sign an open file in place, if that is wanted and its format can hold it; returns whether it was.
+    """Sign an open file in place, if a certificate is set and its format can hold the signature; returns whether it was
+    signed.
 
     Raises:
         UserError: c2pa-python is missing, or the certificate and key cannot be used.

@@ -1,8 +1,8 @@
-"""The socket for whatever converts a song: samples in, a Conversion out.
+"""The interface of converters: samples in, a Conversion out.
 
-A Converter says how a song is cut and tracked, and turns a plan into sound, phrase by phrase. Everything around it is
-the same for all of them: files (render_file.py), measuring, pictures, loudness, peaks. `svc render`, `svc evaluate` and
-whatever else converts a song call one of
+A Converter decides how a song is cut and tracked, and turns a plan into sound, phrase by phrase. Everything else is the
+same for all of them: files (render_file.py), measuring, pictures, loudness, peaks. `svc render`, `svc evaluate` and all
+other code that converts a song call one of
 
     convert(wav, rate)                          -> Conversion, in memory
     analyse(source), plan(features), stream()   -> the same step by step: features once, phrases as often as needed
@@ -45,7 +45,7 @@ OnAudio = Callable[[float, Samples], None]  # seconds from the song's start, sam
 
 @dataclass(frozen=True)
 class ConversionPlan:
-    """What is to be sung: a song's features, the target f0 in Hz at mel centres, and the settings."""
+    """The plan of a conversion: a song's features, the target f0 in Hz at mel centres, and the settings."""
 
     features: SourceFeatures
     target: TargetF0
@@ -58,9 +58,9 @@ class ConversionPlan:
         return self.features.source
 
     def mixing(self, result: OutputBuffer, source_gain: float = 1.0) -> BreathTreatment:
-        """How the settings want a result mixed: its volume at each mel frame, and its breaths.
+        """How a result is mixed by the settings: its volume at each mel frame, and its breaths.
 
-        The volume is divided by `source_gain`, what the song was multiplied with before it was converted.
+        The volume is divided by `source_gain`, the factor of the song before it was converted.
         """
         loud = volume(self.features.loudness[: len(result.power)], result.power, self.settings)
         if source_gain != 1.0:
@@ -95,10 +95,10 @@ class Conversion:
         samples: float32 (T,) at `sample_rate`, as long as the song.
         sample_rate: 44100 Hz.
         plan: the target f0, the key, the settings, and the song's features.
-        measured: f0, loudness and mel of `samples`; None where it was not asked for.
+        measured: f0, loudness and mel of `samples`; None if they were not requested.
         notes: sentences for the user.
         timings: seconds by part of the work.
-        metadata: what converted it: versions, hashes, settings as they were used.
+        metadata: of the conversion: versions, hashes, settings as they were used.
     """
 
     samples: Samples = field(repr=False)
@@ -142,23 +142,23 @@ class Converter(ABC):
         return self.name
 
     def headline(self) -> str:
-        """One line that says what it converts with."""
+        """One line about the models that it uses."""
         return f"voice {self.name}"
 
     def about(self) -> dict[str, str]:
-        """What it converts with, by name, for a page: voice, encoder, vocoder and so on."""
+        """The models that it uses, by name, for a page: voice, encoder, vocoder and so on."""
         return {"voice": self.name}
 
     def voice_range(self, settings: ConversionSettings) -> Range | None:
-        """The target voice's range, where it is known."""
+        """The target voice's range, if it is known."""
         return None
 
     def metadata(self, plan: ConversionPlan) -> Mapping[str, Any]:
-        """What decides the sound of a plan's conversion, beside the song."""
+        """Everything besides the song that the sound of a plan's conversion depends on."""
         return MappingProxyType({})
 
     def notes(self, settings: ConversionSettings) -> list[str]:
-        """Sentences for the user about how these settings were understood."""
+        """Sentences for the user about the effect of these settings."""
         return []
 
     def cut(self, recording: Recording, settings: ConversionSettings | None = None) -> SourceAudio:
@@ -191,9 +191,9 @@ class Converter(ABC):
 
         Args:
             features: the song's.
-            settings: the converter's own, where left out.
-            f0: the song's melody in Hz at mel centres, 0 = unvoiced, float32 (frames,), in place of the tracked one;
-                it is neither corrected nor smoothed. The key is applied to it.
+            settings: by default the converter's own.
+            f0: the song's melody in Hz at mel centres, 0 = unvoiced, float32 (frames,), in place of the tracked one; it
+                is neither corrected nor smoothed. The key is applied to it.
         """
         settings = settings or self.settings
         speaker, voice = self.speaker(settings), self.voice_range(settings)
@@ -229,8 +229,8 @@ class Converter(ABC):
             settings: the converter's own, where left out.
             f0: see `plan`.
             progress: is given a bar.
-            on_audio: called with each piece of sound as soon as it is there; between pieces there is silence. Loudness
-                and peaks are adjusted later.
+            on_audio: called with each piece of sound as soon as it is computed; between pieces there is silence.
+                Loudness and peaks are adjusted later.
             measured: whether to measure f0, loudness and mel of the result.
 
         Raises:
@@ -289,7 +289,7 @@ def audio_chunks(phrase: Phrase, pieces: Iterator[Samples], watch: Stopwatch) ->
 
 
 class Tenth(Bar):
-    """A bar on which quick work counts a tenth."""
+    """A progress bar on which fast work counts a tenth."""
 
     def __init__(self, bar: Bar):
         self._bar = bar

@@ -1,4 +1,4 @@
-"""How loud a result is, moment by moment: given the song's own loudness, and silent where the song is."""
+"""The loudness of a result over time: moved to the song's loudness, and silent where the song is silent."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from scipy.ndimage import binary_dilation, uniform_filter1d
 from ...pipeline.frames import seconds_to_mel_frames
 from ..settings import ConversionSettings
 
-AUDIBLE_DB = -60.0  # dBFS: what is softer, in song or result, has no loudness worth matching
-MOST_DB = 20.0  # that a moment is turned up or down
+AUDIBLE_DB = -60.0  # dBFS: softer frames of song or result are not matched
+MOST_DB = 20.0  # bounds of the gain
 SMOOTH_SECONDS = 0.06
-HOLD_SECONDS = 0.08  # that the response threshold waits, either side, before it is silent
+HOLD_SECONDS = 0.08  # around sound, in which the response threshold does not silence
 
 
 def volume(
     source_db: NDArray[np.float32], power: NDArray[np.float32], settings: ConversionSettings
 ) -> NDArray[np.float32]:
-    """What to multiply each mel frame of a result with: float32 (frames,), 1 = as it was sung.
+    """The factor for each mel frame of a result: float32 (frames,), 1 = unchanged.
 
     Args:
         source_db: the song's loudness, dBFS, (frames,).
@@ -28,7 +28,7 @@ def volume(
     """
     out = np.ones(len(power), np.float32)
     if settings.loudness > 0:
-        # Over the window that the song's is taken over, 2048 samples: four frames.
+        # Over the same window as the song's, 2048 samples: four frames.
         sung_db = 10 * np.log10(np.maximum(uniform_filter1d(power.astype(np.float64), 4), 1e-12))
         change = np.clip(settings.loudness * (source_db - sung_db), -MOST_DB, MOST_DB)
         change = np.where((source_db > AUDIBLE_DB) & (sung_db > AUDIBLE_DB), change, 0.0)

@@ -1,4 +1,4 @@
-"""An f0 curve as a file: lines of seconds and Hz at mel centres, 0 Hz where nothing is voiced; or a MIDI file."""
+"""An f0 curve as a file: lines of seconds and Hz at mel centres, 0 Hz where unvoiced; or a MIDI file."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MOST_BYTES = 1 << 28  # of 24 hours: 8 million lines
 
 
 def dumps(f0: NDArray[np.float32]) -> str:
-    """f0 (M,) in Hz at mel centres as text; what is read from it again is the same to the bit."""
+    """f0 (M,) in Hz at mel centres as text; reading it gives the same bits again."""
     seconds = frames.mel_centres(0, len(f0))
     return "\n".join([HEADING, *(f"{at:.6f},{hertz:.9g}" for at, hertz in zip(seconds, f0.tolist(), strict=True)), ""])
 
 
 def write(path: Path, f0: NDArray[np.float32]) -> None:
-    """Write f0 in Hz at mel centres, float32 (M,), as `dumps` gives it; as a MIDI file where the name says so."""
+    """Write f0 in Hz at mel centres, float32 (M,), in the format of `dumps`; as a MIDI file if the name ends so."""
     write_whole(path, midi_file.dumps(f0) if path.suffix.lower() in midi_file.SUFFIXES else dumps(f0).encode())
 
 
@@ -43,7 +43,7 @@ def _is_ours(data: bytes) -> bool:
 def loads(data: bytes, count: int, choice: MidiChoice | None = None) -> NDArray[np.float32]:
     """f0 float32 (count,) in Hz at the mel centres of a song, from a file's bytes: lines of `seconds,hz`, or MIDI.
 
-    Lines on another grid are read at the nearest time. `choice` says which notes of a MIDI file are the melody.
+    Lines on another grid are read at the nearest time. `choice` chooses the melody of a MIDI file.
 
     Raises:
         UserError: a line is not two numbers, times do not rise, or a frequency is none; or the MIDI is no melody.
@@ -62,7 +62,7 @@ def loads(data: bytes, count: int, choice: MidiChoice | None = None) -> NDArray[
     nearest = np.minimum(nearest, len(seconds) - 1)
     chosen = np.where(centres - seconds[before] <= seconds[nearest] - centres, before, nearest)
     out = hertz[chosen]
-    out[np.abs(seconds[chosen] - centres) > 0.05] = 0  # beyond the file's ends nothing is voiced
+    out[np.abs(seconds[chosen] - centres) > 0.05] = 0  # frames beyond the file's ends are unvoiced
     return out.astype(np.float32)
 
 
@@ -96,7 +96,7 @@ def _refused(number: int, line: str, expected: str) -> UserError:
 
 
 def check_readable(path: Path, choice: MidiChoice | None = None) -> None:
-    """Raises UserError as `read` does; the song's length need not be known."""
+    """Check a file as `read` does, without the song's length. Raises UserError."""
     read(path, 0, choice)
 
 

@@ -1,4 +1,4 @@
-"""One song as it comes: a file, or standard input; read once, and refused early."""
+"""One input song: a file, or standard input; read once, and refused early."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def naming(song: Path) -> Iterator[None]:
 
 @contextmanager
 def opened_song(song: Path) -> Iterator[Path]:
-    """The file that a song is read from: itself, or what comes from standard input, in a file that goes away again.
+    """The file that a song is read from: itself, or a temporary file with standard input.
 
     Raises:
         AudioError: it is not there, or no file.

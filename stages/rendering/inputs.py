@@ -1,4 +1,4 @@
-"""Which songs a command means: files as they are, and what folders hold."""
+"""The songs of a command: files, and the recordings in folders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .output_paths import STANDARD, check_writable, made_here
 
 
 def check_given(songs: Sequence[Path], output: Path | None, suffix: str) -> list[Path]:
-    """Check what the file system alone can say about a call, in a tenth of a second: torch is not loaded for it.
+    """Check the arguments of a call by the file system alone, in a tenth of a second, without loading torch.
 
     Returns:
         The songs of `find_songs`.
@@ -30,7 +30,7 @@ def check_given(songs: Sequence[Path], output: Path | None, suffix: str) -> list
 
 
 def check_songs(songs: Sequence[Path]) -> list[Path]:
-    """The songs of `find_songs`, found to be there if it is one alone. Of several, the others are rendered.
+    """The songs of `find_songs`; a single song must exist. If one of several is missing, the others are rendered.
 
     Raises UserError and AudioError as `check_given`.
     """
@@ -44,7 +44,7 @@ def check_songs(songs: Sequence[Path]) -> list[Path]:
 def find_songs(paths: Sequence[Path]) -> list[Path]:
     """Files in the order given, and in place of a folder the recordings in it and below, in order of their names.
 
-    What svc render made is no song, and neither is what is hidden.
+    Results of svc render and hidden files are not songs.
 
     Raises:
         UserError: a folder holds no recording.

@@ -1,4 +1,4 @@
-"""Peaks brought down where they are, and nothing else: a song is not turned down because of one note."""
+"""A limiter: it attenuates peaks locally, so that the whole song does not get softer because of one note."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...common.text import time_ranges
 CEILING = 0.99  # of full scale
 BLOCK = 128  # samples whose peak counts as one, 3 ms at 44.1 kHz
 HOLD_SECONDS = 0.03  # before and after a peak, over which the gain falls to what it needs and rises again
-REPORTED_DB = 0.1  # less is not worth a word
+REPORTED_DB = 0.1  # less is not reported
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class LimiterGain:
 
     @classmethod
     def of(cls, blocks: Iterable[NDArray[np.float32]], rate: int) -> LimiterGain:
-        """What keeps samples (n, channels), given in pieces of any length, at or below CEILING."""
+        """Keeps samples (n, channels), in pieces of any length, at or below CEILING."""
         need = np.minimum(1.0, CEILING / np.maximum(_peaks(blocks), CEILING))
         hold = max(1, round(HOLD_SECONDS * rate / BLOCK))
         if (need == 1).all():
@@ -39,7 +39,7 @@ class LimiterGain:
 
     @property
     def most_db(self) -> float:
-        """By how much the loudest peak is brought down; 0 where nothing is."""
+        """The largest attenuation of a peak in dB; 0 without any."""
         return float(-20 * np.log10(self.gain.min())) if len(self.gain) else 0.0
 
     def spots(self) -> list[tuple[float, float]]:
@@ -63,7 +63,7 @@ class LimiterGain:
 
 
 def limited(limiter: LimiterGain | None) -> list[str]:
-    """What was done to peaks, where it is worth a word."""
+    """A sentence on limited peaks; empty if the attenuation is negligible."""
     if limiter is None or not (spots := limiter.spots()):
         return []
     return [f"peaks brought down by up to {limiter.most_db:.1f} dB to fit, at {time_ranges(spots)}"]

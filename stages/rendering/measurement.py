@@ -1,7 +1,7 @@
-"""What came out of a conversion, measured: its f0 beside the target f0, its loudness and mel, and its faults.
+"""Measurement of a result: its f0 compared with the target f0, its loudness and mel, and its faults.
 
-All shares are of the frames that were to be voiced. A share of the frames that both f0s call voiced would be 100% for a
-song of which half came out as noise.
+All shares are of the frames that should be voiced. A share of the frames that are voiced in both f0s would be 100% for
+a song of which half became noise.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from .output_buffer import OutputBuffer
 from .soft_passages import amplified
 from .source_audio import SourceAudio
 
-SILENT_DB = -60.0  # dBFS: softer is taken for silence,
+SILENT_DB = -60.0  # dBFS: softer frames count as silence,
 SOFTER_DB = 20.0  # where the song is so much louder
 CLIPPED = 0.999  # of full scale: a vocoder that saturates stays there
-LOW_ENERGY = 0.01  # the share of a frame's energy below f0 / 2 that is more than a little, -20 dB
+LOW_ENERGY = 0.01  # the share of a frame's energy below f0 / 2 from which it is a fault, -20 dB
 MEASURABLE_HZ = 48.0, 2050.0  # target f0 that the tracker can find again, vibrato included
 CONTEXT = rumble.WINDOW  # samples around a segment that its frames depend on
-BRIEF_SECONDS = 0.1  # shorter faults have no time worth naming
+BRIEF_SECONDS = 0.1  # the times of shorter faults are not reported
 
 FAULTS = {
     "unvoiced": "came out without a pitch",
@@ -42,7 +42,7 @@ FAULTS = {
 
 @dataclass(frozen=True)
 class Fault:
-    """One of FAULTS: the share of the frames that were to be voiced which have it, and where, in seconds."""
+    """One of FAULTS: the share of the frames that should be voiced which have it, and its times in seconds."""
 
     name: str
     share: float
@@ -77,28 +77,28 @@ class Measurement:
 
     @property
     def asked(self) -> NDArray[np.bool_]:
-        """The frames that were to be voiced and can be measured, bool (frames,)."""
+        """The frames that should be voiced and can be measured, bool (frames,)."""
         return (self.target >= MEASURABLE_HZ[0]) & (self.target <= MEASURABLE_HZ[1])
 
     @property
     def cents(self) -> NDArray[np.float64]:
-        """How far f0 is from the target at the frames asked, infinite where the result is unvoiced: float64 (N,)."""
+        """The distance of f0 from the target at those frames, infinite where the result is unvoiced: float64 (N,)."""
         found, target = self.f0[self.asked].astype(np.float64), self.target[self.asked].astype(np.float64)
         with np.errstate(divide="ignore"):
             return np.abs(1200 * np.log2(found / target))
 
     @property
     def median_cents(self) -> float | None:
-        """The median distance of what came out voiced; None where nothing did."""
+        """The median distance over voiced frames of the result; None without any."""
         voiced = self.cents[np.isfinite(self.cents)]
         return float(np.median(voiced)) if len(voiced) else None
 
     def within(self, cents: float) -> float | None:
-        """The share of frames asked voiced that are at most so far off; None where nothing was to be voiced."""
+        """The share of frames that should be voiced with at most that distance; None without such frames."""
         return float(np.mean(self.cents <= cents)) if self.asked.any() else None
 
     def faults(self) -> list[Fault]:
-        """What is wrong with frames that were to be voiced; kinds that do not occur are left out."""
+        """Faults of frames that should be voiced; kinds that do not occur are left out."""
         silent = (self.loudness < SILENT_DB) & (self.loudness < self.source_db - SOFTER_DB)
         found = {
             "unvoiced": (self.f0 == 0) & ~silent,
@@ -114,11 +114,11 @@ class Measurement:
         ]
 
     def notable(self) -> list[Fault]:
-        """The faults that are worth a word: of 1% of the frames, or at a place that can be named."""
+        """The faults that are reported: of 1% of the frames, or with a time."""
         return [fault for fault in self.faults() if fault.share >= 0.01 or fault.spots]
 
     def figures(self) -> dict[str, float | None]:
-        """How well f0 was met."""
+        """The accuracy of f0 in words."""
         return {
             "median_cents": self.median_cents,
             "within_20_cents": self.within(20),
@@ -145,7 +145,7 @@ def measure(result: OutputBuffer, source: SourceAudio, target: NDArray[np.float3
     """Measure a converted song in the segments that it was converted in, each with the sound around it.
 
     Args:
-        result: what was converted, before its volume is adjusted.
+        result: the converted sound, before its volume is adjusted.
         source: the song, for its segments.
         target: the target f0 in Hz, 0 = unvoiced, float32 (frames,).
     """
@@ -153,7 +153,7 @@ def measure(result: OutputBuffer, source: SourceAudio, target: NDArray[np.float3
     loudness = np.full(source.frames, mel.LOUDNESS_FLOOR_DB, np.float32)
     low, clipped = np.zeros(source.frames), np.zeros(source.frames, bool)
     pooled = PooledMel(source.frames)
-    # Whatever tracked the song, the result is measured by the best method (docs/f0.md), in all of its range.
+    # The result is always measured by the best method (docs/f0.md), in its full range.
     settings = PitchSettings(f0_min=swift_f0.LOWEST_HZ, f0_max=swift_f0.HIGHEST_HZ)
     for segment in source.segments:
         span, own = slice(segment.span.start, segment.span.end), segment.own
@@ -170,7 +170,10 @@ def measure(result: OutputBuffer, source: SourceAudio, target: NDArray[np.float3
 
 
 def _spots(where: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
-    """Times of a fault (start, end), in seconds. Less than half a second apart is one; what is brief is none."""
+    """Times of a fault (start, end), in seconds.
+
+    Those less than half a second apart are merged; brief ones are dropped.
+    """
     at = np.flatnonzero(where)
     runs = np.split(at, np.flatnonzero(np.diff(at) > seconds_to_mel_frames(0.5)) + 1)
     long = [run for run in runs if len(run) >= seconds_to_mel_frames(BRIEF_SECONDS)]

@@ -34,7 +34,7 @@ NOISE_BLOCK = 256  # mel frames
 
 @dataclass(frozen=True)
 class Voice:
-    """Whose voice: shares of a run's speakers, and what each of them has said, by `retrieve` of each unit."""
+    """The target voice: shares of a run's speakers, their units for retrieval, and the share `retrieve`."""
 
     speaker_mix: SpeakerMix
     retrievals: dict[int, Retrieval]
@@ -45,7 +45,7 @@ class Voice:
 
         Args:
             start: the mel frame of the song where they begin.
-            hidden: the hidden states that they were made of, (U, H).
+            hidden: the hidden states from which they were computed, (U, H).
             units: of the song.
         """
         if not self.retrievals or len(units) == 0:
@@ -60,7 +60,7 @@ class Voice:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How mels are drawn: `depth` is the part of the noise schedule that is gone through, 0 to 1."""
+    """How mels are sampled: `depth` is the share of the noise schedule, 0 to 1."""
 
     steps: int
     method: str
@@ -70,7 +70,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class PredictedMel:
-    """A segment's mel as the model draws it: ln magnitude, float32 (len(segment), 128)."""
+    """A segment's mel as sampled by the model: ln magnitude, float32 (len(segment), 128)."""
 
     segment: Segment
     mel: NDArray[np.float32]
@@ -120,7 +120,7 @@ class MelPredictor:
             loudness: of the source, dBFS, (M,).
             voice, sampling: as of `predict`.
             watch: records how long each part takes.
-            skip: mel frames at the beginning that the encoder sees and the acoustic model does not.
+            skip: mel frames at the beginning that are input of the encoder and not of the acoustic model.
         """
         watch = watch or Stopwatch()
         model = self._started_at(sampling.depth)
@@ -198,8 +198,8 @@ class MelPredictor:
 def frame_noise(seed: int, start: int, end: int, bins: int) -> Tensor:
     """The noise that mel frames [start, end) of a song begin from: float32 (bins, end - start).
 
-    It depends on the seed and the frame's number alone: segments that overlap draw nearly the same there, and where a
-    song is cut matters little.
+    It depends only on the seed and the frame's number: overlapping segments get nearly the same mel there, and the
+    position of cuts matters little.
     """
     first = start // NOISE_BLOCK
     blocks = [

@@ -1,4 +1,4 @@
-"""A melody as a standard MIDI file: read as the f0 that is to be sung, written from an f0.
+"""A melody as a standard MIDI file: read as a target f0, written from an f0.
 
 What is between semitones is pitch bend. Reading respects tempo changes and the bend range (RPN 0).
 """
@@ -31,9 +31,9 @@ BEND_RANGE = 2.0  # semitones, until a file says otherwise
 WRITTEN_RANGE = 12  # semitones, of what is written: steps of 0.15 cents
 WHEEL = 8192
 MOST_WHEEL = WHEEL - 1
-TOGETHER = 0.005  # s: notes that begin within it are a chord
+TOGETHER = 0.005  # s: notes that begin within this time are a chord
 HIGHEST_NOTE = 107  # B7: an f0 file takes 4000 Hz at most
-OURS = "f0 of svc"  # a text in what is written, by which it is known again
+OURS = "f0 of svc"  # a text in written files, which identifies them
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A converted voice with a volume that changes, and what it is mixed with."""
+"""A converted voice with a volume over time, mixed with a backing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Mixer:
     """Blocks float32 (n, channels) at 44.1 kHz of a voice, its volume adjusted, with a backing where there is one.
 
     Args:
-        voice: what was converted.
+        voice: the converted sound.
         volume: float (frames,), the factor at each mel frame's centre; between them it changes linearly.
         backing: at 44.1 kHz, of any channels, added from the same start.
         noise: the song's own breaths, put in place of the voice's.

@@ -1,4 +1,4 @@
-"""A converted song as it grows."""
+"""A buffer for a converted song, filled phrase by phrase."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ BLOCK = frames.MEL_HOP * 2_048  # samples
 
 
 class OutputBuffer:
-    """A song of `samples` at 44.1 kHz, silent where nothing was put: in memory, or beyond some minutes in a file.
+    """A song of `samples` at 44.1 kHz, silent where nothing was added: in memory, or beyond some minutes in a file.
 
-    `power` is the mean square of each mel frame, float32 (frames,), of what was put. The file is unnamed and lies in
+    `power` is the mean square of each mel frame, float32 (frames,), of the added sound. The file is unnamed and lies in
     `folder`.
     """
 
@@ -46,7 +46,7 @@ class OutputBuffer:
         self.power[first : first + len(squares)] = squares.mean(1)
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Samples [start, stop) of what was put so far, zeros beyond: float32 (stop - start,)."""
+        """Samples [start, stop) of the sound added so far, zeros beyond: float32 (stop - start,)."""
         first = max(0, start)
         found = self._buffer.read(first, stop)[:, 0]
         return np.pad(found, (first - start, stop - first - len(found)))
@@ -57,7 +57,7 @@ class OutputBuffer:
             yield self.read(start, min(start + BLOCK, self.samples))
 
     def close(self) -> None:
-        """Let go of it."""
+        """Free memory and file."""
         self._buffer.close()
 
     def _silence(self, until: int) -> None:

@@ -1,4 +1,4 @@
-"""Where results go: unique names, checked before anything is computed, that replace nothing that svc did not make."""
+"""The paths of results: unique, checked before anything is computed, never replacing a file that svc did not make."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def safe_name(text: str) -> str:
 
 
 def same_name(path: Path) -> str:
-    """What two spellings of one path have in common: absolute, in NFC, in one case (as some file systems have it)."""
+    """A key that is equal for two spellings of one path: absolute, in NFC, in one case (as on some file systems)."""
     return unicodedata.normalize("NFC", os.path.abspath(path)).casefold()
 
 
@@ -94,7 +94,7 @@ def _spellings(song: Path, stem: str) -> Iterator[str]:
         prefix = "_".join(folders[-depth:])
         yield f"{prefix}_{stem}"
         yield f"{prefix}_{song.name}"
-    for number in range(1, 1_000):  # where folders do not tell them apart, as "a_b/c" and "a/b_c"
+    for number in range(1, 1_000):  # if folders do not distinguish them, as "a_b/c" and "a/b_c"
         digest = hashlib.sha256(os.fsencode(song.absolute())).hexdigest()
         yield f"{stem}_{digest[: 7 + number]}"
 
@@ -105,7 +105,7 @@ def description_path(out: Path) -> Path:
     for path in (plain, full):
         if (said := _read(path)) is not None and said.get("result", out.name) == out.name:
             return path
-    # A description of another format of the song stays; what is not ours is named by check_writable.
+    # A description of another format of the song stays; check_writable refuses files that are not ours.
     return full if _read(plain) is not None else plain
 
 
@@ -121,12 +121,12 @@ def made_here(out: Path) -> bool:
 
 
 def check_writable(out: Path, song: Path | None = None, named: bool = True) -> None:
-    """Check every name that a result will take.
+    """Check every path that a result will use.
 
     Args:
         out: the result, or STANDARD.
-        song: what it is made of.
-        named: whether the user gave this very name: then the result of another song may be replaced.
+        song: its song.
+        named: whether the user gave exactly this name: then the result of another song may be replaced.
 
     Raises:
         UserError: writing would replace a file that svc did not make, the song, or (unless `named`) another song's

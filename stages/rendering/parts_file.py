@@ -1,4 +1,4 @@
-"""The file of `svc render --parts`: which voice converts which stem, or which part of a song."""
+"""The file of `svc render --parts`: the voice of each stem, or of each part of a song."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Part:
 
     Attributes:
         song: a recording; all begin at the same moment.
-        settings: how it is converted.
-        sing: whether it is converted; else it is mixed as it is.
+        settings: of the conversion.
+        sing: whether it is converted; else it is mixed unchanged.
         model: the run; None is the command's.
-        f0_file: the f0 that is sung in place of the tracked one (stages.rendering.f0_file).
+        f0_file: the target f0 instead of the tracked one (stages.rendering.f0_file).
         gain_db: by which it is made louder in the mix.
         start, end: seconds; outside it is silent. None is the recording's end.
     """
@@ -72,7 +72,7 @@ def parse_parts(given: Any, origin: str, folder: Path, settings: RenderSettings)
     Args:
         given: the list.
         origin: where it is from, for messages.
-        folder: what its paths are relative to.
+        folder: its paths are relative to this folder.
         settings: those of a part that gives none of its own.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Tracks of one length and start, each with its gain and its time, added up block by block."""
+"""Tracks with a common start, each with its gain and its time, added up block by block."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FADE = 882  # samples, 20 ms around a part's start and end: two parts that adjoi
 
 
 class WholeTrack:
-    """A recording at 44.1 kHz as it is, in blocks float32 (n, channels)."""
+    """An unchanged recording at 44.1 kHz, in blocks float32 (n, channels)."""
 
     def __init__(self, sound: SampleBuffer):
         self.sound, self.channels = sound, sound.channels

@@ -1,4 +1,4 @@
-"""What made a result, inside the file itself: RIFF, Vorbis or ID3 tags, and Content Credentials where c2pa is there."""
+"""The origin of a result, inside the file itself: RIFF, Vorbis or ID3 tags, and Content Credentials with c2pa."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ LONGEST = 30_000  # bytes of a comment
 
 
 def about(converter: Mapping[str, Any], key: float) -> dict[str, Any]:
-    """What made a conversion: the run's hash and step, the voice, the key.
+    """The origin of a conversion: the run's hash and step, the voice, the key.
 
-    All settings are in the description beside the file; here is what the same sound always has in common.
+    All settings are in the description beside the file; this record is the same for the same sound.
 
     Args:
         converter: Converter.metadata of it.
@@ -29,7 +29,7 @@ def about(converter: Mapping[str, Any], key: float) -> dict[str, Any]:
 
 
 def comment(about: Mapping[str, Any]) -> str:
-    """The comment of a result: that it is synthetic, and as JSON what made it."""
+    """The comment of a result: a statement that it is synthetic, and its origin as JSON."""
     known = {"synthetic": True, "svc": __version__, **about}
     return f"{SYNTHETIC}; {json.dumps(known, ensure_ascii=True, sort_keys=True)}"[:LONGEST]
 
@@ -42,7 +42,7 @@ def tag(file: soundfile.SoundFile, about: Mapping[str, Any], title: str | None =
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What a file's comment says of how it was made; empty where it says nothing."""
+    """The origin in a file's comment; empty if there is none."""
     with soundfile.SoundFile(path) as file:
         text = file.comment or ""
     _, found, rest = text.partition("; ")

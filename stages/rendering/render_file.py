@@ -35,7 +35,7 @@ from .writing import SourceLength, write_output
 
 @dataclass(frozen=True)
 class _Song:
-    """A decoded song, its voice alone where it was separated, and what the rest is."""
+    """A decoded song, its separated voice if requested, and the rest of the mix."""
 
     file: Path
     sha256: str
@@ -57,7 +57,7 @@ def render_file(
 ) -> RenderReport:
     """Convert a song of any length in bounded memory.
 
-    Writes `out`, its description beside it as soon as that is there, and then its picture.
+    Writes `out`, then its description beside it, and then its picture.
 
     Args:
         converter: what converts.
@@ -67,8 +67,8 @@ def render_file(
         progress: is given a bar.
         on_audio: called with each piece of sound as soon as it is there, before loudness, mixing and peaks.
         f0_file: the song's f0, in place of the one that is tracked; it is neither corrected nor smoothed.
-        midi: which notes are the melody, where `f0_file` is a MIDI file.
-        suffix: the format, where `out` does not say it.
+        midi: the melody of a MIDI `f0_file`.
+        suffix: the format, if `out` has no ending.
 
     Raises:
         AudioError: the song cannot be used.
@@ -93,7 +93,7 @@ def render_file(
         with watch("writing"):
             length = SourceLength(read.recording.samples, read.recording.sample_rate)
             tags = provenance.about(converter.metadata(plan), plan.target.key)
-            # A separated voice is to be as loud in the mix as it was there.
+            # A separated voice must be as loud in the mix as it was there.
             mixing = plan.mixing(result, read.source.recording.mixdown.gain if read.stems else 1.0)
             mixer = Mixer(result, mixing.volume, read.stems.backing if read.stems else None, mixing.noise)
             limiter = write_output(mixer, out, settings, length, suffix, tags)
@@ -111,7 +111,7 @@ def render_file(
 
 @contextmanager
 def _naming(out: Path) -> Iterator[None]:
-    """Says of a full disk which output it was for: what does not fit into memory lies beside it."""
+    """Adds the output's path to errors of a full disk: temporary files lie beside it."""
     try:
         yield
     except OSError as error:
@@ -127,7 +127,7 @@ def _read(
     progress: Progress,
     watch: Stopwatch,
 ) -> Iterator[_Song]:
-    """Decode a song once, and separate its voice where that is asked for."""
+    """Decode a song once, and separate its voice if requested."""
     with ExitStack() as opened:
         with watch("decoding and slicing"):
             before = file.stat()
@@ -188,7 +188,7 @@ def _described(
     picture: bool,
     watch: Stopwatch,
 ) -> RenderReport:
-    """Write the description, then draw the picture, then say in the description how long that took."""
+    """Write the description, then draw the picture, then add the time of drawing to the description."""
     if report.wav == STANDARD:
         return report
     about: dict[str, Any] = {

@@ -44,7 +44,9 @@ from .writing import Blocks, SourceLength, write_output
 
 @dataclass(frozen=True)
 class PartReport:
-    """What came of one part: a sentence about it, notes for the user, and all that decided its sound, as JSON."""
+    """The result of one part: a sentence about it, notes for the user, and everything that its sound depends on, as
+    JSON.
+    """
 
     summary: str
     notes: tuple[str, ...]
@@ -53,7 +55,7 @@ class PartReport:
 
 @dataclass(frozen=True)
 class PartsReport:
-    """What came of a mix of parts."""
+    """The result of a mix of parts."""
 
     wav: Path
     seconds: float
@@ -62,7 +64,7 @@ class PartsReport:
     notes: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """What a reader wants to know."""
+        """The report as text."""
         said = []
         for part in self.parts:
             said += [f"  {part.summary}", *(f"    {note}" for note in part.notes)]
@@ -72,7 +74,10 @@ class PartsReport:
 
 @dataclass
 class PartsBatch:
-    """Parts to convert and mix into `out`. `converters` holds one for each part, None where it is mixed as it is."""
+    """Parts to convert and mix into `out`.
+
+    `converters` holds one for each part, None for parts that are mixed unchanged.
+    """
 
     parts: list[Part]
     converters: list[Converter | None]
@@ -88,11 +93,11 @@ class PartsBatch:
         output: Path | None = None,
         suffix: str = "wav",
     ) -> PartsBatch:
-        """Check what can be checked before anything is loaded or computed, and then load the runs.
+        """Check all arguments before anything is loaded or computed, and then load the runs.
 
         Args:
             file: see parts_file.
-            settings: of parts that give none of their own; bit depth and rate of the mix.
+            settings: of parts without their own; bit depth and rate of the mix.
             model: the run of parts that name none; None takes the newest in runs/.
             output: the result, or a folder; None writes `FILE.mix.wav` beside the file.
             suffix: the format, unless `output` ends in one.
@@ -118,7 +123,7 @@ class PartsBatch:
         for part, run in zip(parts, runs, strict=True):
             if run is not None and run.path not in loaded:
                 loaded[run.path] = RunConverter(run, part.settings)
-            if run is not None:  # what a part asks for is refused now, not after the parts before it were converted
+            if run is not None:  # refuse a part's settings before others are converted
                 loaded[run.path].sampling(part.settings)
                 loaded[run.path].voice(part.settings)
             converters.append(None if run is None else loaded[run.path])
@@ -155,7 +160,7 @@ class PartsBatch:
 
 @dataclass(frozen=True)
 class _PartConversion:
-    """One part on its way into the mix. What it opens is closed with `opened`."""
+    """One part while it is converted. Its files are closed with `opened`."""
 
     part: Part
     converter: Converter | None
@@ -229,7 +234,7 @@ class _PartConversion:
 
 
 def _phrases(source: SourceAudio, part: Part) -> list[int]:
-    """The numbers of the phrases that are heard of a part."""
+    """The numbers of the phrases within a part's time."""
     end = np.inf if part.end is None else part.end
     return [
         phrase.number

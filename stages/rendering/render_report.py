@@ -1,4 +1,4 @@
-"""What came of one song."""
+"""The result of one song."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class RenderReport:
-    """What came of one song. The shares are of the frames that were to be voiced, None where there are none.
+    """The result of one song. The shares are of the frames that should be voiced, None without any.
 
     Attributes:
         song, wav: where the song and the result lie.
-        picture: where the picture lies, if one was asked for.
+        picture: where the picture lies, if there is one.
         speaker: the target voice.
         key: semitones above the song.
         seconds: how long the song lasts.
-        took: seconds that it took, loading apart.
-        delivered: seconds after which the result lay there; measured figures and the picture come later.
+        took: seconds that it took, without loading.
+        delivered: seconds after which the result was written; measured figures and the picture come later.
         median_cents: how far f0 is from the target f0, where the result is voiced.
-        within_20_cents, within_50_cents: the share of frames that are so near.
+        within_20_cents, within_50_cents: the share of frames within that distance.
         notes: sentences for the user.
         timings: seconds by part of the work.
-        first_sound: seconds after which the first sound was there.
+        first_sound: seconds after which the first sound was computed.
     """
 
     song: Path
@@ -41,7 +41,7 @@ class RenderReport:
     first_sound: float | None
 
     def lines(self, verbose: bool = False) -> list[str]:
-        """What a reader wants to know; `verbose` adds how long each part took."""
+        """The report as text; `verbose` adds how long each part took."""
         said = [f"  {self.song}: {note}" for note in self.notes]
         in_tune = (
             "nothing in it is voiced"

@@ -20,7 +20,7 @@ GLOSSARY = {
 
 
 def check_page_writable(path: Path) -> None:
-    """Raises UserError where a page would be written over what svc did not make, or nowhere."""
+    """Raises UserError if a page would replace a file that svc did not make, or cannot be written."""
     if not path.parent.is_dir():
         raise UserError(f"{path.parent} does not exist; make it, or give another place with --report")
     if path.is_dir():
@@ -42,7 +42,7 @@ def write_page(
     Args:
         reports: of the songs that were converted.
         refused: songs that were not, and why.
-        about: what they were converted with: run, step, encoder, vocoder.
+        about: the models: run, step, encoder, vocoder.
     """
     rows = [
         [

@@ -1,4 +1,4 @@
-"""What lies beside a result: its picture and its description, and the files of a Conversion that is in memory."""
+"""The files beside a result: picture and description; and writing a Conversion that is in memory."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from .writing import SourceLength, write_output
 def write_conversion(
     conversion: Conversion, out: Path, title: str, settings: OutputSettings | None = None, song: Path | None = None
 ) -> None:
-    """Write a Conversion as `out`, and beside it a .png (if it was measured) and a .json, as `svc render` leaves them.
+    """Write a Conversion as `out`, and beside it a .png (if it was measured) and a .json, as `svc render` does.
 
     Args:
-        conversion: what was converted.
+        conversion: the converted song.
         out: ends in one of `formats.FORMATS`.
         title: the song's name.
         settings: bit depth and sample rate of the file.
@@ -84,9 +84,9 @@ def write_description(
 
     Args:
         out: the result.
-        plan: what was to be sung.
-        found: what came out, if it was measured.
-        converter: what converted it (Converter.metadata).
+        plan: of the conversion.
+        found: the measured result, if it was measured.
+        converter: of the conversion (Converter.metadata).
         notes: sentences for the user.
         about: song, result and timings.
     """

@@ -1,7 +1,8 @@
 """Unit retrieval: units of the source are blended with units of the target (the "index" of so-vits-svc and RVC).
 
-That removes what is left of the source's voice in its units. Neighbours are searched by cosine similarity between
-hidden states (Baas, van Niekerk and Kamper, 2023, arXiv 2305.18975), after subtracting each clip's mean and dividing by
+That removes the remaining speaker information of the source from its units. Neighbours are searched by cosine
+similarity between hidden states (Baas, van Niekerk and Kamper, 2023, arXiv 2305.18975), after subtracting each clip's
+mean and dividing by
 its standard deviation: that removes speaker information. Units are not used for the search because the projection
 discards detail.
 """
@@ -25,12 +26,12 @@ from ..run import Run
 from ..run_stores import open_stores
 
 NEIGHBOURS = 4
-MOST_FRAMES = 30_000  # of the target's, 10 minutes; of more, whole utterances are taken, spread evenly
-ROWS = 256  # frames that are looked up at a time
+MOST_FRAMES = 30_000  # of the target's, 10 minutes; from more, whole utterances are chosen, spread evenly
+ROWS = 256  # frames that are searched for at a time
 
 
 class Retrieval:
-    """The units of some speakers, to be found by hidden states.
+    """The units of some speakers, and the search in them by hidden states.
 
     Args:
         clips: hidden states of whole utterances, (U, H) each.
@@ -55,7 +56,8 @@ class Retrieval:
 
     @classmethod
     def of_run(cls, run: Run, number: int, projection: nn.Module, stores: Sequence[str] = ()) -> Retrieval:
-        """What speaker `number` of a run has said: from the named stores, or the run's index, or its recorded stores.
+        """The units of speaker `number` of a run for retrieval: from the named stores, the run's index, or its recorded
+        stores.
 
         Raises UserError when there is nothing to read, or too little of the speaker.
         """
@@ -68,7 +70,7 @@ class Retrieval:
     def of_stores(
         cls, stores: Sequence[Store], speakers: Sequence[str], column: str, projection: nn.Module
     ) -> Retrieval:
-        """What some speakers have said in stores. `column` is what units are made of, such as `hidden/12`.
+        """The units of some speakers in stores. They are computed from `column`, such as `hidden/12`.
 
         Raises UserError when the stores have too little of them.
         """
@@ -85,7 +87,7 @@ class Retrieval:
         return self._by_units
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """What `blend` computes with: `keys` (K, H), `units` (K, D), and `mean` and `square` (H,) of all frames."""
+        """The arrays that `blend` uses: `keys` (K, H), `units` (K, D), and `mean` and `square` (H,) of all frames."""
         named = {"keys": self.keys, "units": self.units, "mean": self._mean, "square": self._square}
         return {name: value.float().cpu().numpy() for name, value in named.items()}
 
@@ -100,14 +102,13 @@ class Retrieval:
         return torch.lerp(units, torch.cat(found).to(units), amount)
 
     def _key(self, frames: Tensor) -> Tensor:
-        """Frames (U, H) of a clip by which they are found: of length 1."""
+        """Frames (U, H) of a clip as search keys: of length 1."""
         return F.normalize(normalise(frames, self._mean, self._square), dim=1)
 
 
 def nearest(wanted: Tensor, keys: Tensor, count: int = NEIGHBOURS) -> tuple[Tensor, Tensor]:
-    """The `count` of `keys` (K, D) most alike to each that is wanted (U, D), all of length 1.
-
-    Returns their weights, which sum to 1, and which they are: (U, count) each.
+    """The `count` rows of `keys` (K, D) with the highest cosine similarity to each query (U, D), all of length 1.
+    Returns their weights, which sum to 1, and their numbers: (U, count) each.
     """
     likeness, which = (wanted @ keys.T).topk(count)
     weight = 1 / (1 - likeness).clamp(min=1e-6)
@@ -115,6 +116,6 @@ def nearest(wanted: Tensor, keys: Tensor, count: int = NEIGHBOURS) -> tuple[Tens
 
 
 def _spread(clips: list[Clip]) -> list[Clip]:
-    """As many of them as MOST_FRAMES hold, evenly from all; as svc 0.1 chose them for runs without an index."""
+    """At most MOST_FRAMES of them, evenly from all; as svc 0.1 chose them for runs without an index."""
     total = sum(clip.row.unit_frames for clip in clips)
     return clips if total <= MOST_FRAMES else clips[:: -(-total // MOST_FRAMES)]

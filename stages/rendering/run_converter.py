@@ -31,7 +31,7 @@ from .vocoders import load_vocoder
 
 
 class RunConverter(Converter):
-    """Converts with a run. `settings` are those of every call that brings none of its own.
+    """Converts with a run. `settings` are those of every call without its own.
 
     Raises:
         UserError: the run is not trained, its speaker is not there, or the encoder is another than it was trained on.
@@ -65,7 +65,7 @@ class RunConverter(Converter):
         return audio.file_hash(self.run.best)
 
     def speaker(self, settings: ConversionSettings | None = None) -> str:
-        """As it was asked for: a name, or a mixture."""
+        """The speaker as given: a name, or a mixture."""
         return self._speaker_mix(settings or self.settings).name
 
     def headline(self) -> str:
@@ -85,7 +85,7 @@ class RunConverter(Converter):
         return self._speaker_mix(settings).range([speaker.range for speaker in self.run.config.speakers])
 
     def sampling(self, settings: ConversionSettings) -> Sampling:
-        """How mels are drawn. Raises UserError for what the run's model cannot do."""
+        """How mels are sampled. Raises UserError for settings that do not suit the run's model."""
         model = self.predictor.model
         known = model.objective.solvers
         method = settings.method or model.objective.default_method
@@ -102,7 +102,10 @@ class RunConverter(Converter):
         return Sampling(settings.steps or model.objective.default_steps(depth), method, depth, settings.seed)
 
     def voice(self, settings: ConversionSettings) -> Voice:
-        """Whose voice, and what each speaker in it has said. Raises UserError where that was asked for and is gone."""
+        """The target voice, and its speakers' units for retrieval.
+
+        Raises UserError if these were requested and are missing.
+        """
         speaker_mix, amount = self._speaker_mix(settings), settings.retrieve
         if amount == 0 or (amount is None and self._unavailable):
             return Voice(speaker_mix, {}, 0.0)
@@ -158,7 +161,7 @@ class RunConverter(Converter):
         return audio_chunks(phrase, self.vocoder.stream(mels, plan.target.f0[phrase.start : phrase.end]), watch)
 
     def _mels(self, phrase: Phrase, predicted: Iterator[PredictedMel], plan: ConversionPlan) -> Iterator[Samples]:
-        """The phrase's mel, piece by piece, with its formants moved as asked."""
+        """The phrase's mel, piece by piece, with its formants shifted by the settings."""
         at = phrase.start
         for piece in joined(predicted):
             yield shift_formants(piece, plan.target.f0[at : at + len(piece)], plan.settings.formants)
@@ -168,7 +171,7 @@ class RunConverter(Converter):
         return SpeakerMix.parse(settings.speaker or self.run.speakers[0], self.run.speakers)
 
     def _retrieval(self, number: int) -> Retrieval:
-        """What a speaker has said, loaded once."""
+        """A speaker's units for retrieval, loaded once."""
         if number not in self._retrievals:
             self._retrievals[number] = Retrieval.of_run(self.run, number, self.predictor.projection, self.stores)
         return self._retrievals[number]
@@ -184,7 +187,7 @@ def _load_encoder(run: Run, settings: RenderSettings, device: str, bf16: bool) -
         raise UserError(
             f"{run.source} was trained with an encoder that has no public name", "Name it: --encoder FOLDER"
         )
-    # A run may be somebody else's: only a name that the user gave is fetched from the network.
+    # A run may be somebody else's: only a name from the user is downloaded.
     content = load_encoder(name, device, precision, allow_hub=settings.encoder is not None)
     if changed := differences(encoder.description, content.describe(), "in the run", "found"):
         raise UserError(

@@ -37,7 +37,7 @@ class Stems:
     backing: SampleBuffer
 
     def close(self) -> None:
-        """Let go of both."""
+        """Free both."""
         self.voice.close()
         self.backing.close()
 
@@ -45,10 +45,10 @@ class Stems:
 def separate(
     song: SampleBuffer, folder: Path | None, device: str, progress: Progress, separator: Separator | None = None
 ) -> Stems:
-    """Separate a song. What does not fit into memory lies in unnamed files in `folder`.
+    """Separate a song. Samples that do not fit into memory are kept in unnamed files in `folder`.
 
     Raises:
-        UserError: demucs is not installed, or its weights cannot be had.
+        UserError: demucs is not installed, or its weights cannot be downloaded.
     """
     separator = separator or load_demucs(device)
     stems = Stems(*(SampleBuffer(frames.MEL_RATE, 2, folder) for _ in range(2)))
@@ -57,7 +57,7 @@ def separate(
         with progress.bar("separating the voice", round(seconds, 1), "s") as bar:
             for mix, voice in _blocks(song, separator):
                 stems.voice.append(voice.T)
-                stems.backing.append((mix - voice).T)  # not the other stems' sum: nothing of the mix is lost
+                stems.backing.append((mix - voice).T)  # the mix minus the voice: nothing is lost
                 bar.advance(mix.shape[1] / frames.MEL_RATE)
     except BaseException:
         stems.close()
@@ -95,7 +95,7 @@ def load_demucs(device: str) -> Separator:
 
 
 def _blocks(song: SampleBuffer, separator: Separator) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Mix and voice (2, n), block by block: blocks overlap, and their voices are faded into each other there."""
+    """Mix and voice (2, n), block by block: blocks overlap, and their voices are cross-faded there."""
     block, overlap = BLOCK_SECONDS * frames.MEL_RATE, OVERLAP_SECONDS * frames.MEL_RATE
     fade = np.linspace(0, 1, overlap, dtype=np.float32)
     held = np.zeros((2, 0), np.float32)

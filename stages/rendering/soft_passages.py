@@ -1,9 +1,9 @@
-"""Passages of a song that are far softer than recordings of voices are: how much louder they are converted.
+"""Gains for passages of a song that are much softer than usual recordings of voices.
 
-A model learns from recordings that what is as soft as their silence is silence: a voice at -60 dBFS came out 15 to
-25 dB softer than it was sung, or silent, and frames that are selected from a clip were its silence. The epsilon of
-the encoder's group norm and the f0 tracker's threshold count there too. Such a passage is therefore converted at a
-level that is common in recordings, and the result is made as much softer again (`SourceAudio.gain_db`).
+A model learns from recordings that very soft frames are silence: a voice at -60 dBFS became 15 to 25 dB softer than it
+was, or silent, and unit selection chose a clip's silence for it. The epsilon of the encoder's group norm and the f0
+tracker's threshold have an effect as well. Therefore such a passage is converted at a level that is usual in
+recordings, and the result is attenuated by the same gain (`SourceAudio.gain_db`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from ...pipeline.slicing import is_tonal, running_level
 
 SOFT_DB = -45.0  # dBFS over 0.4 s; a voice that is softer is made louder,
 USUAL_DB = -25.0  # up to this, dBFS,
-SLOPE = 2.5  # by so many dB for each dB under SOFT_DB: nothing jumps there
+SLOPE = 2.5  # gain in dB for each dB under SOFT_DB, so that the gain is continuous
 MOST_DB = 60.0  # at most
-LEAST_SECONDS = 0.3  # of a soft voice between loud frames: what is shorter is the end of a loud note
+LEAST_SECONDS = 0.3  # of a soft voice between loud frames: a shorter passage is the end of a loud note
 NEPERS = np.float32(np.log(10) / 20)  # a dB as a difference of ln magnitude
 
 F32 = NDArray[np.float32]
@@ -32,7 +32,7 @@ def soft_gain_db(level_db: F32, flatness: F32 | None) -> F32:
 
     Args:
         level_db: RMS of mel frames, dBFS, (frames,).
-        flatness: spectral flatness, (frames,); without it nothing is known of voices, and no frame is made louder.
+        flatness: spectral flatness, (frames,); without it voices cannot be detected, and no frame is amplified.
     """
     gain = np.zeros(len(level_db), np.float32)
     if flatness is None:

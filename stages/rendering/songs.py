@@ -39,7 +39,7 @@ class RefusedSong:
 
 @dataclass(frozen=True)
 class SongJob:
-    """A song, where its result goes, and why it cannot be converted, where that is known before."""
+    """A song, the path of its result, and why it cannot be converted, if that is already known."""
 
     song: Path
     out: Path
@@ -48,7 +48,7 @@ class SongJob:
 
 @dataclass
 class SongBatch:
-    """Songs to convert with one voice. What was done and refused so far is in `done` and `refused`."""
+    """Songs to convert with one voice. `done` and `refused` list the songs so far."""
 
     converter: Converter
     jobs: list[SongJob]
@@ -73,7 +73,7 @@ class SongBatch:
         progress: Progress | None = None,
         midi: MidiChoice | None = None,
     ) -> SongBatch:
-        """Check what can be checked before anything is loaded or computed, and then load the run or the voice.
+        """Check all arguments before anything is loaded or computed, and then load the run or the voice.
 
         Args:
             songs: recordings, and folders of them; `-` is standard input.
@@ -84,8 +84,8 @@ class SongBatch:
             page: an HTML file to write with players and pictures of all songs.
             f0_file: the f0 of the one song, in place of the one that is tracked (stages.rendering.f0_file).
             voice: recordings of the voice to convert to without a run (stages.rendering.clip_converter).
-            progress: is given a bar where recordings of a voice are read.
-            midi: which notes are the melody, where `f0_file` is a MIDI file.
+            progress: gets a bar if recordings of a voice are read.
+            midi: the melody of a MIDI `f0_file`.
 
         Raises:
             UserError: a format is not known, there is an f0 file and not one song, a folder holds no song, the page or
@@ -127,10 +127,10 @@ class SongBatch:
         return self.converter.headline()
 
     def render(self, progress: Progress | None = None) -> Iterator[RenderReport | RefusedSong]:
-        """Convert the songs one after the other, yielding what came of each; then write the page.
+        """Convert the songs one after the other, yielding each result; then write the page.
 
         Raises:
-            UserError: there is one song alone, and it cannot be converted as asked.
+            UserError: there is only one song, and it cannot be converted with these settings.
         """
         for job in self.jobs:
             try:
@@ -156,7 +156,7 @@ class SongBatch:
 
 
 def check_f0_file(f0_file: Path | None, songs: int, midi: MidiChoice | None = None) -> None:
-    """Raises UserError where there is an f0 file, and not one song that it belongs to, or it is not there."""
+    """Raises UserError if there is an f0 file without exactly one song, or if it does not exist."""
     if f0_file and songs != 1:
         raise UserError(f"an f0 file belongs to one song, and {songs} were given", "give one song with --f0-file")
     if f0_file and not f0_file.is_file():

@@ -1,4 +1,4 @@
-"""A song before it is converted: where it is cut, and its sound, segment by segment."""
+"""A song before it is converted: its segments, and their sound."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ MOST_LOST_SECONDS = 1.0  # of sound that a fixed threshold of a voice's recordin
 
 
 def song_slices(recording: Recording, stored: SliceSettings, silence_db: float | None = None) -> SliceSettings:
-    """How a song is cut for a voice whose recordings were cut as `stored` says: in the same way, as far as possible.
+    """How a song is sliced for a voice whose recordings were sliced by `stored`: in the same way, as far as possible.
 
-    Stores of version 0.1 have a fixed threshold under the loudest moment, which takes a soft passage of a song for
-    silence. Where it would leave out MOST_LOST_SECONDS of sound, silence is judged as pipeline.slicing does today.
+    Stores of version 0.1 have a fixed threshold under the loudest moment, which treats a soft passage of a song as
+    silence. If it would leave out MOST_LOST_SECONDS of sound, silence is detected as in pipeline.slicing today.
 
     Args:
         recording: the song.
@@ -117,18 +117,18 @@ class SourceAudio:
 
     @property
     def seconds_converted(self) -> float:
-        """What lies in phrases."""
+        """The spans of the phrases."""
         return frames.mel_seconds(sum(phrase.end - phrase.start for phrase in self.phrases))
 
     @property
     def notes(self) -> list[str]:
-        """How much of the song is taken for silence and not converted, and where."""
+        """How much of the song is treated as silence and not converted, and where."""
         spans = [segment.span for segment in self.segments]
         return [note] if (note := describe_unused(self.frames, spans)) else []
 
     @cached_property
     def gain_db(self) -> NDArray[np.float32]:
-        """How much louder than it is each mel frame is converted, dB, float32 (frames,): soft_passages."""
+        """The gain of each mel frame before conversion, dB, float32 (frames,): soft_passages."""
         return soft_gain_db(self.recording.level_db, self.recording.flatness)
 
     def segment_gain_db(self, segment: Segment) -> NDArray[np.float32]:
@@ -140,7 +140,8 @@ class SourceAudio:
     ) -> Iterator[tuple[Segment, Waveform]]:
         """The sound of segments, context included, at sample rates of `rates` (44100, 16000).
 
-        What adjoining segments share is read once. Soft passages are louder by `gain_db`, unless `amplify` is false.
+        Sound that adjoining segments share is read once. Soft passages are louder by `gain_db`, unless `amplify` is
+        false.
         """
         rate = self.recording.sample_rate
         held, held_start, held_end = np.zeros(0, np.float32), 0, 0

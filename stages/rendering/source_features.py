@@ -1,4 +1,4 @@
-"""What is known of a song before it is converted: its f0, loudness and mel."""
+"""The features of a song before it is converted: its f0, loudness and mel."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def analyse(
 ) -> SourceFeatures:
     """Compute a song's features, segment by segment, as extraction computes an utterance's. `bar` counts seconds.
 
-    Notes between `pitch.f0_max` and `highest` Hz are tracked as well, where that is given: a song may go higher than
-    the recordings of the voice that will sing it.
+    With `highest`, notes between `pitch.f0_max` and `highest` Hz are tracked as well: a song may have higher notes than
+    the target's recordings.
     """
     f0 = np.zeros(source.frames, np.float32)
     loudness = np.full(source.frames, mel.LOUDNESS_FLOOR_DB, np.float32)

@@ -18,9 +18,10 @@ EXPECTED = (
 
 @dataclass(frozen=True)
 class SpeakerMix:
-    """Shares of a run's speakers at some moments; in between they change linearly, and before and after they hold.
+    """Shares of a run's speakers at some times; in between they change linearly, and before and after they are
+    constant.
 
-    `seconds` (K,) rise; `shares` (K, speakers) each sum to 1. `name` is how it was asked for.
+    `seconds` (K,) rise; `shares` (K, speakers) each sum to 1. `name` is the user's text.
     """
 
     name: str
@@ -29,7 +30,7 @@ class SpeakerMix:
 
     @classmethod
     def parse(cls, text: str, speakers: Sequence[str]) -> SpeakerMix:
-        """Raises UserError for a speaker that is not there, or what is no mixture."""
+        """Raises UserError for an unknown speaker, or a text that is no mixture."""
         if text in speakers or not any(sign in text for sign in ":=;,"):
             return cls(text, (0.0,), (_shares(text, speakers),))
         moments = [part.strip() for part in text.split(";") if part.strip()]
@@ -48,7 +49,7 @@ class SpeakerMix:
 
     @property
     def single(self) -> int | None:
-        """The speaker's number, if only one sings from first to last."""
+        """The speaker's number, if there is only one throughout."""
         first = self.shares[0]
         return first.index(1.0) if 1.0 in first and set(self.shares) == {first} else None
 
@@ -68,7 +69,7 @@ class SpeakerMix:
         return mean
 
     def range(self, ranges: Sequence[Range | None]) -> Range | None:
-        """The mixture's compass: its speakers', averaged in log f0 by their shares. None where one's is unknown."""
+        """The mixture's range: its speakers', averaged in log f0 by their shares. None where one's is unknown."""
         shares = self.whole()
         known = [(share, r) for share, r in zip(shares, ranges, strict=True) if share > 0]
         if any(r is None for _, r in known):

@@ -1,4 +1,4 @@
-"""Where the time goes: seconds by what was done, each second counted once."""
+"""Time by part of the work, each second counted once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Stopwatch:
-    """`with watch("encoder"): ...`; what is measured inside another stretch is taken out of that one."""
+    """`with watch("encoder"): ...`; time that is measured inside another part is subtracted from that one."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -28,7 +28,7 @@ class Stopwatch:
             self._stack.pop()
 
     def sounded(self) -> None:
-        """Sound is out: the first time that is so is remembered."""
+        """Sound was computed: the time of the first call is stored."""
         if self.first_sound is None:
             self.first_sound = time.monotonic() - self.begun
 
@@ -38,7 +38,7 @@ class Stopwatch:
         return time.monotonic() - self.begun
 
     def table(self) -> dict[str, float]:
-        """Seconds by name, most first, and what nobody measured as `other`."""
+        """Seconds by name, most first, and the remaining time as `other`."""
         rest = max(0.0, self.total - sum(self.seconds.values()))
         ranked = sorted(self.seconds.items(), key=lambda item: -item[1])
         return {**{name: round(seconds, 3) for name, seconds in ranked}, "other": round(rest, 3)}

@@ -1,4 +1,4 @@
-"""From a song's f0 to the f0 that is to be sung: corrected, smoothed, and in the key asked for."""
+"""From a song's f0 to the target f0: corrected, smoothed, and in the requested key."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ F0 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TargetF0:
-    """The f0 to sing, Hz at mel centres, 0 = unvoiced, float32 (frames,); and the key that it is in.
+    """The target f0, Hz at mel centres, 0 = unvoiced, float32 (frames,); and the key that it is in.
 
-    `note` says how an automatic key was chosen.
+    `note` explains the choice of an automatic key.
     """
 
     f0: F0 = field(repr=False)
@@ -36,7 +36,7 @@ def melody_of(tracked: F0, settings: ConversionSettings) -> F0:
 
 
 def target_f0(song: F0, settings: ConversionSettings, voice: Range | None, speaker: str) -> TargetF0:
-    """A song's f0 (frames,) in the key that is asked for, or that suits the voice's range."""
+    """A song's f0 (frames,) in the requested key, or in one that suits the voice's range."""
     if not isinstance(settings.key, str):
         return TargetF0(melody.transposed(song, settings.key), float(settings.key), None)
     if voice is None:

@@ -1,4 +1,4 @@
-"""`svc render --f0-only`: the f0 of songs, as files that can be edited and sung."""
+"""`svc render --f0-only`: the f0 of songs, as files that can be edited and rendered."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) ->
 
 
 def load_own(path: Path, device: str, bf16: bool = False) -> SourceFilter:
-    """What `svc train --only vocoder` wrote. Raises UserError or VocoderError where it is not that."""
+    """A vocoder of `svc train --only vocoder`. Raises UserError or VocoderError if it is none."""
     if checkpoint.load(path)[1].get("kind") != "svc own vocoder":
         raise VocoderError(f"{path} is no vocoder of svc: `svc train --only vocoder` makes one in a run")
     record = checkpoint.load_record(path, VocoderRecord)[1]

@@ -1,4 +1,4 @@
-"""A mixed song encoded into a file, which is whole or not there."""
+"""Encoding a mixed song into a file, which is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WAV_BYTES = 2**31  # beyond which a WAV gets RF64's header: WAV's own has no roo
 
 
 class Blocks(Protocol):
-    """Sound at 44.1 kHz that can be gone through several times: float32 (n, channels) a block."""
+    """Sound at 44.1 kHz that can be iterated several times: float32 (n, channels) a block."""
 
     channels: int
 
@@ -39,7 +39,7 @@ class Blocks(Protocol):
 
 @dataclass(frozen=True)
 class SourceLength:
-    """How long a song is, from which follows how long its result is at any rate."""
+    """The length of a song, from which the length of its result at any rate follows."""
 
     samples: int
     rate: int  # Hz
@@ -47,7 +47,7 @@ class SourceLength:
 
 @dataclass(frozen=True)
 class SoundFormat:
-    """What a file holds: sample rate in Hz, channels, libsndfile's format and subtype."""
+    """The format of a file: sample rate in Hz, channels, libsndfile's format and subtype."""
 
     rate: int
     channels: int
@@ -64,10 +64,10 @@ def write_output(
     about: Mapping[str, Any] | None = None,
     title: str | None = None,
 ) -> LimiterGain | None:
-    """Encode a mix in the format that `suffix` (or the name) says, its peaks brought down where they do not fit.
+    """Encode a mix in the format that `suffix` (or the name) says, with a limiter for peaks beyond full scale.
 
-    It is written beside `out` under a name that nobody can know, and takes its place when it is whole. At the song's
-    own rate it has the number of samples of the song; at another one what lasts as long, to the nearest sample.
+    It is written beside `out` under a random name, and replaces `out` when it is complete. At the song's own rate it
+    has the number of samples of the song; at another one what lasts as long, to the nearest sample.
     `about`, what made it, goes into the tags (provenance.py), and into Content Credentials where these are wanted;
     so does a `title`, in place of the file's name.
 
@@ -130,7 +130,7 @@ def _encode(
     about: Mapping[str, Any] | None,
     title: str | None,
 ) -> None:
-    """Encode blocks (n, channels) into an open file. Raises OSError where the disk does not take them."""
+    """Encode blocks (n, channels) into an open file. Raises OSError if writing fails."""
     guarded = _GuardedFile(file)
     try:
         with soundfile.SoundFile(guarded, "w", kind.rate, kind.channels, kind.subtype, format=kind.form) as sound:
@@ -140,7 +140,7 @@ def _encode(
                 for start in range(0, len(block), PIECE):
                     sound.write(block[start : start + PIECE])
                     guarded.check()
-    except (soundfile.LibsndfileError, AssertionError) as error:  # what soundfile makes of a short write
+    except (soundfile.LibsndfileError, AssertionError) as error:  # soundfile's error for a short write
         guarded.check()
         raise OSError(None, str(error) or "libsndfile could not encode it") from error
     guarded.check()
@@ -167,7 +167,7 @@ class _GuardedFile:
         return self._file.read(count)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._kept(self._file.seek, offset, whence)  # it may write what was buffered
+        return self._kept(self._file.seek, offset, whence)  # it may write buffered data
 
     def tell(self) -> int:
         return self._file.tell()

@@ -1,4 +1,4 @@
-"""One frozen dataclass of settings a command, checked when made, saved beside what it produced."""
+"""One frozen dataclass of settings for each command, checked when it is made, saved beside the results."""
 
 from ...pipeline.pitch.settings import PitchSettings
 from ...pipeline.slicing import SliceSettings

@@ -14,19 +14,19 @@ SMALL_CORPUS_SECONDS = 1_800.0
 
 @dataclass(frozen=True)
 class ExtractSettings:
-    """What `svc extract` computes, and how.
+    """The settings of `svc extract`.
 
     None keeps what the store has; in a new store it is the default.
 
     Attributes:
         encoder: short name, hub id or path; `en` in a new store.
         layers: hidden layers wanted beside those that the store has; a middle one and the last in a new store.
-        slice_db: what counts as silence, in dB under a recording's loudest moment; SliceSettings has the default.
+        slice_db: threshold of silence, in dB under a recording's loudest moment; SliceSettings has the default.
         f0, f0_min, f0_max: method and range in Hz; PitchSettings has the defaults. Another replaces the f0 column.
         pitch_shifts: semitones that the mel is moved by, in further columns, to augment training.
-        formant_shifts: semitones that formants are moved by before the encoder is run, in further columns: trained
-            with them, the projection keeps less of the speaker. None: AUTO_FORMANT_SHIFTS where a new store has at most
-            SMALL_CORPUS_SECONDS of sound, whose training gains most by them; none elsewhere.
+        formant_shifts: semitones that formants are moved by before the encoder is run, in further columns: trained with
+            them, the projection contains less speaker information. None: AUTO_FORMANT_SHIFTS where a new store has at
+            most SMALL_CORPUS_SECONDS of sound, whose training gains most by them; none elsewhere.
         features: further columns by name, such as `hidden/9`; every kind that `features/registry.py` lists.
         precision: the encoder's arithmetic: fp32, bf16 or fp16; fp32 in a new store.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
@@ -64,11 +64,11 @@ class ExtractSettings:
             )
 
     def slices(self, stored: SliceSettings) -> SliceSettings:
-        """The store's, with what was asked for."""
+        """The store's, with the user's changes."""
         return stored if self.slice_db is None else replace(stored, silence_db=self.slice_db)
 
     def pitch(self, stored: PitchSettings) -> PitchSettings:
-        """The store's, with what was asked for."""
+        """The store's, with the user's changes."""
         return PitchSettings(
             stored.method if self.f0 is None else self.f0,
             stored.f0_min if self.f0_min is None else self.f0_min,

@@ -26,13 +26,13 @@ def parse_breaths(text: str) -> float | str:
 
 @dataclass(frozen=True)
 class ConversionSettings:
-    """How one song, or one phrase of it, is converted. Another value needs nothing to be loaded anew.
+    """How one song, or one phrase of it, is converted. Changing a value does not require loading a model again.
 
     Attributes:
         speaker: the target: a speaker's name, or a mixture (stages.rendering.speaker_mix); None is the run's first.
         key: semitones up; `auto`: the octave in which the target's range fits the song best; `auto-semitone`: the
             best of all keys (pipeline.pitch.melody.choose_key).
-        steps, method: of the sampler; None is what suits the model (pipeline.diffusion.sampling).
+        steps, method: of the sampler; None chooses them for the model (pipeline.diffusion.sampling).
         k_step: the noise step, of 1000, that sampling starts from; None is as far as the model was trained to.
         seed: the same seed gives the same samples.
         f0, f0_min, f0_max: method and range (Hz) of the song's f0 tracking; None is as in the run's store, and
@@ -44,9 +44,10 @@ class ConversionSettings:
         threshold: dBFS; where the song is softer the result is silent.
         breaths: `sing` converts the song's breaths and sibilants like everything else; `keep` leaves them the song's
             own; 0 to 1 multiplies converted breaths with that number (stages.rendering.breaths).
-        slice_db: what is softer than this, in dB under the song's loudest moment, is silence and not converted; None
-            cuts a song as the voice's recordings were cut (source_audio.song_slices); -90 converts everything.
-        retrieve: 0 to 1: how much of each unit is taken from its nearest neighbours among the target's units; None is
+        slice_db: passages softer than this, in dB under the song's loudest moment, are silence and not converted; None
+            slices a song as the voice's recordings were cut (source_audio.song_slices); -90 converts everything.
+        retrieve: 0 to 1: the share of each unit that comes from its nearest neighbours among the target's units; None
+            is
             0.5 (1 with the encoder `mini`) where the run has an index, or its store can be opened.
     """
 
@@ -96,7 +97,7 @@ class ConversionSettings:
         self.pitch(PitchSettings())
 
     def pitch(self, stored: PitchSettings) -> PitchSettings:
-        """`stored`, with what these settings say otherwise."""
+        """`stored`, with the changes of these settings."""
         return PitchSettings(
             self.f0 or stored.method,
             stored.f0_min if self.f0_min is None else self.f0_min,
@@ -105,7 +106,7 @@ class ConversionSettings:
 
     @property
     def highest_note(self) -> float | None:
-        """Up to where notes above the range of `pitch` are looked for as well, Hz; None where f0_max was given.
+        """The limit in Hz up to which notes above the range of `pitch` are tracked as well; None if f0_max was given.
 
         A song may have higher notes than the voice's recordings: they can be moved to another octave, and are named.
         """
@@ -137,7 +138,7 @@ class OutputSettings:
 
 @dataclass(frozen=True)
 class RenderSettings(ConversionSettings, OutputSettings):
-    """All settings of `svc render`: those above, and what is loaded.
+    """All settings of `svc render`: those above, and the models to load.
 
     Attributes:
         encoder: where the run's encoder is, if not where the store was made with.

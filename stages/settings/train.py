@@ -19,7 +19,7 @@ SCHEDULES = ("cosine", "step", "constant")
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """What `svc train` trains, and for how long. The presets are instances of it.
+    """The settings of `svc train`. The presets are instances of this class.
 
     Attributes:
         units: `soft` (a projection trained on codes), `hidden` (the hidden states themselves), `linear` (a projection
@@ -139,7 +139,7 @@ PRESETS = {
         validate_every=2_000,
         volume_db=12.0,
     ),
-    # Diff-SVC as it is at 44.1 kHz, but for its faults (docs/units.md).
+    # The sizes of Diff-SVC at 44.1 kHz, without its faults (docs/units.md).
     "diff-svc": TrainSettings(
         unit_steps=5_000,
         objective="ddpm",

@@ -11,7 +11,7 @@ from .seed import check_seed
 
 @dataclass(frozen=True)
 class VocoderSettings:
-    """What `svc train --only vocoder` trains, and for how long.
+    """The settings of `svc train --only vocoder`.
 
     Attributes:
         channels, layers: the network's (pipeline.vocoder.source_filter.Shape).

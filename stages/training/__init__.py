@@ -1,1 +1,1 @@
-"""From stores to a run: units, acoustic model and vocoder, and how well they do."""
+"""From stores to a run: units, acoustic model and vocoder, and their measures."""

@@ -1,4 +1,4 @@
-"""Training the acoustic model: what a step does, how it is validated, and what is kept."""
+"""Training the acoustic model: its step, its validation, and its checkpoints."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class AcousticTask(Task):
         return self.learner.average
 
     def loop(self) -> TrainingLoop:
-        """What trains this task to the run's last step."""
+        """The loop that trains this task to the run's last step."""
         return TrainingLoop(
             self,
             self.run.last,

@@ -1,11 +1,11 @@
 """How well a model converts, measured while it trains, because its own loss does not measure that.
 
 A few held-out utterances are converted to another speaker, or to another key where there is only one. There are no
-recordings of these conversions, but what they should have is known: the source's sounds, the target's voice and f0, and
-as much variance as the target's recordings. Each is scored as a share of what held-out recordings score; the
-overall score is their geometric mean.
+recordings of these conversions, but their properties are known: the source's sounds, the target's voice and f0, and as
+much variance as the target's recordings. Each is scored as a share of what held-out recordings score; the overall score
+is their geometric mean.
 
-Where the store has formant-shifted columns, there is a conversion whose truth is known: units of a formant-shifted
+With formant-shifted columns in the store, there is a conversion whose true result is known: units of a formant-shifted
 utterance, converted to its own speaker, should give the recording. The score is then multiplied by the share of the
 shift that is inverted.
 """
@@ -44,14 +44,14 @@ from .probe_scores import (
 )
 from .tensorboard import TensorBoard
 
-STEPS = 10  # evaluations of the sampler: the same for every run, whatever a render would take
-CLASSIFIER_FRAMES = 129  # mel frames of what the classifier is trained on, 1.5 s
+STEPS = 10  # evaluations of the sampler: the same for every run
+CLASSIFIER_FRAMES = 129  # mel frames of the classifier's training crops, 1.5 s
 CLASSIFIER_BATCH = 8
-LOUD_DB = 45  # under the loudest frame: softer frames have no part in spectral distances
+LOUD_DB = 45  # under the loudest frame: softer frames do not count in spectral distances
 
 
 class ConversionProbe:
-    """Converts the same utterances with every model that it is given, and scores the results.
+    """Converts the same utterances with every given model, and scores the results.
 
     Args:
         run, corpus: that are trained.
@@ -99,7 +99,7 @@ class ConversionProbe:
             tensors = {name.replace(f"judges.{old}.", f"classifier.{new}."): value for name, value in tensors.items()}
         checkpoint.restore("classifier", self.classifier, tensors)
         self.classifier.eval().requires_grad_(False)
-        # A recording is the conversion to its own speaker and key that could not be better.
+        # A recording is the perfect conversion to its own speaker and key.
         own = [replace(t, speaker=self.held_out.speaker_ids[t.crop.clip.speaker], key=0) for t in self.tasks]
         inputs = self._collate(self.held_out)
         self.recorded = self._score(inputs["mel"].numpy(), own, (inputs["f0"] * inputs["voiced"]).numpy())
@@ -151,7 +151,7 @@ class ConversionProbe:
         torch.manual_seed(self.settings.seed)
         self.classifier.apply(lambda module: module.reset_parameters() if isinstance(module, nn.Conv1d) else None)
         optimizer = torch.optim.AdamW(self.classifier.parameters(), 1e-3)
-        steps = self.settings.unit_steps  # as many as the projection needs to predict codes are enough here too
+        steps = self.settings.unit_steps  # the number of clips for the projection's accuracy is sufficient here too
         with progress.bar("probe classifier", steps, "step") as bar:
             for step in range(steps):
                 inputs = completed(self.labelled.batch(step), self.device)

@@ -30,7 +30,7 @@ class Corpus:
 
     @property
     def digest(self) -> str:
-        """Names the data: the same clips, split the same way, have the same."""
+        """A digest of the data: equal for the same clips with the same split."""
         lines = [
             f"{clip.row.audio} {clip.row.start} {clip.row.end} {clip.speaker} {clips is self.held_out}"
             for clips in (self.train, self.held_out)
@@ -40,7 +40,7 @@ class Corpus:
 
     @property
     def pitch_shifts(self) -> dict[int, str]:
-        """The columns that hold the mel moved by so many semitones."""
+        """The columns of pitch-shifted mels, by semitones."""
         return {shift: name for name in self.train[0].store.columns if (shift := pitch_shift_of(name))}
 
     def formant_shifts(self, column: str) -> dict[int, str]:
@@ -54,7 +54,7 @@ class Corpus:
 def gather_corpus(stores: list[Store], progress: Progress) -> Corpus:
     """Collect the usable clips of stores made with the same settings.
 
-    An utterance is held out by a hash of its recording, so that what is held out stays so when a corpus grows.
+    An utterance is held out by a hash of its recording, so that the same ones are held out when a corpus grows.
 
     Raises:
         UserError: the stores differ, or have no usable clip.
@@ -87,7 +87,7 @@ def gather_corpus(stores: list[Store], progress: Progress) -> Corpus:
     held_out: list[Clip] = []
     for clips in by_speaker.values():
         ranked = sorted(clips, key=lambda clip: (clip.row.audio, clip.row.start))
-        # One alone must be trained on; validation then has to make do with it.
+        # A single utterance must be trained on; validation then uses it, too.
         most = max(1, round(HELD_OUT * len(ranked))) if len(ranked) > 1 else 0
         held_out += ranked[:most]
         train += ranked[most:]

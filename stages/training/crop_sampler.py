@@ -1,7 +1,7 @@
-"""Which crops a step of training sees: it follows from (seed, step) alone.
+"""The crops of a training step: they follow from (seed, step) alone.
 
-Not from what was drawn before, so that a run that goes on sees what it would have seen; nor from how many processes
-share a step, so that it learns the same on any number of them.
+They do not depend on earlier draws, so that a resumed run gets the same crops, or on the number of processes that share
+a step, so that training is the same on any number of them.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class CropSampler:
         self.frames, self.size, self.seed, self.stream = frames, size, seed, stream
 
     def step(self, step: int, rank: int = 0, world: int = 1) -> list[Crop]:
-        """What process `rank` of `world` takes of a step: its share of the same crops, whatever `world` is."""
-        # Philox (Salmon et al. 2011) counts: each step has counters of its own, and no step has to be drawn through to
-        # reach another. Its raw words are the same in every version of numpy; remainders of 2**64 are even enough.
+        """The share of process `rank` of `world` in a step: all shares together are the same crops for any `world`."""
+        # Philox (Salmon et al. 2011) is counter-based: each step has its own counters, so earlier steps need not be
+        # drawn. Its raw words are the same in every version of numpy; remainders of 2**64 are even enough.
         philox = np.random.Philox(key=self.seed + (self.stream << 64), counter=step << 64)
         where, offset = philox.random_raw(2 * self.size).reshape(2, self.size)[:, rank::world]
         clips = np.searchsorted(self.ends, where % self.ends[-1], side="right")

@@ -1,7 +1,7 @@
-"""What step n of training sees: crops of clips, and how they are varied.
+"""The batch of step n of training: crops of clips, and their augmentation.
 
-It depends on (seed, step) alone, so a run that was interrupted sees what it would have seen, and processes that train
-together each read their own rows of the same batch.
+It depends on (seed, step) alone, so a run that was interrupted gets the same batches, and processes that train together
+each read their own rows of the same batch.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Crops:
         ]
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> Tensors:
-        """What process `part` of `parts` sees in step `step`: `collate` of its rows, and `total_frames` (no axis).
+        """The batch of process `part` of `parts` in step `step`: `collate` of its rows, and `total_frames` (no axis).
 
         `total_frames` is the number of mel frames without padding in the rows of all parts.
         """
@@ -201,7 +201,7 @@ def add_noise(tensors: Tensors, seed: int, step: int, bins: int, part: int = 0, 
 
 
 def to_noise(tensors: Tensors, device: str) -> NoiseSample:
-    """The NoiseSample that `add_noise` put there, on a device: uniform (B,), noise (B, bins, M)."""
+    """The NoiseSample of `add_noise`, on a device: uniform (B,), noise (B, bins, M)."""
     return NoiseSample(to_device(tensors["uniform"], device), to_device(tensors["noise"], device))
 
 

@@ -41,7 +41,7 @@ class DistributedContext:
         return self.rank == 0
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes arrive here."""
         if self._accelerator is not None:
             self._accelerator.wait_for_everyone()
 
@@ -59,7 +59,7 @@ class DistributedContext:
             gradient.copy_(part.view_as(gradient))
 
     def any(self, here: bool) -> bool:
-        """Whether it is so in any of the processes: all must ask at the same moment, and all get one answer."""
+        """Whether it is true in any process: all must call it at the same point, and all get the same answer."""
         if self._accelerator is None:
             return here
         return float(self._accelerator.reduce(torch.tensor(float(here), device=self.device), "sum")) > 0

@@ -1,4 +1,4 @@
-"""Which phone sounds when, where somebody knows: `.lab` files beside the recordings."""
+"""Phones with their times from `.lab` files beside the recordings, if there are any."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ...store import Clip
 
 
 def labels_of(clip: Clip) -> list[str] | None:
-    """The phone at each of a clip's unit frames, from `recording.lab` beside `recording.wav`; None where there is none.
+    """The phone at each of a clip's unit frames, from `recording.lab` beside `recording.wav`; None if there is none.
 
-    A line of it is `START END PHONE`, in seconds from the recording's start, as singing corpora have it. What no line
-    covers is called "".
+    A line of it is `START END PHONE`, in seconds from the recording's start, as singing corpora have it. Frames that no
+    line covers have the phone "".
 
     Raises:
         UserError: a line is something else.

@@ -62,13 +62,13 @@ class Learner(Generic[M]):
         nn.utils.clip_grad_norm_(self.module.parameters(), self.clip)
         self.optimizer.step()
         if self.ema is not None:
-            # At first the average follows closely, so that it forgets the untrained weights.
+            # At first the decay is lower, so that the untrained weights do not remain in the average.
             decay = min(self.ema, (2 + step) / (11 + step))
             with torch.no_grad():
                 torch._foreach_lerp_(list(self.average.parameters()), list(self.module.parameters()), 1 - decay)
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that training on needs."""
+        """Everything that resuming needs."""
         weights, average, optimizer = self.names
         return {
             **checkpoint.prefixed(weights, self.module),
@@ -77,7 +77,7 @@ class Learner(Generic[M]):
         }
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Load what `state` gave. Raises UserError when it does not fit."""
+        """Load the output of `state`. Raises UserError if it does not fit."""
         weights, average, optimizer = self.names
         checkpoint.restore(weights, self.module, tensors)
         if self.ema is not None:

@@ -1,4 +1,4 @@
-"""Batches read ahead of their use, and the time that their reader was waited for all the same."""
+"""Batches that are read ahead, and the time that training still waited for them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from .crops import Tensors
 
-THREADS = 2  # that read; what they do leaves Python's lock alone for most of the time
+THREADS = 2  # reading threads; they release Python's lock most of the time
 AHEAD = 6  # batches
 
 
 class Loader:
-    """What steps [start, stop) see, in order. `waited` is the seconds that were spent on waiting for it."""
+    """The batches of steps [start, stop), in order. `waited` is the seconds spent waiting for them."""
 
     def __init__(self, read: Callable[[int], Tensors], start: int, stop: int):
         self.read, self.start, self.stop = read, start, stop

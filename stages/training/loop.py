@@ -1,7 +1,7 @@
-"""The training loop: one for the acoustic model, the vocoder and whatever else is trained step by step.
+"""The training loop: one for the acoustic model, the vocoder and all other models that are trained step by step.
 
-What a step does depends on its number and on the state before it, so a training that was interrupted and resumed ends
-as one that was not, to the bit.
+A step depends on its number and on the state before it, so a training that was interrupted and resumed ends with the
+same bits as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .stop import Stopped, StopSignals
 from .tensorboard import TensorBoard
 
 CHECKPOINT_SECONDS = 300.0
-AGREE_STEPS = 5  # between the questions of several processes whether one of them is to stop
+AGREE_STEPS = 5  # steps between the checks of several processes whether one of them must stop
 NOTE_STEPS = 10  # between updates of what is shown beside the bar
 LOSSES = "loop.losses"  # since the last validation, in last.safetensors
 
@@ -34,7 +34,7 @@ Tensors = dict[str, Tensor]
 
 
 class Task(ABC):
-    """What a loop trains."""
+    """The model and data that a loop trains."""
 
     label: str  # of the progress bar
 
@@ -43,7 +43,7 @@ class Task(ABC):
 
     @abstractmethod
     def read(self, step: int) -> Tensors:
-        """What this process sees in a step, on the CPU: tensors (B, ...) by name. Called in worker threads."""
+        """This process's batch of a step, on the CPU: tensors (B, ...) by name. Called in worker threads."""
 
     @abstractmethod
     def train_step(self, step: int, tensors: Tensors) -> Tensor:
@@ -51,7 +51,7 @@ class Task(ABC):
 
     @abstractmethod
     def validate(self, step: int, tensorboard: TensorBoard) -> dict[str, float]:
-        """How good the averaged weights are: `held_out` is their loss on held-out crops. The leading process calls it.
+        """Measures of the averaged weights: `held_out` is their loss on held-out crops. The leading process calls it.
 
         Raises UserError when they are not finite.
         """
@@ -66,22 +66,22 @@ class Task(ABC):
 
     @abstractmethod
     def state(self) -> Tensors:
-        """Everything that training on needs."""
+        """Everything that resuming needs."""
 
     @abstractmethod
     def load_state(self, tensors: Tensors) -> None:
-        """Load what `state` gave. Raises UserError when it does not fit."""
+        """Load the output of `state`. Raises UserError if it does not fit."""
 
     def summary(self, best: BestRecord) -> str:
         """The best weights so far in a few words, for the progress bar."""
         return ""
 
     def describe(self) -> dict[str, object]:
-        """What last.safetensors says of the task: JSON."""
+        """The task's description in last.safetensors: JSON."""
         return {}
 
-    def check(self, description: Mapping[str, object]) -> None:  # noqa: B027  # a task may go on with any other
-        """Raises UserError when a training that `describe` described cannot go on with this task."""
+    def check(self, description: Mapping[str, object]) -> None:  # noqa: B027  # by default any description is accepted
+        """Raises UserError if a training with that description cannot continue with this task."""
 
 
 class TrainingLoop:
@@ -91,7 +91,7 @@ class TrainingLoop:
     training. The first of them includes weights to render with.
 
     Args:
-        task: what is trained.
+        task: the model and its data.
         last: the checkpoint to resume from.
         log: the results of validations.
         steps: to train to.
@@ -155,7 +155,7 @@ class TrainingLoop:
                 try:
                     self._validate(tensorboard, {"waited": self.waited, "steps_per_s": speed}, signals)
                 except Stopped:
-                    self.distributed.any(True)  # the others, who wait at _stops
+                    self.distributed.any(True)  # the others, which wait at _stops
                     raise
                 saved = time.monotonic()
             if self._stops(signals):
@@ -175,7 +175,7 @@ class TrainingLoop:
                 bar.note(self._note((self.step - first) / working))
 
     def _stops(self, signals: StopSignals) -> bool:
-        """Whether a signal stops the training: all of its processes after the same step, whichever the signal came to.
+        """Whether a signal stops the training: all processes stop after the same step, whichever of them received it.
 
         A process that stopped alone would leave the others waiting for its gradients. They agree every AGREE_STEPS
         steps and after validations, since that costs a message.
@@ -224,7 +224,7 @@ class TrainingLoop:
         tensorboard.scalars(self.step, {**line, **speed})
 
     def _save(self, line: Mapping[str, float] | None = None) -> None:
-        """Write the checkpoint to resume from, and weights to render with where there are none yet."""
+        """Write the checkpoint to resume from, and weights to render with if there are none yet."""
         if not self.distributed.leads or self.step == 0:
             return
         losses = torch.stack(self._losses) if self._losses else torch.zeros(0)

@@ -1,4 +1,4 @@
-"""What `svc train` is asked to train, as one checked record, and the call that does it."""
+"""The plan of `svc train`, as one checked record, and the call that carries it out."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ UNIT_SETTINGS = (
 
 
 class Report(Protocol):
-    """What a training came to."""
+    """The result of a training."""
 
     def lines(self) -> list[str]:
-        """For a reader, and what to do next."""
+        """The result as text, and the next step."""
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What is trained.
+    """The plan of a training.
 
     Attributes:
         stores: paths or URLs of the stores.
         out: the run's folder, or for a comparison the folder of its runs.
-        preset: whose settings hold where nothing else is asked for.
+        preset: its settings are the defaults.
         settings: of a voice, or of a vocoder.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
         only: one of PARTS; None trains units and acoustic model.
@@ -82,20 +82,20 @@ def plan_training(
     resume: bool = False,
     asked: Mapping[str, Any] | None = None,
 ) -> TrainingPlan:
-    """Fill in what is left out, and check that it fits together; torch is loaded only after the cheap checks.
+    """Fill in defaults, and check that the options fit together; torch is loaded only after the cheap checks.
 
     Args:
         stores: empty takes the only store of the current folder.
         out: None is `runs/NAME`, after the first store.
         base: a run to begin from, `auto` or None for the base voice that ships and fits, or `none`.
-        preset: None is what the device trains in a reasonable time.
+        preset: None is the one that the device trains in a reasonable time.
         compare: kinds and widths with commas between, such as `128,256,hidden`.
-        resume: whether the run must be there already.
-        asked: settings that differ from the preset's; None asks for nothing.
+        resume: whether the run must exist already.
+        asked: settings that differ from the preset's; None: no setting.
 
     Raises:
-        ValueError: a setting cannot be.
-        UserError: what is asked for does not go together, or there is no store to train on.
+        ValueError: a setting is invalid.
+        UserError: options conflict, or there is no store to train on.
         StoreError: a store is not there, or something else is given in place of one.
     """
     if truth and compare is None:
@@ -124,8 +124,8 @@ def plan_training(
 def default_units(preset: str, store: str | Path, out: Path, base: str | None = None) -> str:
     """The kind of units where none is asked for.
 
-    A run that is there keeps its own, and a new one takes those of the run that it begins from; else the preset and
-    the store's encoder decide (UNITS_BY_ENCODER).
+    A run that is there keeps its own, and a new one takes those of the run that it begins from; else the preset and the
+    store's encoder decide (UNITS_BY_ENCODER).
     """
     named = () if base in (None, AUTO_BASE, NO_BASE) else (Path(str(base)),)
     for run in (out, *named):
@@ -147,7 +147,7 @@ def _preset_of_device(device: str) -> str:
 
 
 def run_plan(plan: TrainingPlan, progress: Progress | None = None) -> Report:
-    """Train, or continue what was interrupted, and report.
+    """Train, or continue an interrupted training, and report.
 
     Raises:
         UserError, StoreError, ValueError: as `train`, `train_vocoder` and `compare`.

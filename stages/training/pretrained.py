@@ -59,7 +59,7 @@ def shipped() -> list[Path]:
 
 
 def recorded_base(run: Run) -> Run | None:
-    """The base that a run's record names, opened. Raises UserError when it is not there any more."""
+    """The base of a run's record, opened. Raises UserError if it does not exist any more."""
     recorded = run.config.init_from
     if recorded is None:
         return None
@@ -84,7 +84,7 @@ def check_pretrained(before: Run, config: RunConfig) -> None:
 
 
 def _misfits(before: Run, config: RunConfig) -> str:
-    """In which settings a base differs from what is to be trained, in lines; nothing where it fits."""
+    """Lines with the settings in which a base differs from the new run; empty if it fits."""
 
     def essence(config: RunConfig) -> dict[str, Any]:
         return {
@@ -98,7 +98,10 @@ def _misfits(before: Run, config: RunConfig) -> str:
 
 
 def _same_codes(before: RunConfig, config: RunConfig) -> bool:
-    """Whether a base's codes are of the number and layer asked for: nobody named it, so what was asked for is made."""
+    """Whether a base's codes have the requested number and layer.
+
+    A base that the user did not name must not change them.
+    """
     return (before.settings.codes, before.code_layer) == (config.settings.codes, config.code_layer)
 
 
@@ -109,8 +112,9 @@ def copy_units(run: Run, base: Run) -> None:
 
 
 def copy_weights(model: nn.Module, base: Run, speakers: list[str]) -> None:
-    """The base's averaged weights and its mel's scale. Voices that it knows by name keep theirs, new ones begin as the
-    mean of its voices.
+    """The base's averaged weights and its mel's scale.
+
+    Speakers of the base keep their embedding, new ones begin with the mean of its speakers.
     """
     tensors, _ = checkpoint.load(base.best)
     name = "ema.condition.speaker.weight"

@@ -1,4 +1,4 @@
-"""How converted mels compare with what they should be, where no recording of the conversion exists."""
+"""Scores of converted mels without a recording of the true result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .conversion_tasks import FRAMES
 
 NEAR_CENTS = 50
 PIECE_FRAMES = 43  # mel frames that are classified together, 0.5 s
-VARIANCE_CLIPS = 20  # that a speaker's variance is measured on, at most
+VARIANCE_CLIPS = 20  # of a speaker, for its variance, at most
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Beginning a run, or going on with one that is there."""
+"""Beginning a run, or continuing an existing one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .statistics import spread
 from .units import Layers
 
 CHANGEABLE = {"steps": "the run's length in steps", "batch": "the number of crops a step"}
-RANGE_CLIPS = 1_000  # of each speaker, that the pitch range is measured on, at most
+RANGE_CLIPS = 1_000  # of each speaker, for the pitch range, at most
 
 
 def open_run(
@@ -40,9 +40,9 @@ def open_run(
     init_from: Path | str | None,
     progress: Progress,
 ) -> Run:
-    """Begin a run, or check that the one that is there has the same settings and data.
+    """Begin a run, or check that the existing one has the same settings and data.
 
-    Raises UserError where it differs in what cannot change, or cannot begin from `init_from`.
+    Raises UserError if it differs in a setting that cannot change, or cannot begin from `init_from`.
     """
     if (out / CONFIG).exists():
         return _go_on(Run.open(out), stores, corpus, settings, device, init_from, progress)
@@ -85,7 +85,7 @@ def choose_layers(store: Store, settings: TrainSettings) -> Layers:
 
 
 def _config(out: Path, stores: Sequence[Store], corpus: Corpus, settings: TrainSettings, device: str) -> RunConfig:
-    """The record of a run that is begun now."""
+    """The record of a new run."""
     layers = choose_layers(stores[0], settings)
     column = stores[0].columns[layers.units]
     encoder = column.settings["encoder"]
@@ -117,7 +117,7 @@ def _go_on(
     init_from: Path | str | None,
     progress: Progress,
 ) -> Run:
-    """A run that is there, perhaps with other steps or batch. Raises UserError where it differs otherwise."""
+    """An existing run, with changed steps or batch. Raises UserError if it differs otherwise."""
     before = run.config
     if before.data_digest != corpus.digest:
         raise UserError(
@@ -149,7 +149,7 @@ def _go_on(
 
 
 def _moved(run: Run, stores: Sequence[Store], progress: Progress) -> tuple[str, ...]:
-    """The stores' locations for run.json: as they are there, unless the same data is elsewhere now."""
+    """The stores' locations for run.json: those recorded there, unless the same data has another place now."""
     given = [store.location if is_address(store.location) else os.path.abspath(store.location) for store in stores]
     if given == recorded_locations(run):
         return run.config.stores
@@ -166,7 +166,7 @@ def speakers_of(corpus: Corpus) -> tuple[Speaker, ...]:
 
 
 def _pitch_range(clips: list[Clip]) -> tuple[float, ...]:
-    """The 5th, 50th and 95th percentile of voiced f0 in Hz; nothing when it is never voiced."""
+    """The 5th, 50th and 95th percentile of voiced f0 in Hz; empty if no frame is voiced."""
     f0 = np.concatenate([np.zeros(0, np.float32), *(clip.f0 for clip in clips)])
     voiced = f0[f0 > 0]
     return tuple(np.percentile(voiced, [5, 50, 95]).round(1).tolist()) if len(voiced) else ()

@@ -1,4 +1,4 @@
-"""How the learning rate goes over a training."""
+"""The learning rate over a training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def learning_rate(settings: TrainSettings, step: int) -> float:
 
     A run of fewer steps than its preset's warms up in a tenth of them, if that is shorter.
     `cosine` (Loshchilov and Hutter, 2017, arXiv 1608.03983, without restarts) depends on the number of steps: a run
-    that is given more of them goes on along the longer curve.
+    that is continued with more of them follows the longer curve.
     """
     warmup = min(settings.warmup, settings.steps // WARMUP_SHARE)
     rate = settings.learning_rate * min(1.0, (step + 1) / max(1, warmup))

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from ...store import Clip
 from .columns import frames
 
-MEL_CLIPS = 400  # that the mel's scale is computed from, at most
-UNIT_CLIPS = 200  # that the units' scale is computed from, at most
+MEL_CLIPS = 400  # clips for the mel's scale, at most
+UNIT_CLIPS = 200  # clips for the units' scale, at most
 
 
 def spread(clips: Sequence[Clip], most: int) -> list[Clip]:
@@ -29,7 +29,7 @@ def spread(clips: Sequence[Clip], most: int) -> list[Clip]:
         numbers[clip.speaker].append(number)
     chosen: list[int] = []
     left = max(most, len(numbers))
-    # Those with few clips first: what they leave is shared by the others.
+    # Speakers with few clips first: the others share the rest.
     for waiting, own in enumerate(sorted(numbers.values(), key=len)):
         share = max(1, left // (len(numbers) - waiting))
         step = max(1.0, len(own) / share)

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Stopped(BaseException):
-    """A signal asked the training to stop. It is no Exception, so that nothing on the way catches it."""
+    """A signal asked the training to stop. It is no Exception, so that no handler catches it."""
 
 
 class StopSignals:

@@ -45,7 +45,7 @@ class TensorBoard:
                 self._writer.add_scalar(name, value, step)
 
     def song(self, step: int, name: str, mel: NDArray[np.float32], f0: NDArray[np.float32]) -> None:
-        """A mel (M, bins) in ln magnitude as a picture, and sung with f0 (M,), 0 where unvoiced."""
+        """A mel (M, bins) in ln magnitude as a picture, and as sound with f0 (M,), 0 where unvoiced."""
         if self._writer is not None:
             picture = (mel.T[::-1] - mel.min()) / max(1e-6, float(np.ptp(mel)))
             self._writer.add_image(name, picture, step, dataformats="HW")

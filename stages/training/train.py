@@ -56,7 +56,7 @@ class TrainReport:
     page: Path | None = None
 
     def lines(self) -> list[str]:
-        """What a reader wants to know, and what to do next; nothing from a process that does not lead."""
+        """The result as text, and the next step; empty in a process that does not lead."""
         if not self.leads:
             return []
         codes = "" if self.code_accuracy is None else f": {self.code_accuracy:.0%} of held-out codes right"
@@ -81,14 +81,14 @@ def train(
     progress: Progress | None = None,
     init_from: Path | str | None = None,
 ) -> TrainReport:
-    """Train a run on stores, or go on with one that was interrupted or that is to have more steps or another batch.
+    """Train a run on stores, or continue one that was interrupted or that gets more steps or another batch.
 
     Args:
         stores: paths or URLs of unit stores made with the same settings.
         out: the run's folder.
         settings: of the training.
         device: where to compute.
-        only: `units` stops after the soft projection, `diffusion` needs units that are there.
+        only: `units` stops after the soft projection, `diffusion` needs existing units.
         progress: reports what happens.
         init_from: a trained run whose units and weights a new run begins with; `auto`: the base voice that ships and
             fits, if there is one; None: no base.

@@ -42,7 +42,7 @@ class VocoderReport:
     leads: bool = True
 
     def lines(self) -> list[str]:
-        """What a reader wants to know, and what to do next."""
+        """The result as text, and the next step."""
         if not self.leads:
             return []
         return [
@@ -59,7 +59,7 @@ def train_vocoder(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> VocoderReport:
-    """Train a run's neural vocoder, or go on with one.
+    """Train a run's neural vocoder, or continue its training.
 
     Raises:
         UserError: there is no run, another training is at work on it, the recordings are gone, or the

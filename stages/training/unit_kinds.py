@@ -11,7 +11,7 @@ from ..settings.train import UNITS
 def of_kind(settings: TrainSettings, kind: str) -> TrainSettings:
     """The settings with soft units of a width ("512"), or units of another kind ("hidden", "linear", "linear-512").
 
-    Raises ValueError for what is neither.
+    Raises ValueError for other names.
     """
     if kind.isdigit():
         return dataclasses.replace(settings, units="soft", unit_dim=int(kind))

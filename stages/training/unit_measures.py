@@ -1,7 +1,7 @@
 """Measurements of a run's units, for `svc train --compare`.
 
-The model's reconstruction error does not say which units are better: units that keep everything, the source's voice
-included, reconstruct best and convert worst.
+The model's reconstruction error does not show which units are better: units that keep everything, including the
+source's voice, reconstruct best and convert worst.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .unit_kinds import name_of
 from .unit_table import Line
 
 PROBE_CLIPS = 400  # that the linear classifiers are trained on, at most
-SAMPLE_STEPS = 20  # the same for all that is compared
+SAMPLE_STEPS = 20  # the same for all kinds that are compared
 
 
 def measure(run: Run, corpus: Corpus, device: str) -> Line:

@@ -21,7 +21,7 @@ from .columns import frames
 from .corpus import Corpus
 from .statistics import spread
 
-SAMPLE_FRAMES = 20_000  # that k-means is initialised on: k-means++ and some epochs
+SAMPLE_FRAMES = 20_000  # frames for the initialisation of k-means: k-means++ and some epochs
 SAMPLE_EPOCHS = 10
 CODE_FRAMES = 1_000_000  # of an epoch over the store, at most: more change the centroids little
 EPOCHS = 3
@@ -99,8 +99,8 @@ def train_projection(
 ) -> SoftProjection:
     """Train a projection to units, `unit_dim` wide, that predict the codes of the same frames.
 
-    Where the store has formant-shifted columns, every other step takes its input from one of them and keeps the codes
-    of the recording: so the projection learns to ignore the vocal tract.
+    If the store has formant-shifted columns, every other step takes its input from one of them and keeps the codes of
+    the recording, so that the projection learns to ignore the vocal tract.
     """
     formant_shifted = [name for _, name in sorted(corpus.formant_shifts(layers.units).items())]
     torch.manual_seed(settings.seed)

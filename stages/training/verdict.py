@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 WORTH = 0.01  # relative: smaller differences count as none
-ENOUGH = 6  # validations; with fewer nothing can be said
+ENOUGH = 6  # validations; fewer are not enough for a verdict
 SMOOTHED = 3  # validations that are averaged, because scores vary from one to the next
 
 
 class Trend(StrEnum):
-    """What a training's last third did to conversion."""
+    """The change of conversion in a training's last third."""
 
     too_few = "too_few"
     rising = "rising"
@@ -28,13 +28,13 @@ class Verdict:
     """Whether more training would help; `str()` gives it as a sentence.
 
     Attributes:
-        trend: what the last third did.
+        trend: the change in the last third.
         best_step: the step of the checkpoint that rendering uses.
         validations: how many there were.
         before, after: the highest score before the last third, and in it.
         last_step: of the last validation.
         since_step: the first step whose score was within WORTH of the highest.
-        worse: what has got worse, in words.
+        worse: the measures that got worse, in words.
     """
 
     trend: Trend
@@ -48,7 +48,7 @@ class Verdict:
 
     @property
     def more_steps(self) -> int:
-        """The number of steps to train to where more would help: twice as many."""
+        """The recommended number of steps if more would help: twice as many."""
         return 2 * self.last_step
 
     def __str__(self) -> str:
@@ -73,8 +73,7 @@ class Verdict:
 def verdict(lines: Sequence[Mapping[str, float]], best_step: int) -> Verdict:
     """Whether the last third of a training made conversion better.
 
-    More training is recommended only where the score rose, the content that is kept did not fall, and the held-out loss
-    did not rise.
+    More training is recommended only if the score rose, `content` did not fall, and the held-out loss did not rise.
 
     Args:
         lines: of the training's log, in order.
@@ -100,7 +99,7 @@ def _smoothed(lines: Sequence[Mapping[str, float]], name: str) -> NDArray[np.flo
 
 
 def _worse(lines: Sequence[Mapping[str, float]], late: NDArray[np.bool_]) -> list[str]:
-    """What has got worse from its best before the last third to the end, in words."""
+    """The measures that got worse from their best before the last third to the end, in words."""
     found = []
     content, loss = _smoothed(lines, "content"), _smoothed(lines, "held_out")
     if content[-1] < content[~late].max(initial=0.0) * (1 - WORTH):

@@ -1,4 +1,4 @@
-"""What step n of a vocoder's training sees: crops of recordings with their mel, f0 and excitation."""
+"""The batch of step n of a vocoder's training: crops of recordings with their mel, f0 and excitation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class VocoderCrops:
         self.weights = lengths / lengths.sum()
 
     def batch(self, step: int, part: int = 0, parts: int = 1, gains: bool = True) -> dict[str, Tensor]:
-        """What process `part` of `parts` sees in a step: float32 tensors.
+        """The batch of process `part` of `parts` in a step: float32 tensors.
 
         mel (B, M, 128) in ln magnitude, f0 (B, M) in Hz with 0 = unvoiced, pulses, noise and wav (B, 512 M).
         """

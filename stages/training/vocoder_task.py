@@ -1,4 +1,4 @@
-"""Training a run's neural vocoder: what a step does, how it is validated, and what is kept."""
+"""Training a run's neural vocoder: its step, its validation, and its checkpoints."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from .waveforms import Recordings
 VALIDATION_CROPS = 16
 LARGEST_GRADIENT = 10.0
 FEATURE_MATCHING = 2.0  # weight of the feature-matching loss beside the adversarial one
-# How svc 0.1 called parts of vocoder-last.safetensors.
+# Names of parts of vocoder-last.safetensors in svc 0.1.
 OLD_PREFIXES = {
     "judge.judges.": "discriminator.resolutions.",
     "own.optimizer.": "network_optimizer.",
@@ -46,7 +46,7 @@ OLD_PREFIXES = {
 
 @dataclass(frozen=True)
 class Description:
-    """What vocoder-last.safetensors says of the training: its settings, and the error before the first step."""
+    """The training's description in vocoder-last.safetensors: its settings, and the error before the first step."""
 
     settings: VocoderSettings
     untrained_mel_error: float | None = None
@@ -96,7 +96,7 @@ class VocoderTask(Task):
         self.mel_error, self.untrained_mel_error = math.nan, math.nan
 
     def loop(self) -> TrainingLoop:
-        """What trains this task to the last step."""
+        """The loop that trains this task to the last step."""
         return TrainingLoop(
             self,
             self.run.last_vocoder,

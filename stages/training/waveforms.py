@@ -25,7 +25,7 @@ class Recordings:
     """Samples of clips at 44.1 kHz, by clip number. Clips whose recording is gone or changed are left out.
 
     Args:
-        clips: that are wanted; the attribute `clips` has those whose recordings are there.
+        clips: the wanted ones; the attribute `clips` has those whose recordings exist.
         cache: a .npy file to decode into.
 
     Raises:

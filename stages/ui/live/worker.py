@@ -1,8 +1,8 @@
 """The process that converts live, `python -m svc.stages.ui.live.worker`: `svc live` with the server as its device.
 
 Packets come in on standard input and go out on what was standard output; whatever else prints there goes to standard
-error. The first packet is a record {run, settings}; later records are settings (messages.LiveSettings), and each
-packet of sound is answered by one of as many samples. It ends when its input does.
+error. The first packet is a record {run, settings}; later records are settings (messages.LiveSettings), and each packet
+of sound is answered by one of as many samples. It ends when its input does.
 """
 
 from __future__ import annotations

@@ -206,7 +206,7 @@ def test_a_failure_leaves_nothing_behind(
 
 
 def test_the_newest_run_is_taken(tmp_path: Path, run: Path) -> None:
-    with pytest.raises(UserError, match="no run to sing with"):
+    with pytest.raises(UserError, match="no run to render with"):
         newest_run(tmp_path)
     for name in ("old", "new"):
         shutil.copytree(run, tmp_path / name)
