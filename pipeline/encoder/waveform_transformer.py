@@ -126,7 +126,7 @@ class WaveformTransformer:
         self.bytes_per_sample = frame / CONTENT_HOP
 
     def build_position(self, embedding: Any) -> Callable[[Tensor, Tensor], Tensor]:
-        """The encoding of positions: from [B, U, C], zero where bool [B, U] is set, beyond a clip -> float32 [B, U, C]."""
+        """Encode positions: [B, U, C], zero where bool [B, U] is set, beyond a clip -> float32 [B, U, C]."""
         return PositionalConvolution(embedding, self.device)
 
     @torch.inference_mode()

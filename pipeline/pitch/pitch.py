@@ -79,7 +79,7 @@ def track(wav: NDArray[np.float32], settings: PitchSettings, device: torch.devic
 
 
 def made_by(settings: PitchSettings) -> dict[str, str]:
-    """What f0 depends on besides the settings: the frames' times, and a network's weights. Raises MissingLibraryError."""
+    """What else f0 depends on: the frames' times, and a network's weights. Raises MissingLibraryError."""
     weights = tracker(settings.method).weights()
     return {"at": "mel centres", **({"weights": weights} if weights else {})}
 
