@@ -8,8 +8,8 @@
 RUN is one that `svc demo` made, with its singers.json and store. Settings of RenderSettings are tried on it; for those
 of TrainSettings a run is trained beside it, from its store and its other settings. One setting is varied at a time. The
 table is that of docs/quality.md. With --language the generated songs are in another language than the corpus. With
---own the target's own singing of the songs is converted to the target: what encoder, model and vocoder keep when the
-voice does not change.
+--own the target's own singing of the songs is converted to the target: the loss by encoder, model and vocoder without a
+change of voice.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _read(value: str, kind: type) -> Any:
 
 
 def singers_beside(run: Path, parser: argparse.ArgumentParser) -> ParallelSingers:
-    """Those that a run learned, as `svc demo` leaves them; a usage error where there are none."""
+    """The parallel singers of a run of `svc demo`; a usage error if there are none."""
     described = singers_of(run)
     if described is None:
         parser.error(f"{run} has no singers.json beside it; svc demo makes one")
@@ -58,7 +58,7 @@ def singers_beside(run: Path, parser: argparse.ArgumentParser) -> ParallelSinger
 
 
 def score(run: Path, truth: References, songs: list[ParallelSong], own: bool = False, **settings: Any) -> Scores:
-    """A run's row with those render settings; `own`: of the target's songs, sung by the target again."""
+    """A run's row with those render settings; `own`: of the target's own songs, converted to the target."""
     converter = RunConverter(Run.open(run), RenderSettings(speaker=truth.target.name, **settings))
     results = [converter.convert(song.target if own else song.source, MEL_RATE, measured=False) for song in songs]
     return Scores.mean([truth.score(result.samples, song) for result, song in zip(results, songs, strict=True)])

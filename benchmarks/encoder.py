@@ -1,11 +1,11 @@
-"""The encoder's speed and error, against transformers as everyone runs it: a file at a time, in float32.
+"""The encoder's speed and error, compared with the usual use of transformers: a file at a time, in float32.
 
     python benchmarks/encoder.py [--encoder FOLDER] [--device cuda] [--json table.json]
 
-Without an encoder it is a HuBERT-base of random weights, on which bfloat16 and float16 err by other amounts than on
-trained ones. The clips are noise shaped like speech, so that anyone can run it. On a CPU time is process CPU time on
-one thread; on a GPU it is the clock's, between synchronisations. Figures are medians, the ways taking turns, so that
-ratios hold on a busy machine too. Peak is what one large product of matrices reaches in that dtype, measured here.
+Without an encoder it is a HuBERT-base of random weights, whose errors in bfloat16 and float16 differ from those of
+trained weights. The clips are noise shaped like speech, so that anyone can run it. On a CPU time is process CPU time on
+one thread; on a GPU it is the clock's, between synchronisations. Figures are medians of interleaved runs, so that
+ratios are valid on a busy machine too. Peak is the measured speed of one large matrix product in that dtype.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def peak(clock: Clock, device: torch.device, dtype: torch.dtype) -> float:
 
 
 def naive(model: Any, device: torch.device, normalize: bool) -> Callable[[Tensor], tuple[Tensor, ...]]:
-    """transformers on one clip, all hidden states, as the scripts of the field run it."""
+    """transformers on one clip, all hidden states, as usual scripts run it."""
 
     def states(wav: Tensor) -> tuple[Tensor, ...]:
         if normalize:
@@ -222,7 +222,7 @@ def placed(encoder: WaveformEncoder, device: torch.device, precision: str) -> Wa
 
 
 def random_encoder() -> WaveformEncoder:
-    """HuBERT-base as transformers draws it."""
+    """HuBERT-base with transformers' random initialisation."""
     from transformers import HubertConfig, HubertModel
 
     torch.manual_seed(0)

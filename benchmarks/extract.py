@@ -1,13 +1,14 @@
-"""Stage one beside the peers' way, in one run: `python benchmarks/extract.py [CORPUS] [--encoder FOLDER]`.
+"""Extraction compared with the peers' way, in one run: `python benchmarks/extract.py [CORPUS] [--encoder FOLDER]`.
 
 The peers' way (so-vits-svc, Diff-SVC, DDSP-SVC and others) takes one file at a time: decode, resample, the encoder in
 fp32 as transformers has it, harvest, mel, and one .npy a feature. Ours is `svc extract`. Both start with the libraries
 imported and the weights on disk, and end with everything on disk. Rounds are interleaved; the table gives medians.
 
-The ratio is of CPU seconds, all threads of the process together: what a corpus costs, however many cores and other
-users the machine has. Wall seconds and their ratio stand beside it: there ours uses all cores and the peers' loop one.
-Both include loading the encoder, which the last line gives apart, since a corpus of hours pays it once. The parts are
-of one thread; "parts together" is their sum for the fast way, whose other CPU seconds are packing, writing and checks.
+The ratio is of CPU seconds, all threads of the process together, so that it does not depend on the number of cores and
+on other load. Wall seconds and their ratio are given as well: there ours uses all cores and the peers' loop one. Both
+include loading the encoder; the last line gives its time separately, since a corpus of hours needs it once. The parts
+are of one thread; "parts together" is their sum for the fast way, whose other CPU seconds are packing, writing and
+checks.
 
 Without CORPUS, LJSpeech's clips beside the project are taken; without --encoder, a HuBERT-base with random weights.
 """

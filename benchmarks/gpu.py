@@ -1,4 +1,4 @@
-"""A GPU against the CPU, in one run: are features and training steps the same, and how fast is each?
+"""A GPU compared with the CPU, in one run: whether features and training steps are the same, and the speed of each.
 
 python benchmarks/gpu.py [--device cuda] [--encoder HUBERT] [--seconds 600] [--out gpu.json]
 
@@ -58,7 +58,7 @@ LIMITS = {
 
 
 class Checks:
-    """What was compared; printed as it goes."""
+    """The results of comparisons, printed as they are made."""
 
     def __init__(self) -> None:
         self.found: dict[str, float] = {}
@@ -187,7 +187,7 @@ def check_training(checks: Checks, device: torch.device) -> None:
 
 
 def check_memory(checks: Checks, folder: str, device: torch.device, wavs: list[Tensor]) -> None:
-    """Half of what the encoder needs for this batch is left free by filling the rest."""
+    """Fill the GPU's memory, so that only half of what the encoder needs for this batch is free."""
     encoder = loaded(folder, str(device), "bf16")
     encoder.start(wavs[:1], (encoder.layers,))()
     before = encoder.budget

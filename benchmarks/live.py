@@ -1,4 +1,4 @@
-"""What latency costs in quality: streams of several timings beside the render of the same song.
+"""The loss of quality by low latency: streams of several timings compared with the render of the same song.
 
     python benchmarks/live.py RUN SONG [--seconds 8] [--speaker NAME] [--ears] [--out table.md]
 
@@ -15,7 +15,7 @@ DNSMOS      naturalness, about 1 to 5 (--ears)
 cpu         CPU-ms that a hop takes, median, one thread; and its share of the hop
 """
 
-# ruff: noqa: E402  # how many threads torch uses is read when it is imported: imports follow what sets it
+# ruff: noqa: E402  # torch reads the number of threads when it is imported: it is set before the imports
 from __future__ import annotations
 
 import os

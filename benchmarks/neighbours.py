@@ -1,4 +1,4 @@
-"""In which layer are the nearest frames of another voice those of the same phone? No model, on parallel singers.
+"""The layer in which the nearest frames of another voice have the same phone: on parallel singers, without a model.
 
     python benchmarks/neighbours.py demo/run
 
@@ -30,16 +30,16 @@ from svc.stages.rendering.retrieval import nearest
 from svc.stages.run import Run
 from torch import Tensor
 
-Key = Callable[[dict[int, Tensor]], Tensor]  # all layers of a clip, (U, H) each -> by what its frames are found, (U, D)
+Key = Callable[[dict[int, Tensor]], Tensor]  # all layers of a clip, (U, H) each -> search keys of its frames, (U, D)
 
 
 def own_out(states: Tensor) -> Tensor:
-    """Each column with the clip's own mean and deviation taken out."""
+    """Each column normalised by the clip's own mean and deviation."""
     return (states - states.mean(0)) / states.std(0).clamp(min=1e-3)
 
 
 def keys(layers: int, unit_layer: int, projection: SoftProjection) -> dict[str, Key]:
-    """What neighbours may be looked for in."""
+    """The features in which neighbours are searched."""
     found: dict[str, Key] = {}
     for layer in range(layers + 1):
         found[f"layer {layer}"] = lambda states, layer=layer: states[layer]
@@ -51,7 +51,7 @@ def keys(layers: int, unit_layer: int, projection: SoftProjection) -> dict[str, 
 
 
 class Library:
-    """What the target's corpus holds, to make songs of."""
+    """The frames of the target's corpus."""
 
     def __init__(self, content: ContentEncoder, recordings: list[Samples]):
         self.states = [encoded(content, wav) for wav in recordings]

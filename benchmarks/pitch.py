@@ -1,10 +1,10 @@
-"""f0 methods against truth: cents, octaves, voicing and cost, in tables.
+"""f0 methods compared with the true f0: cents, octaves, voicing and cost, in tables.
 
     python benchmarks/pitch.py --markdown --out table.json
 
 Truth comes from synthetic singers whose f0 is known to the sample (clean, in noise, in a room, with a hum, ...), from
 recordings resynthesised by WORLD at a known f0, and from single sung notes whose pitch was measured and written down.
-Recordings as they are have no truth: there, a method is held against the majority of the other families.
+Unmodified recordings have no true f0: there, a method is compared with the majority of the other families.
 
 The recordings lie in `../shared/audio`; without them those sets are skipped with a word, and so is a method whose
 library is not installed. Everything is drawn from fixed seeds. Cost is process CPU time on one thread, warm, median
@@ -14,7 +14,7 @@ Every frame is 512 samples at 44.1 kHz and counts once, at its centre. Frames wi
 are not counted, nor are frames in which the truth is not certain (after a note in a room, ...).
 """
 
-# ruff: noqa: E402  # how many threads numpy and torch use is read when they are imported: imports follow what sets it
+# ruff: noqa: E402  # numpy and torch read the number of threads at import: it is set before the imports
 from __future__ import annotations
 
 import os

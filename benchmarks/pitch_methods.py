@@ -1,4 +1,4 @@
-"""The f0 methods that are compared, each with its own way of counting time: a sound in, f0 at mel centres out."""
+"""The compared f0 methods, each with its own frame times: a sound in, f0 at mel centres out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Samples = NDArray[np.float32]  # (T,) at 44.1 kHz
 Frames = NDArray[np.float64]  # (T // 512,), Hz at mel centres, 0 where unvoiced
 Method = Callable[[Samples], Frames]
 
-F0_MIN, F0_MAX = 65.0, 1100.0  # Hz, the range that every method is given
+F0_MIN, F0_MAX = 65.0, 1100.0  # Hz, the range for every method
 PERIOD_MS = 1000 * MEL_HOP / MEL_RATE
 
 
@@ -38,7 +38,7 @@ def within(f0: Frames) -> Frames:
 
 
 def at_mel(wav: Samples, f0: Frames, seconds: NDArray[np.float64]) -> Frames:
-    """f0 at a method's own `seconds`, read at the mel centres."""
+    """f0 at a method's own `seconds`, interpolated to the mel centres."""
     return pitch.at_centres(f0, seconds, mel_centres(0, len(wav) // MEL_HOP))
 
 
@@ -69,7 +69,7 @@ def world(estimator: str, rate: int, stonemask_rate: int, **options: Any) -> Met
 
 
 def swift_f0_alone() -> Method:
-    """SwiftF0 (Nieradzik, 2025, arXiv 2508.18440) as its library gives it: frame i at 16 i ms."""
+    """SwiftF0 (Nieradzik, 2025, arXiv 2508.18440), the library's output: frame i at 16 i ms."""
     from swift_f0 import SwiftF0
 
     detector = SwiftF0(threads=1)
@@ -185,7 +185,7 @@ SLOW = (
     "harvest alone",
     "harvest 16k + stonemask",
     "fcpe + stonemask",
-)  # only where asked for by name
+)  # only if named
 PANEL = {  # one of each family
     "harvest": "svc harvest",
     "dio": "svc dio",

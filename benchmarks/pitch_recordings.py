@@ -1,4 +1,4 @@
-"""Recordings that f0 methods are asked of, some with a truth: WORLD's own f0, or the pitch that was written down."""
+"""Recordings for f0 methods, some with a true f0: WORLD's own, or a written pitch."""
 
 from __future__ import annotations
 

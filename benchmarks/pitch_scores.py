@@ -1,4 +1,4 @@
-"""How right an f0 method is, how steady, and what it costs."""
+"""The accuracy, the steadiness and the cost of an f0 method."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def score(clips: list[Clip], found: list[Frames]) -> dict[str, float]:
 def against_the_majority(found: dict[str, list[Frames]], name: str) -> dict[str, float]:
     """A method against the other families' majority, on recordings without truth.
 
-    Voiced where three quarters of them say so and agree within 50 cents (their median is the truth), unvoiced where
-    three quarters say that; other frames are not judged.
+    A frame is voiced if three quarters of them are voiced and agree within 50 cents (the truth is their median), and
+    unvoiced if three quarters are unvoiced; other frames do not count.
     """
     family = next((family for family in PANEL if family in name), name)
     others = [found[other] for kin, other in PANEL.items() if kin != family and other in found]
@@ -60,7 +60,7 @@ def against_the_majority(found: dict[str, list[Frames]], name: str) -> dict[str,
 
 
 def unsteadiness(method: Method, wav: Samples) -> float:
-    """Share of frames that come out otherwise (voicing, or by over 20 cents) where 10-s slices are tracked alone."""
+    """Share of frames that differ (in voicing, or by over 20 cents) when 10-s slices are tracked alone."""
     whole = method(wav)
     step = round(10 * MEL_RATE / MEL_HOP)
     parts = np.concatenate([method(wav[i * MEL_HOP : (i + step) * MEL_HOP]) for i in range(0, len(whole), step)])

@@ -1,4 +1,4 @@
-"""What f0 methods are asked of: singing made of a known f0, with other sources, and spoiled."""
+"""Sounds for f0 methods: singing with a known f0, with other sources, and degraded."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SECONDS = 10.0  # a clip
 
 
 def sample_at_centres(f0: NDArray[np.float64]) -> Frames:
-    """f0 known at every sample, read at the mel centres."""
+    """f0 at every sample, interpolated to the mel centres."""
     return f0[MEL_HOP // 2 :: MEL_HOP][: len(f0) // MEL_HOP]
 
 
@@ -126,7 +126,7 @@ def with_noise(clip: Clip, snr_db: float, seed: int) -> Clip:
 
 
 def in_a_room(clip: Clip, seed: int) -> Clip:
-    """An exponential tail of noise, 0.8 s to -60 dB, 6 dB under the direct sound. Tails are not judged."""
+    """An exponential tail of noise, 0.8 s to -60 dB, 6 dB under the direct sound. Frames in tails do not count."""
     generator = np.random.default_rng([seed, 4])
     t = np.arange(MEL_RATE) / MEL_RATE
     tail = generator.standard_normal(MEL_RATE) * 10 ** (-3 * t / 0.8) * (t > 0.01)
@@ -139,7 +139,7 @@ def in_a_room(clip: Clip, seed: int) -> Clip:
 
 
 def with_second_voice(clip: Clip, seed: int) -> Clip:
-    """Another singer, 20 dB softer; where the first rests, nothing is judged."""
+    """Another singer, 20 dB softer; frames in which the first rests do not count."""
     other = sung(MIDDLE, seed + 100).wav[: len(clip.wav)]
     other = np.pad(other, (0, len(clip.wav) - len(other)))
     wav = clip.wav + other * (rms(clip.wav) / rms(other) * 10 ** (-20 / 20))
@@ -185,7 +185,7 @@ def nothing_voiced(seed: int) -> Clip:
 
 
 def sung_voices() -> list[Clip]:
-    """One clip of each range and source: what the sets of spoiled sound are made of."""
+    """One clip of each range and source, from which the sets of degraded sound are made."""
     return [*(sung(voice, 1) for voice in (LOW, MIDDLE, HIGH)), *(pulsed(voice, 3) for voice in (LOW, MIDDLE, HIGH))]
 
 

@@ -1,4 +1,4 @@
-"""Does the score that `svc train` chooses checkpoints by agree with true conversion quality? On parallel singers.
+"""How well the score by which `svc train` chooses checkpoints agrees with true conversion quality, on parallel singers.
 
     python benchmarks/probe.py demo --steps 1200 --every 50 [--formant-shifts] [--seed 0]
 
@@ -33,7 +33,7 @@ from units import PrintedProgress, material, new_parser, with_formant_shifts
 
 
 class Watched(AcousticTask):
-    """A training whose validations also measure conversions whose truth is known."""
+    """A training whose validations also measure conversions with a known true result."""
 
     def __init__(self, run: Run, corpus: Corpus, formant_shifted: Corpus, pairs: list[tuple[Clip, Clip]]):
         super().__init__(run, corpus, DistributedContext("cpu"))
@@ -57,7 +57,7 @@ class Watched(AcousticTask):
 
 
 def correlations(seen: list[dict[str, Any]]) -> list[str]:
-    """How each measure orders the checkpoints beside the truth, as a table."""
+    """The agreement of each measure's order of checkpoints with the true order, as a table."""
     way = np.array([line["way"] for line in seen])
     lines = ["| measure | rank correlation | second half | chooses step | of the way to B |", "|---|---|---|---|---|"]
     for name in (name for name in seen[0] if name != "step"):

@@ -5,8 +5,8 @@
     python benchmarks/real.py OUT --run mine=runs/mine --source song.wav --target anna=corpus/anna
 
 Real speech and real songs are converted to real targets, each of which is extracted and trained on alone (unless --run
-gives runs that are there), and four rows stand beside the result: the source itself, the source through the vocoder,
-the target's own clips, and a nearest neighbour that learns nothing. --short (the default) takes minutes on two cores:
+gives existing runs), and four rows are given for comparison: the source itself, the source through the vocoder, the
+target's own clips, and a nearest neighbour without training. --short (the default) takes minutes on two cores:
 five sources and one target. --full takes all of them. Recordings are those of ../shared/audio, or what --source and
 --target name. OUT gets real.md, real.json, real.html with players, and the stores and runs, which the next call uses
 again.
@@ -56,7 +56,7 @@ OWN = "the target's own clips"
 
 @dataclass
 class Row:
-    """What one system came to on the sources of one kind and one target."""
+    """The scores of one system on the sources of one kind and one target."""
 
     system: str
     kind: str
@@ -215,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         target = open_target(name, own_folder(name, Path(folders[name]), asked.out / "targets"), models)
         given = {key: Path(value) for key, value in (text.split("=", 1) for text in asked.run)}
         runs = given or {f"svc, {Path(asked.encoder).name}, {asked.preset}": make_run(target, asked.out, asked)}
-        others = [each for each in described if not each[0].name.startswith(name)]  # not a voice to itself
+        others = [each for each in described if not each[0].name.startswith(name)]  # no conversion of a voice to itself
         done, heard = score_target(target, others, systems_of(target, runs, asked), models)
         rows += [*done, own_row(target, models)]
         sections += heard

@@ -1,4 +1,4 @@
-"""The recordings of benchmarks/real.py: real speech and songs, target voices, and the recognisers that judge."""
+"""The recordings of benchmarks/real.py: real speech and songs, target voices, and the recognisers."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Target:
-    """A voice: its name, the folder of its recordings, and how they are known to the measures.
+    """A voice: its name, the folder of its recordings, and their embeddings for the measures.
 
     Attributes:
         recordings: float32 (T,) at 44.1 kHz, each a second or longer.
-        texts: what is said in each of them; None where it is not known.
+        texts: the words of each of them; None if unknown.
     """
 
     name: str
@@ -85,7 +85,7 @@ def shared_sources(folder: Path) -> list[Source]:
 
 
 def shared_targets(folder: Path) -> dict[str, Path]:
-    """The targets of ../shared/audio by name; the first is that of a short run. A pattern stands for its files."""
+    """The targets of ../shared/audio by name; the first is that of a short run. A pattern means its files."""
     names = ("en_f_ljspeech", "en_m_michael", "en_f_kathleen", "es_m_dona")
     return {
         **{name: folder / "corpus" / name for name in names},
@@ -115,7 +115,7 @@ def own_folder(name: str, given: Path, out: Path) -> Path:
 
 
 def transcripts(folder: Path) -> dict[str, str]:
-    """What is said in a folder's recordings, by stem, from its transcripts.tsv; empty without one."""
+    """The words of a folder's recordings, by stem, from its transcripts.tsv; empty without one."""
     path = folder / "transcripts.tsv"
     lines = path.read_text("utf-8").splitlines() if path.is_file() else []
     return dict(line.split("\t", 1) for line in lines if "\t" in line)

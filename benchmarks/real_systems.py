@@ -1,4 +1,4 @@
-"""What benchmarks/real.py converts with: a run that it trains, and systems that learn nothing."""
+"""The systems of benchmarks/real.py: a run that it trains, and conversions without training."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ System = Callable[[Samples], Samples]  # float32 (T,) at 44.1 kHz -> the same
 
 
 def make_run(target: Target, out: Path, asked: argparse.Namespace) -> Path:
-    """Extract a target's recordings and train on them; what is there is used again."""
+    """Extract a target's recordings and train on them; existing stores and runs are used again."""
     store, run = out / f"{target.name}.zarr", out / f"{target.name}.{asked.preset}"
     shifts = tuple(int(part) for part in asked.formant_shifts.split(",")) if asked.formant_shifts else ()
     extract([target.folder], store, ExtractSettings(encoder=asked.encoder, formant_shifts=shifts), Terminal())
@@ -46,7 +46,7 @@ def settings_of(given: Sequence[str], *kinds: type) -> dict[str, Any]:
 
 
 def nearest_neighbour(target: Target) -> System:
-    """A conversion that learns nothing: each frame becomes the target's nearest, in the key that suits the target."""
+    """A conversion without training: each frame becomes the target's nearest, in the key that suits the target."""
     own, vocoder, reach = [AudioFeatures(wav).mel for wav in target.recordings], PulseNoise(0), target.range
 
     def convert(wav: Samples) -> Samples:
@@ -65,7 +65,7 @@ def vocoded(wav: Samples) -> Samples:
 
 
 def systems_of(target: Target, runs: Mapping[str, Path], asked: argparse.Namespace) -> dict[str, System]:
-    """What converts a source to a target, by name: each takes and returns float32 (T,) at 44.1 kHz."""
+    """The conversions of a source to a target, by name: each takes and returns float32 (T,) at 44.1 kHz."""
     systems: dict[str, System] = {
         SOURCE: lambda wav: wav,
         VOCODED: vocoded,

@@ -1,4 +1,4 @@
-"""What rendering costs, part by part, beside the peers' way: their settings, their loop, in one run.
+"""The cost of rendering, part by part, compared with the peers' settings and loop, in one run.
 
     python benchmarks/render.py [--seconds 6] [--repeats 3] [--out table.json]
     python benchmarks/render.py --run RUN --song SONG    # whole renders: loading, retrieval and picture included
@@ -10,15 +10,15 @@ Diff-SVC        HuBERT-base a file at a time, harvest, 51 evaluations (PNDM, spe
                 condition is convolved anew at each of them, NSF-HiFiGAN; all in fp32
 Diffusion-SVC   the same with 100 evaluations (DPM-Solver++) of 20 x 512 layers
 
-Ours are the presets as `svc render` runs them: as many steps as suffice, condition convolved once, bf16 where the
-machine multiplies it. What svc adds, the mel and f0 of what came out, has a column of its own. Each part that both have
-is theirs and ours by turns, so ratios hold on a busy machine; absolute figures do not.
+Ours are the presets as `svc render` runs them: as many steps as suffice, condition convolved once, bf16 if the machine
+supports it. The measurement of the result's mel and f0, which only svc has, has a column of its own. Parts that both
+have are measured in turn, so ratios are valid on a busy machine; absolute figures are not.
 
 These totals are of the conversion alone. With --run and --song whole commands are measured, each a process of its own,
 in CPU-seconds from its start to its end, so that imports, loading, retrieval and picture are in them.
 """
 
-# ruff: noqa: E402  # how many threads torch uses is read when it is imported: imports follow what sets it
+# ruff: noqa: E402  # torch reads the number of threads when it is imported: it is set before the imports
 from __future__ import annotations
 
 import os
@@ -106,7 +106,7 @@ class PeersDenoiser(nn.Module):
 
 
 def peers_nsf(generator: nsf_hifigan.Generator, mel: Tensor, sines: Tensor) -> Tensor:
-    """NSF-HiFiGAN's generator as OpenVPI's forward pass goes: 1-d convolutions, branches summed, a mean."""
+    """NSF-HiFiGAN's generator as in OpenVPI's forward pass: 1-d convolutions, branches summed, a mean."""
     source, x = generator.m_source(sines), generator.conv_pre(mel)
     kernels = len(generator.shape.block_kernels)
     for stage, up in enumerate(generator.ups):

@@ -1,11 +1,12 @@
-"""How opening, planning, resuming and reading a store grow with its utterances: synthetic stores of 10^4 to 10^6.
+"""How the cost of opening, planning, resuming and reading a store grows with its utterances: synthetic stores of 10^4
+to 10^6.
 
     python -m svc.benchmarks.scale 10000 100000 1000000
 
 A store has one speaker a thousand utterances, recordings of ten utterances, packs of 22 minutes, and the columns f0 and
-loudness: what grows with the number of utterances is the ledger, whatever a frame's width. Its recordings are files of
-a few bytes, so that hashing costs what trust saves and no more. Each step runs in a process of its own; memory is what
-it peaks at above what the imports take (600 MB with torch), mapped shards included.
+loudness: only the ledger grows with the number of utterances, independent of a frame's width. Its recordings are files
+of a few bytes, so that hashing them costs little. Each step runs in a process of its own; memory is the peak above that
+of the imports (600 MB with torch), mapped shards included.
 """
 
 from __future__ import annotations
@@ -95,12 +96,12 @@ def crops(root: Path) -> None:
 
 
 def lengths(root: Path) -> None:
-    """What a training's sampler needs of every utterance."""
+    """The lengths of all utterances, as for a training's sampler."""
     assert sum(clip.row.mel_frames for clip in open_it(root)) > 0
 
 
 def resume(root: Path) -> None:
-    """A second run with nothing new: find and trust the files, plan, see that every cell is there."""
+    """A second run with nothing new: find the files, use cached hashes, plan, check that every cell exists."""
     from svc.common.progress import Progress
     from svc.pipeline.slicing import SliceSettings
     from svc.stages.extraction.corpus_scan import scan_corpus
@@ -115,7 +116,7 @@ def resume(root: Path) -> None:
         planned = plan(writer.packs, writer.utterances, scan, writer.size)
         assert not planned.rows
         writer.set_columns(columns())
-        assert all(len(writer.missing(column)) <= 1 for column in columns())  # of what `grow` has added
+        assert all(len(writer.missing(column)) <= 1 for column in columns())  # added by `grow`
 
 
 def grow(root: Path) -> None:
@@ -182,7 +183,7 @@ def run_step(name: str, root: str) -> None:
 
 
 def peak_mb() -> float:
-    """Of this process. Not getrusage's, which counts what the process had that this one was forked from."""
+    """Of this process. Not getrusage's, which includes the memory of the parent process."""
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(peak.split()[1]) / 1024
 
@@ -202,7 +203,7 @@ def main() -> None:
                 f"{count:,} utterances ({count * 8 / 3600:,.0f} h) made in {time.perf_counter() - began:.0f} s",
                 flush=True,
             )
-            time.sleep(2.1)  # files changed this moment are not trusted
+            time.sleep(2.1)  # hashes of files that have just changed are not cached
             measured("resume", root)
         for name in STEPS:
             found = measured(name, root)

@@ -1,16 +1,18 @@
-"""Is the encoder to be fine-tuned with its soft layer, as HuBERT-soft's was, or frozen, as here? By A -> B numbers.
+"""Fine-tuning the encoder with its soft layer, as in HuBERT-soft, compared with a frozen encoder, by A -> B
+conversions.
 
     python benchmarks/soft.py demo/run OUT --on corpus,wide --rates 2e-5,1e-4 --steps 0,150,300 [--convert 0,300]
 
-RUN is one that `svc demo` left: its units, of a frozen encoder, are the beginning. They are 0 steps; from there encoder
-and soft layer are trained together, as in bshall/hubert's train.py: cross-entropy of the codes of hidden frames (with
---hide 0, of all), one AdamW for everything, constant rate. The codes are those that the frozen soft layer learnt.
-`corpus` is what RUN was trained on, two voices; `wide` is 64 other singers, whose frozen soft layer `svc train` makes.
+RUN is one of `svc demo`: its units, of a frozen encoder, are the start (0 steps); from there encoder and soft layer are
+trained together, as in bshall/hubert's train.py: cross-entropy of the codes of hidden frames (with
+--hide 0, of all), one AdamW for everything, constant rate. The codes are those of the frozen soft layer.
+`corpus` is the training data of RUN, two voices; `wide` is 64 other singers, whose frozen soft layer `svc train` makes.
 
-The first table is what linear probes find in the units, and in the layer that they are made of, of singers on whom
-nothing was trained (data/probe_mini.py). The second is that of benchmarks/conversion.py, for the steps named by
+The first table has the accuracy of linear probes on the units, and on the layer from which they are computed, for
+singers outside the training data (data/probe_mini.py). The second is that of benchmarks/conversion.py, for the steps
+named by
 --convert: a store is extracted with that encoder and an acoustic model trained on it with RUN's settings, then scored
-with retrieval and without. What is in OUT already is used again.
+with retrieval and without. Results that are in OUT already are used again.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ from svc.store import Clip as Stored
 from torch import Tensor
 from units import PrintedProgress
 
-WIDE_SEED, WIDE = 10_000, 64  # singers of 8 s each, drawn from seeds that nobody else uses
+WIDE_SEED, WIDE = 10_000, 64  # singers of 8 s each, drawn from seeds that are not used elsewhere
 BATCH, CROP = 4, 3 * CONTENT_RATE  # crops a step, samples of each
 SPAN = 10  # frames hidden together; spans may overlap, so that a share of 0.8 hides 55 % in the end
 
@@ -86,7 +88,7 @@ def resampled(clip: Clip) -> Tensor:
 
 
 def lessons(run: Run) -> tuple[list[Lesson], list[Lesson]]:
-    """What a run's soft layer learnt from, and what was held out."""
+    """The clips that a run's soft layer was trained on, and the held-out ones."""
     codebook, _ = run.load_units()
     corpus = gather_corpus(open_stores(run), PrintedProgress())
 
@@ -102,7 +104,7 @@ def fine_tune(run: Run, rate: float, steps: int, hide: float, seed: int) -> Iter
     """Train a run's encoder and soft layer together; after each step its number and both."""
     torch.manual_seed(seed)
     encoder = load_encoder(run.config.encoder.origin)
-    assert isinstance(encoder, WaveformEncoder)  # what the paper fine-tunes
+    assert isinstance(encoder, WaveformEncoder)  # the part that the paper fine-tunes
     model, projection = encoder.model.train().requires_grad_(True), soft_layer(run).train().requires_grad_(True)
     clips = [lesson for lesson in lessons(run)[0] if len(lesson[0]) >= CROP]
     weights = [*model.parameters(), *projection.parameters()]
@@ -219,7 +221,7 @@ def trained(system: System, run: Path) -> Path:
     out = system.folder / "run"
     train(stores, out, settings_of(original), "cpu", only="units")
     tensors, _ = checkpoint.load(Run.open(out).units)
-    # The codes stay those of the store's own layer: they are for scoring only. The soft layer is the system's.
+    # The codes are those of the store's own layer, for scoring only. The soft layer is the system's.
     tensors |= checkpoint.prefixed("projection", system.projection)
     codes = len(tensors["codebook.centroids"])
     checkpoint.save(Run.open(out).units, tensors, dataclasses.asdict(UnitsRecord(codes, None, None, 0.0, 0.0)))
@@ -228,14 +230,14 @@ def trained(system: System, run: Path) -> Path:
 
 
 def sung(system: System, run: Path, truth: References, songs: list[ParallelSong]) -> dict[str, dict[str, float]]:
-    """Its rows, with retrieval as it is by default and without."""
+    """Its rows, with the default retrieval and without."""
     made = trained(system, run)
     scores = {"": score(made, truth, songs), ", no retrieval": score(made, truth, songs, retrieve=0.0)}
     return {how: dataclasses.asdict(row) for how, row in scores.items()}
 
 
 def kept(path: Path, measure: Callable[[], Any]) -> Any:
-    """What was measured before, or is now."""
+    """The stored measurement, or a new one."""
     if not path.exists():
         found = json.dumps(measure())
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -244,7 +246,7 @@ def kept(path: Path, measure: Callable[[], Any]) -> Any:
 
 
 def systems_of(run: Run, asked: argparse.Namespace) -> list[System]:
-    """All that are asked for, made if need be."""
+    """All requested systems, trained if necessary."""
     counts = [int(steps) for steps in asked.steps.split(",")]
     how, tag = ("", "") if asked.hide else (", nothing hidden", "-seen")
     systems: list[System] = []

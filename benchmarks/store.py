@@ -3,7 +3,7 @@
     python benchmarks/store.py            half an hour of clips of 2 to 12 s, HuBERT-base's width, beside each other
 
 Every way reads the same numbers (asserted), in turns within one run; a figure is the median of the rounds, per second
-of processor time. "Hidden" is 3 s of the hidden states alone (150 x 768 float16), "all" what a training step sees:
+of processor time. "Hidden" is 3 s of the hidden states alone (150 x 768 float16), "all" the input of a training step:
 hidden, mel, f0, loudness, mel2ph.
 """
 
@@ -73,7 +73,7 @@ def make(folder: Path, minutes: float) -> Store:
 
 
 def ways(folder: Path, store: Store) -> dict[str, Callable[[str, int, Window], Any]]:
-    """How each reads a window of a column of a clip."""
+    """Each way to read a window of a column of a clip."""
     clips = list(store)
     arrays: dict[str, Any] = {column.name: zarr.open_array(folder / "s.zarr" / column.name) for column in COLUMNS}
 

@@ -1,11 +1,11 @@
-"""Training beside the peers' way, in one run: steps a second, what equal time reaches, and how few evaluations do.
+"""Training compared with the peers' way, in one run: steps a second, the error after equal time, and few evaluations.
 
 python benchmarks/train.py [--store voices.zarr [--truth same_songs.zarr]] [--seconds 540] [--threads 1]
 
 The peers' way (Diff-SVC's) is written here in a few lines: features of each utterance in .npy files that are loaded
 whole at every step, units repeated to the mel's rate, mel scaled to [-1, 1] bin by bin, a WaveNet of 20 layers of 384
 that predicts the noise, mean squared error, AdamW in fp32, no average of the weights. Its network is built of our own
-classes, which do not make it slower. Ours is `svc train` as it is.
+classes, which do not make it slower. Ours is `svc train` unchanged.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ from svc.store import open_store
 
 LIMIT = 430  # mel frames of a held-out utterance that are sampled, 5 s
 JUDGED = 2  # held-out utterances
-SUNG = 4  # conversions that are held against the truth
-CHECKS = 4  # looks at the held-out error on the way
-LOWEST, HIGHEST = -11.52, 3.0  # ln mel is held to: what has learnt little would be off beyond all measure
+SUNG = 4  # conversions that are compared with the true result
+CHECKS = 4  # measurements of the held-out error during training
+LOWEST, HIGHEST = -11.52, 3.0  # clamp of ln mel: a model that has learnt little would have extremely large errors
 
 
 class Peers:
@@ -109,7 +109,7 @@ class Peers:
             for name in self.names
         }
         mel2ph = torch.arange(1, longest + 1).repeat(len(rows), 1)
-        # Its loss looks at padding too.
+        # Its loss includes padding.
         return Batch(mel2ph=mel2ph, mask=torch.ones(len(rows), longest), speaker=torch.tensor(speakers), **padded)
 
 
@@ -162,7 +162,8 @@ def speed(ways: dict[str, Callable[[], float]], rounds: int, steps: int) -> dict
 def reach(
     step: Callable[[], float], error: Callable[[], float], seconds: float, target: float
 ) -> tuple[int, float, float | None]:
-    """Train for so many seconds of this process's CPU time, with CHECKS looks at the error, which do not count.
+    """Train for so many seconds of this process's CPU time, with CHECKS measurements of the error, whose time does not
+    count.
 
     Returns the steps, the last error, and the seconds after which it was first at most `target`, if it ever was.
     """
@@ -232,7 +233,7 @@ def main() -> None:
             units = projection if way is not tiny else tiny.task.projection
             look = partial(mel_error, way.model, tiny.task.held_out, corpus, units, 20)
             steps, error, reached = reach(step, look, options.seconds, options.target)
-            run = tiny.task.run if way is tiny else same.task.run  # whose units it is given
+            run = tiny.task.run if way is tiny else same.task.run  # the run whose units it uses
             gone = convert(way.model, run, corpus, pairs, "cpu", Progress())[1] if pairs else float("nan")
             share = f"{gone:.1%}" if gone > -1 else "-" if not pairs else "not measurable yet"
             when = "not" if reached is None else f"{reached:.0f}"

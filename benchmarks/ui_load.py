@@ -1,15 +1,15 @@
-"""The page's server under load and accidents: what it answers, how fast, and whether anything is lost.
+"""The page's server under load and failures: its answers, their speed, and whether anything is lost.
 
     python benchmarks/ui_load.py RUN SONG            all parts; RUN is a trained voice, SONG a recording of singing
     python benchmarks/ui_load.py RUN SONG --only load first
 
-`load`: 20 clients, each with a stream of events open, ask for parts of a result, for results and for jobs, 200 times a
-second together, while 4 jobs are worked on; in the midst the worker is killed, then the server, which is started
-again. Every byte of a result is compared; in the end every take that was asked for must be there once.
+`load`: 20 clients, each with a stream of events open, request parts of a result, results and jobs, 200 times a second
+together, while 4 jobs run; meanwhile the worker is killed, then the server, which is started again. Every byte of a
+result is compared; in the end every requested take must exist once.
 `disk`: a disk (tmpfs, needs root) that is full in the midst of a job. `uploads`: 1,000 uploads that stop half-way.
 `first`: from a song of three minutes to its first phrase.
 
-Where a machine is shared, processor seconds say more than seconds: both are printed.
+On a shared machine processor seconds are more reliable than seconds: both are printed.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Watch:
         self.site, self.cpu, self.begun = site, site.cpu(), time.monotonic()
 
     def text(self) -> str:
-        """Both, as a table has them."""
+        """Both, as text for a table."""
         return f"{time.monotonic() - self.begun:.1f} s, {self.site.cpu() - self.cpu:.1f} s of processor"
 
 
@@ -147,7 +147,7 @@ def served(run: Path, home: Path) -> Iterator[Site]:
 
 @dataclass
 class Seen:
-    """What the clients saw: seconds of each answer, answers that were wrong, and takes by the stream that told them."""
+    """The clients' results: seconds of each answer, wrong answers, and takes by the stream that reported them."""
 
     seconds: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -196,7 +196,7 @@ async def requests(number: int, site: Site, result: str, data: bytes, seen: Seen
 
 
 async def stream(number: int, site: Site, seen: Seen, ends: Callable[[], bool]) -> None:
-    """A client's stream of events, opened again when it ends; then it asks for what it may have missed, as the page."""
+    """A client's stream of events, opened again when it ends; then it requests missed takes, as the page does."""
     mine = seen.takes.setdefault(number, set())
     while not ends():
         with suppress(OSError, asyncio.IncompleteReadError):

@@ -1,9 +1,10 @@
-"""Which units convert better: the table of `svc train --compare` on parallel singers, and each row scored as a song.
+"""Comparison of units: the table of `svc train --compare` on parallel singers, and each row scored as a song.
 
     python benchmarks/units.py demo --kinds 128,256,512,hidden --steps 600 [--formant-shifts] [--seed 0]
 
-FOLDER gets the demo's two singers with the phones beside their phrases, and songs that both sing, which are the truth;
-what is there already is used again. The first table is what `--compare --truth` prints: distances of mels, both ways.
+FOLDER gets the demo's two singers with the phones beside their phrases, and songs that both sing, which are the true
+results; existing files are used again. The first table is what `--compare --truth` prints: distances of mels, both
+ways.
 The second renders the source's songs as the target and scores the sound, as `svc evaluate` does. With --formant-shifts
 training also uses formant-shifted columns (svc extract --formant-shifts).
 """
@@ -35,14 +36,14 @@ SINGERS = dataclasses.replace(
 
 
 class PrintedProgress(Progress):
-    """Says what happens in lines, without bars."""
+    """Prints progress as lines, without bars."""
 
     def say(self, message: str) -> None:
         print(message, flush=True)
 
 
 def material(folder: Path, singers: ParallelSingers = SINGERS) -> tuple[Path, Path]:
-    """A store of what the singers sing apart, and one of the songs that both sing."""
+    """A store of the phrases that only one singer has, and one of the songs that both sing."""
     singers.make(folder, Progress())
     for voice in singers.voices:
         for name in singers.songs:
@@ -64,7 +65,7 @@ def with_formant_shifts(folder: Path) -> Path:
 
 
 def new_parser(description: str | None, steps: int) -> argparse.ArgumentParser:
-    """Of a command that trains on this material."""
+    """The arguments of a command that trains on this material."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--steps", type=int, default=steps)

@@ -1,4 +1,4 @@
-"""What a shortened window costs Whisper as an encoder: `python benchmarks/whisper_window.py WHISPER RECORDING...`
+"""The loss by a shortened window with Whisper as an encoder: `python benchmarks/whisper_window.py WHISPER RECORDING...`
 
 Whisper was trained on windows of 30 s. For each amount of silence after a clip, beside the whole window:
 
@@ -6,9 +6,10 @@ time     seconds of audio per second of one core
 error    RMS difference of a middle and of the last layer, each channel in units of its standard deviation
 nearest  share of frames whose nearest frame in the whole window's features, by cosine, is the same one or its neighbour
 decoded  character error rate of Whisper's own decoder on the window, against its words from the whole one; at most 1 a
-         clip, since a decoder without the silence that it was trained with may repeat itself for ever
+         clip, since a decoder without the silence of its training may repeat itself endlessly
 probe    the same after a linear map from the clip's features to the whole window's, fitted on the other half of the
-         clips, and followed by the whole window's silence: what the features still hold, whatever the decoder expects
+         clips, and followed by the whole window's silence: the information in the features, independent of the
+         decoder's expectations
 """
 
 from __future__ import annotations

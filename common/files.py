@@ -37,7 +37,7 @@ def read_regular(path: Path, most: int) -> bytes:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that `path` has either its old content or all of `data`, on the disk itself, even after a crash."""
+    """Write a file so that `path` has either its old content or all of `data`, on disk, even after a crash."""
     with naming(path):
         make_folder(path.parent)
         with new_file_beside(path) as file:

@@ -3,8 +3,8 @@
     python -m svc.data.make_phone_classifier [--same RECORDING...]
 
 It is trained on synthetic singers in three languages, sung, or as quick and flat as speech. The same arguments on the
-same machine give the same bytes. RECORDINGs are of one sentence by several speakers: the program prints at how many
-frames two of them are given the same group, after they were aligned by time warping.
+same machine give the same bytes. RECORDINGs are of one sentence by several speakers: the program prints the share of
+frames that have the same group in two of them, after alignment by time warping.
 """
 
 from __future__ import annotations

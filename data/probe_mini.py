@@ -1,10 +1,10 @@
-"""What an encoder's features contain: phones of unseen singers, the singer, and the same words in other voices.
+"""Probes of an encoder's features: phones of unseen singers, the singer, and the same words in other voices.
 
     python -m svc.data.probe_mini --encoder mini [--same FOLDER...]
 
 Probes are linear and frame by frame, layer by layer, beside MFCCs and a HuBERT of the same shape with random weights.
-FOLDERs hold recordings of one sentence by several speakers: each frame looks for its like in another speaker's, and is
-right within 100 ms of where time warping over MFCCs says, which favours MFCCs.
+FOLDERs hold recordings of one sentence by several speakers: the nearest neighbour of each frame in another speaker's
+recording is right within 100 ms of its place by time warping over MFCCs, which favours MFCCs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Clips of singers that are drawn by chance, whose phones are known, and real recordings, both at 16 kHz.
+"""Clips of randomly drawn singers, whose phones are known, and real recordings, both at 16 kHz.
 
 `mini` is trained on them (mini_training), and encoders are measured on them (probe_mini).
 """

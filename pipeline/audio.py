@@ -210,7 +210,7 @@ class Reader:
         return out
 
     def _go_to(self, sample: int) -> None:
-        """Move close to `sample`, which lies ahead: by seeking in formats with plain samples, where seeking is exact."""
+        """Move close to `sample`, which lies ahead: by seeking in formats with plain samples, where it is exact."""
         if self._position <= sample < self._position + max(len(self._left), 1):
             return
         exact = self._file.format not in ("OGG", "MP3", "MPEG", "FFMPEG") and self._file.seekable()

@@ -1,4 +1,4 @@
-"""What tests share: the audio and fixtures beside the project, and a corpus, store and run made once a session."""
+"""Fixtures of all tests: the audio beside the project, and a corpus, store and run made once a session."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from filelock import FileLock
 if TYPE_CHECKING:
     from svc.stages.settings import TrainSettings
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach for a hub
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test may request a hub
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="svc-cache-")  # hashes of test files
 
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 SHARED = Path(__file__).parents[1].parent / "shared"
 
 
-# Files of a few long tests. They begin first: begun last, one would keep a process busy while the others have ended.
+# Files of a few long tests. They begin first: begun last, one would run alone at the end.
 LONGEST = [
     *("test_kills.py", "test_object_store.py", "test_demo.py", "test_newcomer.py", "test_page.py", "test_api.py"),
     *("test_cluster.py", "test_notebook.py", "test_distributed.py", "test_compare.py", "test_openapi_client.py"),
@@ -70,7 +70,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
 
 @pytest.fixture(scope="session")
 def tree() -> Callable[[Path], dict[str, str]]:
-    """The sha256 of every file of a store by its path, but for the lock and what a run says of itself."""
+    """The sha256 of every file of a store by its path, except the lock and the report of a run."""
 
     def read(root: Path) -> dict[str, str]:
         files = [path for path in root.rglob("*") if path.is_file() and path.name not in ("lock", "report.json")]
@@ -81,7 +81,7 @@ def tree() -> Callable[[Path], dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def save_encoder() -> Callable[..., None]:
-    """Saves a small HubertModel with random weights as a hub download would be: for plumbing, not for words."""
+    """Saves a small HubertModel with random weights in the form of a hub download; it does not encode words."""
     import torch
     from transformers import HubertConfig, HubertModel
     from transformers.utils.logging import disable_progress_bar
@@ -167,17 +167,21 @@ def train_settings() -> TrainSettings:
 
 @pytest.fixture(scope="session")
 def run(made_once: MadeOnce, store: Path, train_settings: TrainSettings) -> Path:
-    """A voice trained on the store for seconds. Only for reading; as evaluations lie in it, each process has a copy."""
+    """A voice trained on the store for seconds.
+
+    Only for reading; since evaluations are written into it, each process has a copy.
+    """
     from svc.stages.training.train import train
 
     made = made_once("runs/choir", lambda path: train([store], path, train_settings))
-    copies = made.parents[1] / f"runs-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"  # as deep: it names its store so
+    # At the same depth, since the path of its store is relative.
+    copies = made.parents[1] / f"runs-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     return shutil.copytree(made, copies / "choir")
 
 
 @pytest.fixture(scope="session")
 def bucket() -> Iterator[str]:
-    """The URL of a bucket on an S3 server of our own, which the environment leads to."""
+    """The URL of a bucket on a local S3 server, set in the environment."""
     pytest.importorskip("s3fs", reason="S3 needs s3fs: pip install 's3fs'")
     server = pytest.importorskip("moto.server", reason="an S3 to test with needs moto: pip install 'moto[server]'")
     boto3 = pytest.importorskip("boto3")
@@ -201,7 +205,7 @@ COUNTED = "tries", "lost", "torn", "found", "repaired"
 
 @pytest.fixture(scope="session")
 def tally(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Counts what a fault did, such as tally("kill -9", tries=1, lost=0, torn=0); told as a table in the end."""
+    """Counts the effects of faults, such as tally("kill -9", tries=1, lost=0, torn=0); printed as a table."""
     table: dict[str, Counter[str]] = request.config.stash.setdefault(TALLY, {})
 
     def count(fault: str, **counts: int) -> None:

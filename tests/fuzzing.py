@@ -50,7 +50,7 @@ def bytes_changed(data: bytes, rng: random.Random) -> bytes:
     for _ in range(rng.choice([1, 1, 2, 5, 30])):
         if not out:
             break
-        # Most of what a decoder believes stands at the start.
+        # Most fields that a decoder reads are at the start.
         at = rng.randrange(min(len(out), rng.choice([16, 64, 512, len(out)])))
         match rng.randrange(6):
             case 0:
@@ -154,7 +154,7 @@ def store() -> Attempt:
                     writer.accept(write_cell(path, writer.size, column, pack, values, {}, {}))
 
     def change(path: Path, rng: random.Random) -> None:
-        """One file, sealed and consistent again as a stranger who knows the format would do it."""
+        """One file, sealed and consistent again, as by an attacker who knows the format."""
         files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != "lock")
         file = rng.choice(files)
         data = file.read_bytes()
@@ -170,11 +170,11 @@ def store() -> Attempt:
             file.write_bytes(json.dumps(value).encode())
             return
         file.write_bytes(add_checksum(value))
-        with suppress(StoreError, KeyError, IndexError, TypeError):  # which another change before may bring
+        with suppress(StoreError, KeyError, IndexError, TypeError):  # may follow from an earlier change
             follow(path, file, value)
 
     def follow(path: Path, file: Path, value: dict[str, Any]) -> None:
-        """Make the records that name a changed one name it again."""
+        """Update the records that refer to a changed one."""
         if file.parent.name == "packs" and file.stem.isdigit():
             table = check_checksum((path / "ledger" / "utterances.json").read_bytes(), "")
             table["packs"][int(file.stem)] = digest(value)
@@ -247,10 +247,10 @@ def checkpoint() -> Attempt:
     def attempt(rng: random.Random, folder: Path) -> bool:
         path = folder / "c.safetensors"
         checkpoint.save(path, tensors, {"step": 3})
-        if rng.random() < 0.9:  # as svc 0.1 wrote it, without a checksum, which finds whatever was changed
+        if rng.random() < 0.9:  # as in svc 0.1, without a checksum, which would find every change
             safetensors.torch.save_file(tensors, path, {"facts": '{"step": 3}'})
         data = path.read_bytes()
-        if rng.random() < 0.5:  # a header that is JSON, as a stranger would write it
+        if rng.random() < 0.5:  # a header in JSON, as by an attacker
             length = struct.unpack("<Q", data[:8])[0]
             header = json.dumps(json_changed(json.loads(data[8 : 8 + length]), rng)).encode()
             data = struct.pack("<Q", len(header)) + header + data[8 + length :]

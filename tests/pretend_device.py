@@ -1,4 +1,4 @@
-"""A pretended GPU on a CPU: it forbids what a real one forbids, and counts what a real one waits for.
+"""A simulated GPU on a CPU: it refuses operations that a real one refuses, and counts those that a real one waits for.
 
 Within `PretendDevice` whatever is made on, or moved to, `DEVICE` is a `OnDevice`, which holds its values in an ordinary
 tensor. An operation that mixes them with tensors of the host raises, as it does on a GPU; scalars of the host may be
@@ -23,7 +23,7 @@ ANSWERS = (aten._local_scalar_dense.default, aten.nonzero.default, aten.equal.de
 
 
 class OnDevice(Tensor):
-    """A tensor of the pretended device; its values are in `held`."""
+    """A tensor of the simulated device; its values are in `held`."""
 
     held: Tensor
 

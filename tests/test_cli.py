@@ -1,4 +1,4 @@
-"""What a user types: messages, exit codes, defaults."""
+"""The command line: messages, exit codes, defaults."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_help_names_every_command() -> None:
 
 
 def test_help_names_what_there_is() -> None:
-    """Help is written without importing torch, so that it is quick; what it names must be what is there."""
+    """Help is printed without importing torch, so that it is fast; the names in it must match the registries."""
     from svc.commands.options import ENCODERS, METHOD, METHODS
     from svc.pipeline.encoder.registry import short_names
     from svc.pipeline.pitch.pitch import METHODS as there

@@ -1,4 +1,4 @@
-"""What the documentation points at is there: files, pages, commands, and the tests that hold its promises."""
+"""The files, pages, commands and tests that the documentation names exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every mistake that users of such programs make and suffer from: one message that says what to do, and its exit code.
+"""Frequent mistakes of users of such programs: one message that says what to do, and its exit code.
 
 0 is done, 1 done but for what was refused by name, 2 not done. There is never a traceback.
 """
@@ -124,7 +124,7 @@ def test_a_name_that_is_no_text_at_all(tmp_path: Path, encoder: Path) -> None:
 
 @contextmanager
 def no_privileges() -> Iterator[None]:
-    """Root may read and write what it likes: without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH it asks like anybody."""
+    """Root may read and write everything; without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH permissions apply to it."""
     if os.geteuid() != 0:
         yield
         return

@@ -1,4 +1,4 @@
-"""What a user installs."""
+"""The installed package and its dependencies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md promises of vocoders and commands: each is added in this file alone, and named in one place.
+"""The statements of CONTRIBUTING.md on vocoders and commands: each is added in this file, and named in one place.
 
 Encoders are added in pipeline/encoder/test_conformance.py, features in stages/extraction/test_feature_socket.py,
 objectives in pipeline/diffusion/test_objective.py.

@@ -1,4 +1,4 @@
-"""Strangers' files: they run no code, lead nowhere else, and cost no more than what is good of their kind."""
+"""Malicious files: they run no code, refer to no other file, and cost no more than valid ones."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_fuzzed(tmp_path: Path, tally: Callable[..., None], kind: str, tries: in
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["tries"] == tries
-    assert 0 < found["used"] < tries  # some inputs are hardly harmed, some are
+    assert 0 < found["used"] < tries  # some inputs stay usable, some do not
     tally(f"fuzzed: {kind}", tries=tries, torn=0, found=tries - found["used"])
 
 
@@ -90,7 +90,7 @@ def test_a_corpus_leads_to_no_endless_file(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_checkpoint_is_no_pickle(tmp_path: Path) -> None:
-    """Whatever a file calls itself, a run's checkpoints are read as safetensors, and nothing in them is run."""
+    """With any file name, a run's checkpoints are read as safetensors, and nothing in them is run."""
 
     class Evil:
         def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:

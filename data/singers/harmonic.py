@@ -1,7 +1,7 @@
 """A simple singer for tests and benchmarks: harmonics of a known f0 under moving formants, and noise for consonants.
 
-It is quick, and f0 and times are known to the sample. Two voices that sing one score are parallel. Vowel formants are
-the averages for men of Peterson and Barney (1952, table II). The same arguments give the same samples.
+It is fast, and f0 and times are known to the sample. Two voices that sing the same score are parallel. Vowel formants
+are the averages for men of Peterson and Barney (1952, table II). The same arguments give the same samples.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Voice:
     highest_midi: int
 
 
-VOICES = (  # two that sing in parallel
+VOICES = (  # two parallel voices
     Voice("alto", formants=1.17, tilt_db=-9.0, vibrato_hz=5.8, vibrato_cents=45, lowest_midi=57, highest_midi=74),
     Voice("bass", formants=0.94, tilt_db=-6.0, vibrato_hz=4.9, vibrato_cents=30, lowest_midi=41, highest_midi=60),
 )

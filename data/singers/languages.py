@@ -1,4 +1,4 @@
-"""Which phones may follow which: syllables of English, Korean and Japanese.
+"""The phonotactics of English, Korean and Japanese: sequences of syllables.
 
 English: onsets and codas with their clusters (Giegerich, *English Phonology*, 1992). Korean: C G V C with three series
 of stops, seven codas, and lenis stops voiced between voiced sounds (Sohn, *The Korean Language*, 1999). Japanese: moras
@@ -104,7 +104,7 @@ def _korean(generator: np.random.Generator, before: Syllable | None) -> Syllable
 
 JA_ONSETS = _all("k s t n h m ɾ ɡ z d b p j w")
 JA_VOWELS = _all("a i ɯ e o")
-JA_BEFORE = {  # what becomes of an onset before i and ɯ
+JA_BEFORE = {  # onsets before i and ɯ
     ("s", "i"): "ɕ", ("z", "i"): "dʒ", ("t", "i"): "tɕ", ("d", "i"): "dʒ", ("h", "i"): "ç",
     ("t", "ɯ"): "ts", ("d", "ɯ"): "z", ("h", "ɯ"): "ɸ",
 }  # fmt: skip

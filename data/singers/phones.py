@@ -123,5 +123,5 @@ _ALL = (
 )
 
 PHONES = {phone.name: phone for phone in _ALL}
-NAMES = tuple(PHONES)  # a phone's number, in labels, is its place here; 0 is silence
+NAMES = tuple(PHONES)  # a phone's number in labels is its index here; 0 is silence
 NUMBERS = {name: number for number, name in enumerate(NAMES)}

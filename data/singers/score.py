@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Note:
-    """A MIDI pitch (None: a rest), seconds, and what is sung on it."""
+    """A MIDI pitch (None: a rest), seconds, and the syllable."""
 
     midi: float | None
     seconds: float

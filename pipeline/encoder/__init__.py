@@ -1,1 +1,1 @@
-"""Frozen encoders: found by name, read from files of several frameworks, and run with results independent of batching."""
+"""Frozen encoders: found by name, read from files of several frameworks, and run with the same results in any batch."""

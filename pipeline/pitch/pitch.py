@@ -118,8 +118,7 @@ def repair(f0: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Trackers have errors of a frame or two, faster than a voice can change. Voiced runs shorter than 4 frames (46 ms)
     are dropped, values more than 60 cents off the median of 5 are set to it (Hampel filter), and each run is smoothed
-    by a parabola
-    over 9 frames (Savitzky and Golay, 1964), which keeps vibrato.
+    by a parabola over 9 frames (Savitzky and Golay, 1964), which keeps vibrato.
     """
     out = np.zeros_like(f0)
     voiced = np.flatnonzero(f0 > 0)

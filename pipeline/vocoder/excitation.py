@@ -50,8 +50,8 @@ def pulses(
     """A band-limited pulse at every whole cycle, of power 1 and mean 0: float32 (M * 512,); nothing where f0 is 0.
 
     f0 goes straight from `start_hz` to `end_hz` in each frame, whose first sample is at `phase` cycles. All harmonics
-    below half the sample rate are equally strong, as in the "combtooth" of yxlllc/DDSP-SVC; unlike there none is at
-    0 Hz, so that the mean is 0. Their sum is Dirichlet's kernel: sum of cos(2 pi k x) for k = 1..K is (sin((2 K + 1) pi
+    below half the sample rate are equally strong, as in the "combtooth" of yxlllc/DDSP-SVC; unlike there none is at 0
+    Hz, so that the mean is 0. Their sum is Dirichlet's kernel: sum of cos(2 pi k x) for k = 1..K is (sin((2 K + 1) pi
     x) / sin(pi x) - 1) / 2. The last harmonic is faded in and out gradually as f0 glides.
     """
     n = np.arange(MEL_HOP)

@@ -72,7 +72,7 @@ def stand_ins(*_: object) -> SpeechModels:
 def test_it_converts_scores_and_writes(
     real: ModuleType, run: Path, corpus: Path, song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One song into one voice by a run that is there: the four rows beside it, tables, figures, and a page."""
+    """One song converted to one voice by an existing run: the four rows beside it, tables, figures, and a page."""
     monkeypatch.setattr(real.SpeechModels, "load", stand_ins)
     monkeypatch.setattr(benchmark("real_recordings"), "SECONDS", 3.0)
     arguments = ["--source", song, "--target", f"alto={corpus / 'alto'}", "--run", f"mine={run}", "--render", "steps=2"]

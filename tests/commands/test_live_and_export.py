@@ -1,4 +1,4 @@
-"""What `svc live` and `svc export` say where something is missing, before a run is loaded."""
+"""The messages of `svc live` and `svc export` if something is missing, before a run is loaded."""
 
 from __future__ import annotations
 

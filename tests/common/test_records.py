@@ -1,4 +1,4 @@
-"""JSON into dataclasses: what fits becomes a record, what does not is named by its place."""
+"""JSON into dataclasses: valid JSON becomes a record, an invalid value is named by its place."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_file_that_is_not_json(tmp_path: Path, text: bytes, why: str) -> None:
 
 
 def test_a_file_that_is_not_a_file(tmp_path: Path) -> None:
-    """A pipe is not waited for, and a file of a terabyte is not read."""
+    """Reading a pipe does not block, and a file of a terabyte is not read."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "huge").touch()
     os.truncate(tmp_path / "huge", 2**40)

@@ -1,4 +1,4 @@
-"""The embedded encoder is there, small, and an encoder: on singers that it was not trained on. And how it is made."""
+"""The embedded encoder: its size, and its phones on singers that it was not trained on; and its training."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_it_tells_phones_of_unseen_singers_better_than_mfccs_and_a_random_networ
     assert score > told([chance(wav)["layer 4"] for wav in wavs]) + 0.2
 
 
-# What its training is made of
+# Parts of its training
 
 
 def test_the_positional_convolution_gives_the_sinusoid() -> None:

@@ -1,4 +1,4 @@
-"""The script that trains the phone group classifier makes the one that is shipped."""
+"""The script that trains the phone group classifier reproduces the shipped one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_one_clip_twice_is_the_same_words() -> None:
 
 @pytest.mark.long
 def test_the_shipped_classifier_is_made_again() -> None:
-    """To the bit on the machine that made it; elsewhere the last bits of sums differ, and few predictions."""
+    """With equal bits on the machine that made it; on others the last bits of sums and few predictions differ."""
     made, shipped = train(list(training_examples(FIRST_SEED, 400)), 0), PhoneGroupClassifier.load()
     predicted = [
         [classifier.predict(mel) for mel, _ in training_examples(FIRST_SEED + 5000, 10)]

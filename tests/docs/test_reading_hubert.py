@@ -1,4 +1,4 @@
-"""What docs/reading-hubert.md says of the Hugging Face code is so in the release that is installed."""
+"""The statements of docs/reading-hubert.md about the Hugging Face code hold for the installed release."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_the_positional_convolution_reaches_64_back_and_63_ahead() -> None:
     pulse = still.clone()
     pulse[0, 200] = 1
     heard = (embedding(pulse) - embedding(still)).abs().sum(-1)[0].nonzero()[:, 0] - 200
-    assert (int(heard.min()), int(heard.max())) == (-63, 64)  # who hears a pulse: 63 before it, 64 after
+    assert (int(heard.min()), int(heard.max())) == (-63, 64)  # frames that a pulse changes: 63 before it, 64 after
 
 
 @torch.inference_mode()
@@ -160,7 +160,7 @@ def test_the_indices_of_hidden_states_are_those_said(kind: str) -> None:
     for i in range(1, 5):
         x = model.encoder.layers[i - 1](x)
         x = x if isinstance(x, Tensor) else x[0]
-        if i < 4:  # the last differed between releases: which is why the page tells to take last_hidden_state
+        if i < 4:  # the last differed between releases: therefore the page recommends last_hidden_state
             assert apart(out.hidden_states[i], x) < 1e-6
     last = model.encoder.layer_norm(x) if kind == "layer" else x
     assert apart(out.last_hidden_state, last) < 1e-6

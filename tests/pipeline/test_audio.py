@@ -1,4 +1,4 @@
-"""Recordings made on the spot: what is read of them, and what is refused."""
+"""Recordings made by the tests: reading and refusals."""
 
 import hashlib
 import math
@@ -16,7 +16,7 @@ from svc.pipeline.audio import AudioError
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 Array = NDArray[np.float64]
-HALF_BIT = 1 / 32_768  # what 16 bits cannot tell
+HALF_BIT = 1 / 32_768  # the resolution of 16 bits
 
 
 def sine(hertz: float, count: int, rate: int, amplitude: float = 0.5) -> Array:
@@ -102,7 +102,7 @@ def test_surround_is_the_mean_of_the_channels_that_sound(tmp_path: Path) -> None
     np.testing.assert_allclose(got, wav[:, :3].mean(1), atol=2 * HALF_BIT)
 
 
-# Mending
+# Repairs
 
 
 def test_a_constant_offset_is_removed_and_told(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""k-means against scikit-learn's, and against clusters that are known."""
+"""k-means compared with scikit-learn's, and with known clusters."""
 
 import numpy as np
 import pytest

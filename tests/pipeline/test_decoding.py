@@ -1,4 +1,4 @@
-"""What libsndfile does not read is read by FFmpeg, within the same bounds."""
+"""Files that libsndfile cannot read are read by FFmpeg, within the same bounds."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_flac_of_unknown_length(tmp_path: Path) -> None:
 
 
 def test_a_wav_whose_data_has_size_0(tmp_path: Path) -> None:
-    """What a recorder leaves that was cut off before it could write the length."""
+    """A file of a recorder that was cut off before it could write the length."""
     pcm = (tone()[0] * 32_767).astype("<i2").tobytes()
     head = b"RIFF" + struct.pack("<I", 0) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, RATE, RATE * 2, 2, 16)
     (tmp_path / "a.wav").write_bytes(head + b"data" + struct.pack("<I", 0) + pcm)
@@ -150,7 +150,7 @@ def test_32_channels_at_384_khz_need_little_memory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.wav", "a.aiff", "a.mp3"])
 def test_a_file_that_is_cut_off_says_so(tmp_path: Path, name: str) -> None:
-    """A download that stopped: half of the song is not dropped without a word, whether decoded before or not."""
+    """An incomplete download: missing sound is reported, whether decoded before or not."""
     path = tmp_path / name
     soundfile.write(path, 0.3 * np.sin(np.arange(88_200) / 20), 44_100)
     assert not audio.scan(path).notes

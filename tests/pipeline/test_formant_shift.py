@@ -1,4 +1,4 @@
-"""Formants move and the pitch does not: a vowel, and the same vowel from another throat."""
+"""Formants move and the pitch does not: a vowel, and the same vowel with another vocal tract."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Channels become mono without losing what only a part of them has."""
+"""Channels are mixed to mono without losing sound that only some of them have."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_gather_takes_the_unit_named_and_zeros_for_padding() -> None:
 
 
 def test_a_soft_projection_learns_separable_clusters() -> None:
-    """Ten clusters far apart: chance is 10 %, and held-out points must nearly all be told."""
+    """Ten clusters far apart: chance is 10 %, and nearly all held-out points must be predicted."""
     generator = torch.Generator().manual_seed(3)
     centres = 3 * torch.randn(10, 24, generator=generator)
     labels = torch.arange(400) % 10

@@ -1,4 +1,4 @@
-"""Each measure against recordings of which it is known."""
+"""Each measure on recordings with a known value."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_known_decay(seconds: float) -> None:
 def test_one_voice_is_harmonic_and_two_are_not(hertz: float) -> None:
     one, other = voice(hertz, 0.1), voice(hertz * 2 ** (3.5 / 12), 0.1)
     assert quality.harmonic_share(one, RATE, hertz) > 0.95
-    if hertz > 200:  # below, the multiples lie so close that much of another voice falls on them
+    if hertz > 200:  # below, the multiples are so close that much of another voice lies on them
         assert quality.harmonic_share(one + other, RATE, hertz) < 0.8
 
 

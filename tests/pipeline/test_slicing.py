@@ -1,4 +1,4 @@
-"""Where recordings are cut: bounded, in order, and holding all that is loud."""
+"""Slices of recordings: bounded, in order, and including all loud frames."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def runs(mask: NDArray[np.bool_]) -> list[int]:
 @unhurried
 @given(recordings(), rules())
 def test_slices_are_ordered_bounded_and_hold_all_that_is_loud(level: NDArray[np.float32], rule: SliceSettings) -> None:
-    assume(len(level) >= 9)  # what scan lets through
+    assume(len(level) >= 9)  # the limit of scan
     spans = slice_at_silence(level, rule)
     longest, gap = round(rule.max_seconds * SECOND), round(rule.max_gap_seconds * SECOND)
     loud = is_sound(level, rule)
@@ -162,7 +162,7 @@ def spans_of(tmp_path: Path, *parts: NDArray[np.float64]) -> tuple[list[Span], i
 
 
 def test_a_passage_42_db_softer_is_not_silence(tmp_path: Path) -> None:
-    """It was dropped: 40 dB under the loudest moment was silence."""
+    """Such a passage was once dropped: 40 dB under the loudest moment counted as silence."""
     rng = np.random.default_rng(0)
     spans, frames = spans_of(tmp_path, sung(5, -12, -75, rng), sung(7, -54, -75, rng))
     assert sum(map(len, spans)) > 0.98 * frames

@@ -29,7 +29,7 @@ def test_a_clip_selects_itself() -> None:
 
 
 def test_the_speaker_s_mean_and_scale_change_nothing() -> None:
-    """The source is the clip, said by one whose hidden states lie elsewhere."""
+    """The source is the clip with the hidden states of another speaker."""
     one = clip(0, 600)
     selection = UnitSelection([one], [envelope(0, 600)])
     other = UnitFrames(3 * one.hidden + 5, one.f0, one.loudness - 10)
@@ -37,7 +37,7 @@ def test_the_speaker_s_mean_and_scale_change_nothing() -> None:
 
 
 def test_f0_decides_between_equal_frames() -> None:
-    """The clip is there twice, an octave apart; the second is chosen where its f0 is asked for."""
+    """The clip exists twice, an octave apart; the second is chosen if its f0 is the target."""
     low, high = clip(0, f0=180.0), clip(0, f0=360.0)
     selection = UnitSelection([low, high], [envelope(0), envelope(0)])
     assert (selection.search(low) < 200).all()
@@ -45,7 +45,7 @@ def test_f0_decides_between_equal_frames() -> None:
 
 
 def test_the_path_follows_a_recording_where_candidates_are_equal() -> None:
-    """Each frame is there three times; the path through one copy joins without a step, any other does not."""
+    """Each frame exists three times; only the path through one copy joins without a step."""
     one = clip(0)
     selection = UnitSelection([one, one, one], [envelope(0), envelope(1), envelope(2)])
     path = selection.search(one)
@@ -53,7 +53,7 @@ def test_the_path_follows_a_recording_where_candidates_are_equal() -> None:
 
 
 def test_a_quiet_song_is_compared_by_its_own_distribution() -> None:
-    """Two copies differ in loudness alone; 20 dB softer, the song still selects by rank."""
+    """Two copies differ only in loudness; for a song 20 dB softer, selection still follows the rank."""
     soft, loud = clip(0), clip(0)
     soft = UnitFrames(soft.hidden, soft.f0, np.full(200, -35, np.float32))
     loud = UnitFrames(loud.hidden, loud.f0, np.full(200, -15, np.float32))

@@ -1,4 +1,4 @@
-"""The report tells what is in a corpus and what is wrong with it."""
+"""The report describes a corpus and its faults."""
 
 from __future__ import annotations
 

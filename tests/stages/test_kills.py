@@ -68,7 +68,7 @@ def begin_small(path: Path) -> Path:
 
 
 def timed(process: Any) -> float:
-    """Seconds until a process ends well."""
+    """Seconds until a process succeeds."""
     begun = time.monotonic()
     process.join()
     assert process.exitcode == 0

@@ -1,4 +1,4 @@
-"""What a page carries can be decoded again, and sounds as it did."""
+"""The MP3 of a page can be decoded, and has the same sound."""
 
 import io
 from pathlib import Path

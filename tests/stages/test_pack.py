@@ -1,4 +1,4 @@
-"""A run as one file: it renders as the run does, says who may use it, and names nothing of the maker's machine."""
+"""A run as one file: it renders as the run does, has a licence, and no data of the maker's machine."""
 
 from __future__ import annotations
 

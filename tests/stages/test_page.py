@@ -1,4 +1,4 @@
-"""What HTML pages are made of."""
+"""The parts of HTML pages."""
 
 from __future__ import annotations
 

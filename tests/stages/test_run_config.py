@@ -1,4 +1,4 @@
-"""run.json: what svc 0.1 wrote still opens, and what a stranger wrote is refused with one message."""
+"""run.json: files of svc 0.1 still open, and invalid ones are refused with one message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run says that its stores are: relative, believed when named anew, and never an address on its own word."""
+"""The locations of a run's stores: relative paths, new ones from the user, and no URL from the run itself."""
 
 from __future__ import annotations
 

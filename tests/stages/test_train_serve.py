@@ -1,4 +1,4 @@
-"""Rendering gives the acoustic model what training gave it: the same recording makes the same batch on both ways."""
+"""Rendering and training give the acoustic model the same input: the same recording makes the same batch in both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small store built by hand, and what must be read from it."""
+"""A small store built by hand, and its true values."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ CORPUS = _corpus()
 
 
 def truth(column: Column, row: Row) -> NDArray[Any]:
-    """What a column holds of an utterance: a pure function of both, wherever it lies in the store. Seldom 0."""
+    """A column's values for an utterance: a pure function of both, independent of its place in the store. Seldom 0."""
     seed = [zlib.crc32(column.name.encode()), int(row.audio, 16), row.start]
     rng = np.random.default_rng(seed)
     shape = (row.place(column.axis)[1], *column.frame_shape)
@@ -73,7 +73,7 @@ def extract(
     removed: Iterable[str] = (),
     waiting: Callable[[], None] = lambda: None,
 ) -> None:
-    """What `svc extract` does to a store: gives the new a place and computes the missing cells.
+    """The steps of `svc extract`: give new utterances a place and compute the missing cells.
 
     `refused` says, by id, why an utterance has no values; what is `removed` keeps its place in its pack only.
     """
@@ -180,7 +180,7 @@ class Paths:
 
 @dataclass(frozen=True)
 class Sample:
-    """A store, and what is known of it without reading it."""
+    """A store, and its true values without reading it."""
 
     root: Path | RemoteFolder
     columns: tuple[Column, ...] = COLUMNS
@@ -257,7 +257,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Callable[[], RemoteFolder]]:
 
 
 class Faulty(Folder):
-    """A folder in which the write or removal number `call` fails, and all after it: the machine is off."""
+    """A folder in which the write or removal number `call` and all later ones fail, as after a power cut."""
 
     def __init__(self, inner: Folder, call: int):
         self.inner, self.left = inner, call
@@ -331,7 +331,7 @@ def pieces() -> dict[str, NewRow]:
 
 @pytest.fixture(scope="session")
 def tree() -> Callable[[Path | Folder], dict[str, bytes]]:
-    """Every file of a folder and what it holds, except for the lock, which holds nothing that counts."""
+    """Every file of a folder with its content, except the lock."""
 
     def read(root: Path | Folder) -> dict[str, bytes]:
         folder = open_folder(root)

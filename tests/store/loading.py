@@ -1,4 +1,4 @@
-"""What the workers of a data loader do; in a file of its own, as they import it by name."""
+"""The code of a data loader's workers, in a file of its own, since they import it by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compacting: only what nobody names is lost, nothing is computed, and it may be stopped anywhere."""
+"""Compacting: only unused rows are dropped, nothing is computed, and it may be stopped anywhere."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REFUSED = {"bass/on": "it is all static", "alto/take03": "static too"}
 
 
 def check(store: Store, sample: Sample, lacking: dict[str, set[str]] | None = None, refused: bool = False) -> None:
-    """All that the corpus names is read, and true; `lacking` are the utterances that have no such column."""
+    """All values of the corpus are read and true; `lacking` are the utterances that have no such column."""
     for clip in store:
         for name, column in store.columns.items():
             if refused and clip.id in REFUSED:
@@ -107,7 +107,7 @@ def test_store_without_waste_is_left_alone(copy: Sample, tree: Tree, extract: Ru
 
 @ON_DISK
 def test_small_packs_become_one(tmp_path: Path, sample: Sample, extract: Run, pieces: dict[str, NewRow]) -> None:
-    """As they come of adding two songs a day."""
+    """Packs as after adding two songs a day."""
     root = tmp_path / "a"
     for count in range(2, 13, 2):
         extract(root, corpus=dict(list(pieces.items())[:count]), columns=sample.columns)
@@ -244,7 +244,7 @@ def test_stopped_anywhere_loses_nothing_and_ends_the_same(
 
 
 def test_writer_opened_after_a_lost_table_removes_nothing(copy: Sample, tree: Tree) -> None:
-    """Packs that no table names are not known to be leftovers when there is no table."""
+    """Without a table, packs are not removed as leftovers."""
     copy.at.utterances.unlink()
     before = tree(copy.root)
     with open_writer(copy.root, copy.size, IDENTITY):

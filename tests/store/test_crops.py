@@ -106,7 +106,7 @@ def test_workers_of_a_data_loader_read_what_this_process_reads(sample: Sample, l
 
 @pytest.mark.parametrize("world", [1, 2, 3, 4])
 def test_a_step_is_the_same_on_any_number_of_ranks(sample: Sample, loading: Any, world: int) -> None:
-    """And whichever step is first: a run that goes on sees what it would have seen."""
+    """From any first step: a resumed run gets the same crops."""
     alone = loading.Steps(sample.open(), 8)
     ranks = [loading.Steps(sample.open(), 8, rank, world) for rank in range(world)]
     for step in (5, 2, 7):

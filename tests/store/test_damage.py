@@ -1,4 +1,4 @@
-"""Corruption: whatever byte of a store is changed, `svc verify` names it, and reading it raises or gives the truth."""
+"""Corruption: for every changed byte of a store, `svc verify` names its file, and reading raises or is true."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def cells(sample: Sample) -> Cells:
 
 
 def names_it(findings: list[Finding], root: Path, path: Path, cells: Cells) -> bool:
-    """Whether what is told names the file, and of a cell its column and its utterances, and nothing else."""
+    """Whether the findings name the file, of a cell its column and its utterances, and nothing else."""
     if len(findings) != 1 or str(path) not in findings[0].reason:
         return False
     told = findings[0].column, findings[0].pack, findings[0].utterances
@@ -160,7 +160,7 @@ def test_each_record_of_the_ledger_is_mended_from_the_others(
 
 
 def test_what_cannot_be_mended_says_so_and_is_left_alone(sample: Sample, mine: Path, tree: Tree) -> None:
-    """A pack and the table that would know it, both gone; and a store that does not know what it is."""
+    """Not repairable: a pack lost together with the table, and a store without its description."""
     (mine / "ledger" / "packs" / "000001.json").write_bytes(b"{}")
     (mine / "ledger" / "utterances.json").unlink()
     before = tree(mine)

@@ -1,4 +1,4 @@
-"""Faults beneath a store: calls that fail, disks that are full, writes that a power cut takes back.
+"""Faults of the system below a store: failing calls, full disks, writes lost in a power cut.
 
 After each, what was acknowledged is there, nothing that is not true can be read, and the same run again gives the store
 of a run that was never disturbed.
@@ -40,7 +40,7 @@ LONG = [pytest.mark.long]
 
 @pytest.fixture
 def quick() -> Iterator[Path]:
-    """A folder in memory where there is one: these tests do not ask whether the disk itself is any good."""
+    """A folder in memory where there is one: these tests do not test the disk itself."""
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as name:
         yield Path(name)
 
@@ -70,7 +70,7 @@ def into(cells: set[Cell]) -> Callable[[Receipt], None]:
 
 
 def look(root: Path, sample: Sample, cells: set[Cell]) -> dict[str, int]:
-    """How many of the acknowledged cells are lost, and how many values are read that are not true."""
+    """How many of the acknowledged cells are lost, and how many values that are read are wrong."""
     try:
         store = open_store(root)
     except StoreError:
@@ -193,7 +193,7 @@ def mount(disk: Path, size: int) -> None:
 
 @dataclass
 class File:
-    """What a file holds, and what of it the disk is known to have."""
+    """A file's content, and the part of it that is synced."""
 
     data: bytes = b""
     synced: bytes | None = None
@@ -201,7 +201,7 @@ class File:
 
 @dataclass
 class Disk:
-    """Remembers everything that is done to files below a folder, and what of it was synced, to cut the power later.
+    """Records all changes of files below a folder, and which are synced, to simulate a power cut later.
 
     Only what POSIX promises is kept: a file's bytes once the file was synced; its name, or that it has none any more,
     once its folder was synced.
@@ -309,7 +309,7 @@ def _kept(file: File, rng: random.Random) -> bytes:
 
 
 def watched(root: Path, small: dict[str, Any], extract: Run) -> Disk:
-    """What an extraction does to the disk; "acknowledged" among the events."""
+    """The disk events of an extraction, with "acknowledged" among them."""
     disk = Disk(root)
     with disk.watching(), acknowledged(lambda r: disk.events.append(("acknowledged", root, r.column, r.pack))):
         extract(root, **small)
@@ -341,7 +341,7 @@ def test_writes_that_were_not_synced_are_lost_halved_or_zeroed(
 def test_a_store_that_did_not_sync_would_be_found_out(
     quick: Path, sample: Sample, small: dict[str, Any], extract: Run, forgotten: str
 ) -> None:
-    """So that the test above can fail."""
+    """Shows that the test above can fail."""
     disk = watched(quick / "s.zarr", small, extract)
     disk.events = [event for event in disk.events if event[0] != forgotten]
     cells = {(event[2], event[3]) for event in disk.events if event[0] == "acknowledged"}

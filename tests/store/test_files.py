@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and JSON that notices when it was changed."""
+"""Files that are whole or absent, and JSON whose checksum detects changes."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_write_that_the_kernel_refuses_half_way_leaves_the_old_content(tmp_path:
 
 
 def test_data_is_synced_before_the_rename_and_the_folder_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a crash of the machine needs: content on disk before it gets its name, then the name on disk."""
+    """For a crash of the machine: content is synced before the rename, then the folder is synced."""
     done: list[tuple[str, int, bool]] = []
     fsync = os.fsync
 

@@ -1,4 +1,4 @@
-"""Folders: what every place that a store may lie in does alike."""
+"""Folders: behaviour that is the same in every place of a store."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_without_s3fs_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyP
 
 
 def test_service_that_fails_is_no_missing_file(place: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be reached must not be taken for what is not there, and be computed again."""
+    """An unreachable file must not count as missing, or it would be computed again."""
     if isinstance(place, LocalFolder):
         pytest.skip("the disk has tests of its own")
 

@@ -1,4 +1,4 @@
-"""The format as docs/store.md writes it down, held by a reader that uses nothing of svc.
+"""The format of docs/store.md, checked by a reader that uses nothing of svc.
 
 `read` stands in that document word for word: what is said there is what is run here.
 """
@@ -115,7 +115,7 @@ def test_document_shows_this_reader() -> None:
 
 
 def test_worked_examples_of_the_document() -> None:
-    """Of every example its sha256 stands behind it."""
+    """Every example is followed by its sha256."""
     examples = re.findall(r"^(\S.*?)(\\n)?\n +sha256 ([0-9a-f]{64})$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
     assert len(examples) >= 2
     for text, _, digest in examples:

@@ -1,4 +1,4 @@
-"""The lock of stores that are not on disk: one owner at a time, who must show that it lives."""
+"""The lock of stores that are not on disk: one owner at a time, which must renew it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Run = Callable[..., None]
 
 NAME = "ledger/lock"
-QUICK = Pace(beat=0.05, stale=5, look=0.02, settle=0.01)  # stale only after what no busy machine stands still for
+QUICK = Pace(beat=0.05, stale=5, look=0.02, settle=0.01)  # stale only after longer than busy machines pause
 HASTY = Pace(beat=0.05, stale=0.3, look=0.02, settle=0.01)  # takes over at once
 NEVER = Pace(beat=60, stale=0.3, look=0.02, settle=0.01)  # its owner looks dead at once
 
@@ -188,7 +188,7 @@ def test_writer_that_lost_its_lock_commits_nothing(
 def test_on_s3_a_lock_that_changed_since_it_was_read_is_not_written_over(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However late the write comes: the service itself refuses it."""
+    """A late write is refused by the service itself."""
     folder = RemoteFolder(f"{bucket}{tmp_path}/a.zarr", QUICK)
     path = f"{folder.url.removeprefix('s3://')}/{NAME}"
     lock = HeldObject(path, folder.where(), folder._fs, lambda: folder._asking(NAME), QUICK)

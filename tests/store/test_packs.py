@@ -1,4 +1,4 @@
-"""Packs: where utterances are laid, and that nobody moves them."""
+"""Packs: the places of utterances, which never change."""
 
 from __future__ import annotations
 

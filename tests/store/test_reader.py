@@ -1,4 +1,4 @@
-"""Reading a store: what was written, or an exception; never zeros in place of what is not there."""
+"""Reading a store: the written values, or an exception; never zeros for missing values."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_features_have_the_shapes_dtypes_and_values_written(sample: Sample, piec
 
 
 def test_every_feature_tells_clips_apart(sample: Sample) -> None:
-    """So that the test above could fail: no two clips, and no two columns, hold the same."""
+    """Shows that the test above can fail: no two clips, and no two columns, have the same values."""
     for name in ("hidden/7", "hidden/12", "mel", "f0", "loudness"):
         assert len({clip.read(name).tobytes() for clip in sample.open()}) == 20
     assert not np.array_equal(sample.open()[3].hidden(7), sample.open()[3].hidden(12))

@@ -1,4 +1,4 @@
-"""Shards: the bytes zarr-python writes, read back, and never read when they are not those that were written."""
+"""Shards: the same bytes as zarr-python's, read back, and never read when they are changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of a large corpus is a file of columns; a store with one does what a small one does."""
+"""The table of a large corpus is a file of columns; such a store behaves like a small one."""
 
 from __future__ import annotations
 

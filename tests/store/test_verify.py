@@ -1,4 +1,4 @@
-"""Verifying: exactly what is wrong is found, named by column, pack and utterances, and nothing else."""
+"""Verifying: exactly the faults are found, named by column, pack and utterances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may write a store: one process at a time, in a folder that is empty or a store."""
+"""The writer of a store: one process at a time, in a folder that is empty or a store."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def check_everything(root: Path, sample: Sample, pieces: dict[str, NewRow]) -> N
 def test_second_writer_waits_and_both_finish(
     sample: Sample, tmp_path: Path, extract: Run, cell: Run, pieces: dict[str, NewRow]
 ) -> None:
-    """The other process says that it waits; only then does this one go on, and it is done first."""
+    """The other process reports that it waits; only then this one continues, and it finishes first."""
     root = tmp_path / "a"
     extract(root, corpus=few(pieces), columns=sample.columns[:1])
     with start_writer(root, 10, len(pieces)) as other:

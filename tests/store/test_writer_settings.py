@@ -1,4 +1,4 @@
-"""What a store was made with: other settings are refused by name, and nothing mixed that differs."""
+"""The settings of a store: different ones are refused by name, and values of different settings are never mixed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that are written: wrong ones are refused, and rows without values say why."""
+"""Written values: wrong ones are refused, and rows without values have a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plain singer is what it says it is."""
+"""The harmonic singer has the f0, times and formants that it claims."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_the_f0_told_is_the_f0_sung() -> None:
 
 @pytest.mark.parametrize(("outside", "mode"), [(None, "nearest"), (0.0, "constant")])
 def test_steps_are_smoothed_as_scipy_smooths_them(outside: float | None, mode: str) -> None:
-    """Also where steps lie closer than the Gaussian is wide, and where it is wider than the track."""
+    """Also for steps closer than the Gaussian's width, and for a Gaussian wider than the track."""
     rng = np.random.default_rng(0)
     track = np.repeat(rng.integers(40, 70, 12), rng.integers(1, 900, 12)).astype(float)
     for sigma in (1.0, 60.5, 529.2, len(track) / 2):
@@ -39,7 +39,7 @@ def test_silence_is_silent_and_has_no_f0() -> None:
 
 
 def test_two_voices_sing_a_score_in_parallel_and_the_same_again() -> None:
-    """Their f0 differs by their vibrato alone, 45 and 30 cents at most."""
+    """Their f0 differs only by their vibrato, 45 and 30 cents at most."""
     score = practice(VOICES[0], 3.0, 1)
     (alto, first), (bass, second) = (sing(score, voice, 7) for voice in VOICES)
     assert ((first > 0) == (second > 0)).all()

@@ -1,4 +1,4 @@
-"""Scores: phones that a language allows, at times and pitches that are written."""
+"""Scores: phones that a language allows, at the given times and pitches."""
 
 from __future__ import annotations
 

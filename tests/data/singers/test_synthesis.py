@@ -1,4 +1,4 @@
-"""The singers against closed forms, and against trackers that know nothing of them."""
+"""The singers compared with closed forms, and with independent trackers."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_steady_vowel_has_the_harmonics_of_source_times_tract() -> None:
 
 
 def test_jitter_does_not_drift() -> None:
-    """Whatever the jitter, cycles are those of f0: a long note is in tune to a cent."""
+    """With any jitter, cycles follow f0: a long note is in tune to a cent."""
     wav = sing(steady("a", 200.0, 4.0), draw_voice(1))
     found = track(wav, PitchSettings("harvest"))
     assert np.median(found[20:-20]) == pytest.approx(200.0, rel=6e-4)

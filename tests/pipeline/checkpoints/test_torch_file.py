@@ -1,4 +1,4 @@
-"""Checkpoints out of torch.save: what is in them, and hostile ones, refused before memory or time is spent."""
+"""Checkpoints of torch.save: their content, and malicious ones, refused before memory or time is spent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every denoiser, whichever it is."""
+"""Properties of every denoiser."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def test_one_projection_serves_every_step_and_all_is_heard(name: str) -> None:
 
 @pytest.mark.parametrize("name", DENOISERS)
 def test_gradients_reach_every_parameter(name: str) -> None:
-    """In processes that share their gradients, one that never gets any would be waited for."""
+    """If processes share their gradients, a parameter without a gradient would block them."""
     net = new_denoiser(Architecture(4, name, 8, 2, 2), bins=6)
     nn.init.normal_(net.output.weight)
     out = net(torch.randn(2, 6, 9), torch.tensor([1.0, 2.0]), net.project(torch.randn(2, 4, 9)))

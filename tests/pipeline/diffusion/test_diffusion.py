@@ -33,7 +33,7 @@ def small(decoder_layers: int) -> ModelShape:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Tensors this small are slower with more, and wait for each other where cores are shared."""
+    """More threads are slower for such small tensors, and wait for each other on shared cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -41,7 +41,7 @@ def one_thread() -> Iterator[None]:
 
 
 def untrained(objective: str) -> Diffusion:
-    """A model whose network says exactly nothing: its last convolution begins at zero, but for the bias."""
+    """A model whose network outputs 0: its last convolution begins at zero, except the bias."""
     model = Diffusion(SMALL, new_objective(objective))
     nn.init.zeros_(model.denoiser.get_parameter("output.bias"))
     return model
@@ -108,7 +108,7 @@ def shares(objective: str, step: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def end_of_path(objective: str, x: Tensor, step: float) -> Tensor:
-    """Where the exact probability flow takes x from a step: between Gaussians it keeps the standard score."""
+    """The end of the exact probability flow from x at a step: between Gaussians it keeps the standard score."""
     data, noise = shares(objective, torch.tensor([step]))
     return MEAN + DEVIATION * (x - data * MEAN) / ((data * DEVIATION) ** 2 + noise**2).sqrt()
 
@@ -242,7 +242,7 @@ def test_a_flow_without_a_network_is_the_best_linear_guess(milliseconds: int) ->
 
 @pytest.mark.parametrize("milliseconds", [1, 300, 999])
 def test_the_flows_network_hears_variance_one(milliseconds: int) -> None:
-    """What a denoiser is given and what it must add are both of variance 1: Karras et al., section 5."""
+    """A denoiser's input and its target both have variance 1: Karras et al., section 5."""
     generator = torch.Generator().manual_seed(3)
     mel, noise = torch.randn(2, 1, SMALL.bins, 20_000, generator=generator)
     time, model = milliseconds / 1000, Diffusion(SMALL, new_objective("flow"))
@@ -312,7 +312,7 @@ def test_noise_steps_are_drawn_down_to_the_depth_and_no_further(objective: str, 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_the_mel_of_padded_frames_weighs_nothing(objective: str) -> None:
-    """Untrained, the network looks at no neighbours, so only the loss's own weights are seen."""
+    """The untrained network does not use neighbours, so only the loss's own weights matter."""
     torch.manual_seed(0)
     model = Diffusion(small(1), new_objective(objective))
 

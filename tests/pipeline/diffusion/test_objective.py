@@ -1,4 +1,4 @@
-"""The socket for objectives: each undoes its own noise, and a new one is a class, in this file alone."""
+"""The interface of objectives: each inverts its own noise, and a new one is a class, here in this file."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def load_encoder(name: str) -> Hubert:
 
 
 def with_lively_norms(model: nn.Module) -> Any:
-    """No two tensors alike, so that no two can be confused unseen."""
+    """Make all tensors different, so that a test notices if two are exchanged."""
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() == 1:

@@ -1,4 +1,4 @@
-"""Encoders in folders of transformers, and which names mean a path."""
+"""Encoders in folders of transformers, and names that are paths."""
 
 import json
 from pathlib import Path

@@ -39,7 +39,7 @@ STRANGERS = ("fairseq.data.dictionary.Dictionary", "omegaconf.dictconfig.DictCon
 
 @contextlib.contextmanager
 def forged(*names: str) -> Iterator[list[type]]:
-    """Classes of these names for as long as a file is being written: then nobody can import them any more."""
+    """Classes of these names while a file is written; afterwards they cannot be imported."""
     with pytest.MonkeyPatch.context() as patch:
         made = []
         for name in names:
@@ -86,7 +86,7 @@ def test_a_fairseq_file_is_the_model_that_was_saved(tmp_path: Path, kind: str, l
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fairseq_file_sounds_to_us_as_to_torchaudio(tmp_path: Path, kind: str) -> None:
-    """torchaudio has its own map of fairseq's names and its own model: what the file means is not ours to say."""
+    """torchaudio has its own map of fairseq's names and its own model: an independent reference for the file."""
     model, (norm, first) = make(kind), KINDS[kind]
     theirs = wav2vec2_model(
         extractor_mode=f"{norm}_norm",
@@ -138,7 +138,7 @@ def test_settings_are_read_out_of_classes_that_are_not_here(tmp_path: Path, styl
 
 
 def test_settings_are_read_out_of_a_true_omegaconf(tmp_path: Path) -> None:
-    """Where the library happens to be there, its own objects are the authority on their form, and stay unmade."""
+    """If the library is installed, files with its real objects are read, without making these objects."""
     omegaconf = pytest.importorskip("omegaconf")
     model = make("neither")
     cfg = omegaconf.OmegaConf.create({**settings_of(model, normalize=True), "lr": [0.1, "${task.normalize}"]})

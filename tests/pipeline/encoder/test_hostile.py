@@ -1,4 +1,4 @@
-"""Encoders out of folders that somebody made to harm: refused in a moment, before memory is spent."""
+"""Encoders in malicious folders: refused at once, before memory is spent."""
 
 from __future__ import annotations
 

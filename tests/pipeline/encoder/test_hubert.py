@@ -1,4 +1,4 @@
-"""HuBERT of random weights, small: what is its own beyond test_conformance.py."""
+"""Small HuBERTs of random weights: tests beyond test_conformance.py."""
 
 import json
 import socket
@@ -97,7 +97,7 @@ def apart(got: Tensor, truth: Tensor) -> float:
 
 
 def test_a_batch_without_masks_would_not_do() -> None:
-    """What the test above guards against is there to be found: plain zero padding changes a short clip."""
+    """The fault of the test above is detectable: plain zero padding changes a short clip."""
     model, (short, long) = build("group"), clips(1.0, 3.0)
     with torch.inference_mode():
         alone = model(short[None]).last_hidden_state[0]
@@ -150,7 +150,7 @@ def test_normalised_features_do_not_hear_gain_or_offset(tmp_path: Path) -> None:
 
 
 def test_what_it_says_of_itself(content: Hubert) -> None:
-    """Stores made before hold this: an encoder that describes itself otherwise would not match them."""
+    """Existing stores contain this description: a changed one would not match them."""
     assert content.describe() == {
         "kind": "hubert",
         "sha256": weights_hash(content.model),
@@ -197,7 +197,7 @@ def plain(content: Hubert, wav: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize("offset", [0.0, 0.3])
 @pytest.mark.parametrize("gain", [1e-4, 1.0])
 def test_quiet_and_offset_clips_are_those_of_transformers(gain: float, offset: float) -> None:
-    """Where the group norm's eps counts, and where a mean would swallow what it hides."""
+    """Clips so soft that the group norm's eps matters, and with an offset that hides the signal."""
     content = Hubert(build("group"), False, EncoderSettings("test", "test"))
     (wav,) = clips(1.0)
     truth = plain(
@@ -230,7 +230,7 @@ def test_layers_beyond_the_deepest_asked_for_are_not_computed(content: Hubert) -
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_a_group_norm_counts_in_full_precision(precision: str) -> None:
-    """A thousand times quieter, beside an offset: sums in 16 bits would see no signal at all."""
+    """A thousand times quieter than an offset: sums in 16 bits would lose the signal."""
     content = Hubert(build("group"), False, EncoderSettings("test", "test", "cpu", precision))
     (wav,) = clips(4.0)
     wav = 1e-2 * wav + 0.2
@@ -251,7 +251,7 @@ def test_a_model_too_loud_for_fp16_is_encoded_all_the_same() -> None:
 
 
 def test_float32_is_exact_whatever_the_process_is_set_to(content: Hubert) -> None:
-    """Where the CPU multiplies bfloat16, PyTorch may do so for float32 if asked to; elsewhere this says nothing."""
+    """On CPUs with bfloat16, PyTorch may use it for float32 if allowed; on others this test is trivial."""
     (wav,) = clips(2.0)
     truth = plain(content, wav)
     torch.set_float32_matmul_precision("medium")
@@ -373,7 +373,7 @@ def test_no_request_is_made_for_a_name_that_the_user_did_not_give(
 
 
 def old_names(model: HubertModel) -> dict[str, Tensor]:
-    """The state as files on the hub have it: the weight norm's halves were called weight_g and weight_v."""
+    """The state as in files on the hub, where the weight norm's parts are called weight_g and weight_v."""
     return {
         name.replace("parametrizations.weight.original0", "weight_g").replace(
             "parametrizations.weight.original1", "weight_v"

@@ -1,4 +1,4 @@
-"""Encoders, mel, loudness and f0's network on a pretended GPU: devices are not mixed, and the host does not wait."""
+"""Encoders, mel, loudness and f0's network on a simulated GPU: devices are not mixed, and the host does not wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that no encoder is loaded from: they run no code, and each is refused with what it is."""
+"""Files from which no encoder is loaded: they run no code, and the message says what each one is."""
 
 import functools
 import os
@@ -63,7 +63,7 @@ LOUD = (
     "method",
     "partial",
     "torch.save",
-)  # those whose working can be shown
+)  # calls whose effect can be detected
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
@@ -79,7 +79,7 @@ def test_a_malicious_pickle_does_nothing(tmp_path: Path, name: str, legacy: bool
     with pytest.raises(EncoderError, match=r"alone\.pt"):
         load_encoder(alone)
     beside = write_fairseq(tmp_path / "beside.pt", model, legacy, extra_state=[bomb])
-    assert_same(load_encoder(beside).model, model)  # read as what does nothing, it is not in the way
+    assert_same(load_encoder(beside).model, model)  # read as an inert object, it does no harm
     tensors = {**in_fairseq_names(model), "encoder.layer_norm.bias": bomb}
     with pytest.raises(EncoderError, match=r"expected a tensor of floats as encoder"):
         load_encoder(write_fairseq(tmp_path / "as a tensor.pt", model, legacy, model=tensors))
@@ -101,7 +101,7 @@ def test_bombs_in_other_places_do_nothing(tmp_path: Path) -> None:
         load_encoder(write_fairseq(tmp_path / "text.pt", model, cfg=cfg))
     model.config.save_pretrained(tmp_path / "folder")
     torch.save({**model.state_dict(), "more": bomb}, tmp_path / "folder" / "pytorch_model.bin")
-    assert_same(load_encoder(str(tmp_path / "folder")).model, model)  # what is not its tensors is not used
+    assert_same(load_encoder(str(tmp_path / "folder")).model, model)  # all else than its tensors is ignored
     assert not trace.exists()
 
 

@@ -29,7 +29,7 @@ def test_a_voice_s_own_scale_is_of_its_loud_frames() -> None:
     mel[200:] -= 50
     assert loud(mel).sum() == 200
     mean, deviation = own_scale([mel[:150], mel[150:]])
-    frames = np.concatenate([mel_cepstra(mel[:150]), mel_cepstra(mel[150:200])])  # the rest is loud beside nothing
+    frames = np.concatenate([mel_cepstra(mel[:150]), mel_cepstra(mel[150:200])])  # without the soft rest
     np.testing.assert_allclose(mean, frames.mean(0), atol=1e-5)
     np.testing.assert_allclose(deviation, frames.std(0) + 1e-3, atol=1e-5)
 
@@ -40,7 +40,7 @@ def test_neighbours_at_an_edge_are_the_edge() -> None:
 
 
 def test_a_distance_in_decibels() -> None:
-    """A tilt of one cosine of the spectrum, 3 dB high, is 3 / sqrt(2) dB off; loudness is not looked at."""
+    """A tilt of one cosine of the spectrum, 3 dB high, is a distance of 3 / sqrt(2) dB; loudness does not count."""
     bins = (np.arange(128) + 0.5) * np.pi / 128
     mel = np.random.default_rng(0).normal(size=(20, 128))
     other = mel + 3 * np.log(10) / 20 * np.cos(2 * bins) + 5.0

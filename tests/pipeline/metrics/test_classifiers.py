@@ -1,4 +1,4 @@
-"""Listeners to singers whose phones and names are known."""
+"""Classifiers of phones and speakers, on singers whose phones and names are known."""
 
 from __future__ import annotations
 

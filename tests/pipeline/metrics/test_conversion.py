@@ -21,8 +21,9 @@ def test_cepstra_of_a_cosine_are_its_height() -> None:
 
 
 def test_distortion_of_one_coefficient_has_a_closed_form() -> None:
-    """A difference of d in one coefficient is 10 / ln 10 sqrt(2) d dB, the RMS of what the spectra differ by; one of
-    loudness is none."""
+    """A difference of d in one coefficient is 10 / ln 10 sqrt(2) d dB, the RMS difference of the spectra; one of
+    loudness does not count.
+    """
     a, b = conversion.cepstra(cosine(3, 0.5)), conversion.cepstra(cosine(3, 0.2) + 1.7)
     rms_db = 20 / np.log(10) * (cosine(3, 0.5) - cosine(3, 0.2)).std(axis=1)
     np.testing.assert_allclose(conversion.distances(a, b), rms_db)
@@ -101,7 +102,7 @@ def test_envelopes_are_blind_to_level_but_for_c0_and_see_short_sound_as_silence(
 
 
 def test_in_tune_counts_all_frames_that_were_asked_voiced() -> None:
-    """Half of them came out unvoiced: GPE50, which counts voiced frames alone, cannot see it."""
+    """Half of them are unvoiced in the result: GPE50, which counts only voiced frames, does not detect it."""
     asked = np.full(100, 220, np.float32)
     asked[80:] = 0
     found = asked.copy()

@@ -1,4 +1,4 @@
-"""Resemblyzer's network: its parts by definition, and, where its weights are installed, voices that are told apart."""
+"""Resemblyzer's network: its parts by definition and, if its weights are installed, two voices distinguished."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def save_weights(path: Path) -> Path:
 
 
 def speech_like(seconds: float, seed: int = 0) -> np.ndarray:
-    """Noise bursts with a voice's harmonics, which a voice activity detector takes for speech."""
+    """Noise bursts with a voice's harmonics, which a voice activity detector classifies as speech."""
     t = np.arange(int(seconds * RATE)) / RATE
     tone = sum(np.sin(2 * np.pi * 140 * k * t) / k for k in range(1, 20))
     loud = np.clip(np.sin(2 * np.pi * 3 * t) + 0.5, 0, 1)

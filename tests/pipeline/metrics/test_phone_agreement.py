@@ -19,7 +19,7 @@ from svc.pipeline.metrics.phone_agreement import (
     phone_groups_of,
 )
 
-WRONG = (0.0, 0.25, 0.5, 0.75, 1.0)  # shares of phones that another one was put in for
+WRONG = (0.0, 0.25, 0.5, 0.75, 1.0)  # shares of exchanged phones
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_neither_level_nor_a_filter_changes_the_prediction(classifier: PhoneGrou
 
 
 def wrong(score: Score, share: float, seed: int) -> Score:
-    """The same tune and times; about that share of the phones is another, vowel for vowel."""
+    """The same tune and times; about that share of the phones is exchanged, vowels for vowels."""
     generator = np.random.default_rng(seed)
     phones = list(score.phones)
     for place, name in enumerate(phones):

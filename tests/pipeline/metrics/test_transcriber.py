@@ -1,4 +1,4 @@
-"""A small Whisper with random weights, saved to disk: its words mean nothing, but how it is called is tested."""
+"""A small Whisper with random weights, saved to disk: its words are random, but its use is tested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys, ranges, octaves and smoothing, on melodies whose answer is known."""
+"""Keys, ranges, octaves and smoothing, on melodies with known results."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""f0 of tones whose f0 is known at every instant, and what repair and continuous do to it."""
+"""f0 of tones whose f0 is known at every instant, and the effects of repair and continuous."""
 
 import functools
 import subprocess
@@ -136,7 +136,7 @@ def test_track_gives_nothing_outside_its_range(method: str) -> None:
 
 @pytest.mark.parametrize("method", TRACKERS)
 def test_track_says_neither_early_nor_late(method: str) -> None:
-    """Up and down the same slope of an octave a second: what both are off by together is time, 1 ms a 1.2 cents."""
+    """Up and down the same slope of an octave a second: their common error is an error of time, 1 ms for 1.2 cents."""
     shift = []
     for slope in (1, -1):
 

@@ -1,4 +1,4 @@
-"""RMVPE with random weights, narrow: what is read from a user's file, what is refused, and how salience is decoded."""
+"""A narrow RMVPE with random weights: reading a user's file, refusals, and the decoding of salience."""
 
 from __future__ import annotations
 

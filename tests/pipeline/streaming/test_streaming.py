@@ -1,4 +1,4 @@
-"""Streams: latency by definition, blocks of any size, and joins that cannot be heard."""
+"""Streams: latency by definition, blocks of any size, and inaudible joins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIMING = StreamTiming(hop=5, context=20, lookahead=4)
 
 
 class Identity(WindowConverter):
-    """Gives back what is to be emitted."""
+    """Returns the source of the emitted hop."""
 
     def __init__(self, timing: StreamTiming = TIMING):
         self.timing, self.skipped = timing, 0
@@ -102,7 +102,7 @@ def test_carried_pulses_are_those_of_the_whole() -> None:
     f0 = (220 * 2 ** (np.sin(np.arange(200) / 6) / 12)).astype(np.float32)
     f0[80:95] = 0
     carried, hop = CarriedExcitation(20), 5
-    # The carried phase begins at the first frame; the whole's begins there too.
+    # Both phases begin at the first frame.
     want, hiss = Excitation(f0)(0, len(f0))
     out, out_hiss = [], []
     for start in range(0, len(f0) - hop - 1, hop):
@@ -111,7 +111,7 @@ def test_carried_pulses_are_those_of_the_whole() -> None:
         first = before * MEL_HOP
         out.append(pulses[first : first + hop * MEL_HOP])
         out_hiss.append(noises[first : first + hop * MEL_HOP])
-        if start >= 20:  # what was emitted comes again, as context
+        if start >= 20:  # emitted frames come again, as context
             assert pulses[:first] == pytest.approx(np.concatenate(out[-5:-1]), abs=1e-5)
         carried.emit(f0[start : start + hop + 3], hop)
     joined = np.concatenate(out)
@@ -121,7 +121,7 @@ def test_carried_pulses_are_those_of_the_whole() -> None:
 
 
 class SteadyVoice(WindowConverter):
-    """Sings a mel that never changes, with plain, whatever comes in; f0 has an error at each window's end."""
+    """Synthesises a constant mel with plain for any input; f0 has an error at each window's end."""
 
     def __init__(self, mel: Samples, f0: float, timing: StreamTiming, error: float = 1.0):
         self.mel, self.f0, self.timing, self.error = mel, f0, timing, error
@@ -144,7 +144,7 @@ class SteadyVoice(WindowConverter):
 
 @pytest.mark.parametrize("error", [1.0, 1.02])
 def test_joins_of_a_steady_tone_cannot_be_found(error: float) -> None:
-    """What lies at joins is no other than what lies between them: the energy of what a tone does not have."""
+    """Energy that a tone does not have is no larger at joins than between them."""
     timing = StreamTiming(hop=9, context=30, lookahead=8)
     mel = np.linspace(-2, -9, 128, dtype=np.float32)[None]
     out = BlockStream(SteadyVoice(mel, 220.0, timing, error), timing).stream(np.zeros(44_100 * 2, np.float32))

@@ -1,4 +1,4 @@
-"""OpenVPI's checkpoints: beside the reference's own output, and singing in pieces as at once."""
+"""OpenVPI's checkpoints: compared with the reference's output, and synthesis in pieces with synthesis at once."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def small(mini: bool, noise_sigma: float = 0.0, bf16: bool = False) -> NsfHifiGa
     torch.manual_seed(0)
     shape = Shape((8, 8, 2, 2, 2), (16, 16, 4, 4, 4), 32, (3, 7, 11), ((1, 3, 5),) * 3, 128, RATE, mini, noise_sigma)
     generator = Generator(shape)
-    for parameter in generator.parameters():  # loud enough that every layer is heard
+    for parameter in generator.parameters():  # large enough that every layer has an effect
         parameter.data *= 2.0
     return NsfHifiGan(generator, {}, bf16=bf16)
 
@@ -54,7 +54,7 @@ def test_pc_nsf_gives_the_references_waveform(shared: Path) -> None:
 
 
 def test_the_nine_noises_are_mixed_to_their_power() -> None:
-    """Drawn once and shared out, the noise comes out of the mix as strong as nine of it would."""
+    """The noise that is drawn once has the same level after the mix as nine noises."""
     vocoder, frames = small(False), 200
     weight = vocoder.generator.m_source.l_linear.weight.detach().numpy()[0]
     source = vocoder._sines(np.zeros(frames, np.float32))(0, frames)

@@ -1,4 +1,4 @@
-"""No vocoder leaves energy below f0 / 2: measured on known shares, and on what vocoders make of true mels."""
+"""No vocoder's output has energy below f0 / 2: measured on known shares, and on vocoders' output for true mels."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_unvoiced_sound_is_left_alone() -> None:
 
 @pytest.fixture(scope="module", params=["pulse noise", "world", "neural"])
 def vocoder(request: pytest.FixtureRequest) -> Vocoder:
-    if request.param == "neural":  # untrained: it sings what it reads from the mel
+    if request.param == "neural":  # untrained: it synthesises from the mel alone
         torch.manual_seed(0)
         return SourceFilter(SourceFilterNet(Shape(64, 3)), {})
     return {"pulse noise": PulseNoise, "world": World}[request.param]()

@@ -1,4 +1,4 @@
-"""Our own vocoder before it has learnt anything: its source, its filters, and singing in pieces as at once."""
+"""Our own vocoder, untrained: its source, its filters, and synthesis in pieces compared with synthesis at once."""
 
 import numpy as np
 import pytest

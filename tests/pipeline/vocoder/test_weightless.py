@@ -1,4 +1,4 @@
-"""What vocoders without weights sing, measured again: pitch, level, length."""
+"""The output of vocoders without weights, measured: pitch, level, length."""
 
 import hashlib
 from collections.abc import Callable
@@ -142,7 +142,7 @@ def test_voiced_and_unvoiced_follow_f0(vocoder: Vocoder) -> None:
 @pytest.mark.parametrize("frames", [1, 2, 3, 7, 100])
 @pytest.mark.parametrize("pitch", [0.0, 30.0, 220.0, 3000.0])
 def test_every_mel_frame_makes_512_samples(vocoder: Vocoder, frames: int, pitch: float) -> None:
-    """Whatever the f0: below and above what can be sung it is clipped, not lost."""
+    """For any f0: below and above the range of voices it is clipped, not lost."""
     wav = vocoder(np.full((frames, 128), -3, np.float32), np.full(frames, pitch, np.float32))
     assert wav.shape == (frames * HOP,)
     assert wav.dtype == np.float32
@@ -158,7 +158,7 @@ def test_the_same_input_gives_the_same_bytes(vocoder: Vocoder) -> None:
 
 
 def test_what_smoothing_blurs_is_mended() -> None:
-    """A sung phrase comes back nearer to what it was than when it is sung once, and better in tune than by WORLD."""
+    """With refinement a phrase is closer to the original than without, and better in tune than by WORLD."""
     score = draw_score("ko", 5.0, 3, midi=48)
     wav = sing(score, draw_voice(2, False))
     f0, judged = score.mel_f0(), conversion.audible(wav, score.mel_frames)
@@ -192,7 +192,7 @@ def test_pieces_are_sung_as_at_once(cuts: list[int], monkeypatch: pytest.MonkeyP
     np.testing.assert_allclose(pieces, whole, atol=1e-4 * np.abs(whole).max())
 
 
-# Long input, which WORLD sings in pieces that meet unheard
+# Long input, which WORLD synthesises in pieces with inaudible joins
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +239,7 @@ def test_there_is_no_click_where_pieces_meet(song: tuple[Array, NDArray[np.float
 
 
 def test_long_input_does_not_drift(song: tuple[Array, NDArray[np.float32]]) -> None:
-    """Beyond the last join pitch is still where it was asked for."""
+    """Beyond the last join the pitch is still the target's."""
     f0, wav = song
     start = joins(f0)[-1]
     got, truth = measured(wav[start * HOP :]), f0[start:]

@@ -31,7 +31,7 @@ def own() -> dict[str, list[np.ndarray]]:
 
 
 def test_the_true_conversion_and_a_copy_are_told_apart(own: dict[str, list[np.ndarray]]) -> None:
-    """The true conversion of an unknown singer's song is taken for the target, a copy of the song for its singer."""
+    """The true conversion of an unknown singer's song is classified as the target, a copy of the song as its singer."""
     score = draw_score("ko", 8.0, 77, midi=57)
     song, truth = sing(score, draw_voice(9, True)), sing(score, VOICES["b"])
     right, copy = (

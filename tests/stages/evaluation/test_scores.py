@@ -1,4 +1,4 @@
-"""The gates, on systems that learn nothing and on an oracle."""
+"""The gates, on systems without training and on an oracle."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def scored(truth: References, songs: list[ParallelSong], system: System) -> Scor
 
 @pytest.fixture(scope="module")
 def results(truth: References, songs: list[ParallelSong]) -> dict[str, list[np.ndarray]]:
-    """What each system that learns nothing makes of each song."""
+    """The result of each system without training for each song."""
     return {name: [system(song) for song in songs] for name, system in truth.trivial().items()}
 
 
@@ -77,7 +77,7 @@ def test_the_answer_itself_passes_both(rows: dict[str, Scores]) -> None:
 
 
 def test_the_oracle_passes_both(rows: dict[str, Scores]) -> None:
-    """The gates are not out of reach of the source's song, the target's corpus and WORLD."""
+    """The gates can be passed with the source's song, the target's corpus and WORLD."""
     assert not misses(rows[ORACLE], "G1")
     assert not misses(rows[ORACLE], "G2")
 
@@ -96,7 +96,7 @@ def test_leakage_is_the_source_s_share(rows: dict[str, Scores]) -> None:
 def test_phone_groups_order_systems_as_the_true_phones_do(
     rows: dict[str, Scores], results: dict[str, list[np.ndarray]], songs: list[ParallelSong]
 ) -> None:
-    """The phone group classifier, which knows neither singer, on songs whose true result is known.
+    """The phone group classifier, trained on neither singer, on songs whose true result is known.
 
     A copy and an EQ keep all words, in the wrong voice.
     """

@@ -1,4 +1,4 @@
-"""Models of speech: how they are called, and what is made of what they return."""
+"""Models of speech: their calls, and the scores from their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page that a finished training leaves."""
+"""The page of a finished training."""
 
 from __future__ import annotations
 

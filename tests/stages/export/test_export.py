@@ -1,4 +1,4 @@
-"""An exported run sings what svc sings, with onnxruntime and numpy alone."""
+"""An exported run gives the same sound as svc, with only onnxruntime and numpy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of extraction read of its report and of a store."""
+"""Helpers of extraction tests that read its report and a store."""
 
 from __future__ import annotations
 

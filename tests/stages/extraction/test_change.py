@@ -1,4 +1,4 @@
-"""A corpus that changes in every way, and a store that follows it, against a model in plain Python.
+"""A corpus that changes in every way, and its store, compared with a model in plain Python.
 
 The commands are the real ones; only what would take long is not: hidden states and f0 are numbers that follow from the
 column, the recording and the place in it.
@@ -64,7 +64,7 @@ class Killed(BaseException):
 
 
 class Mortal(LocalFolder):
-    """A folder whose process dies at its write or removal number `left`: from then on it does nothing any more."""
+    """A folder whose process dies at its write or removal number `left`: from then on nothing is written."""
 
     def __init__(self, root: Path, left: int):
         super().__init__(root)
@@ -97,8 +97,8 @@ class Change(RuleBasedStateMachine):
         self.after: dict[str, str] = {}
         self.known: set[str] = set()  # recordings that have their place and all cells
         self.layers, self.f0 = {2, 4}, "harvest"
-        self.torn_off = False  # a command was killed, and none ended well since
-        self.settled = False  # one ended well
+        self.torn_off = False  # a command was killed, and none has succeeded since
+        self.settled = False  # one succeeded
         self.folder: LocalFolder = LocalFolder(self.path)
         self.patched = pytest.MonkeyPatch()
         content = SimpleNamespace(describe=lambda: ENCODER, origin="here", head=None, precision="fp32")

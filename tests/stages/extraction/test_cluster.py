@@ -62,7 +62,7 @@ def test_workers_of_our_own_one_of_them_killed(
             victim = next(workers())
             victim.kill()
             killed.append(victim.pid)
-            (tmp_path / "s.zarr" / "f0" / "c" / ".0.1.partial").write_bytes(b"half")  # it was writing just then
+            (tmp_path / "s.zarr" / "f0" / "c" / ".0.1.partial").write_bytes(b"half")  # it was writing at that moment
 
     monkeypatch.setattr(Writer, "accept", accept)
     report = extract([corpus], tmp_path / "s.zarr", ExtractSettings(str(encoder), device="cpu", workers=2))
@@ -108,7 +108,7 @@ def test_a_scheduler_that_does_not_answer(tmp_path: Path, corpus: Path, encoder:
 
 
 def test_a_window_of_jobs_is_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """dask would send everything to the workers at once."""
+    """By itself dask would send everything to the workers at once."""
 
     class FakeClient:
         def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What extraction computes: values as computed by hand, and nothing a second time."""
+"""The values of extraction: equal to those computed by hand, and none computed twice."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_second_run_computes_nothing(tmp_path: Path, store: Path, corpus: Path
 
 
 def test_new_changed_renamed_and_removed_files(tmp_path: Path, corpus: Path, encoder: Path) -> None:
-    """Only what is new is encoded; a rename costs nothing; what is gone leaves the corpus."""
+    """Only new recordings are encoded; a rename costs nothing; removed ones leave the corpus."""
     mine, path = tmp_path / "mine", tmp_path / "mine.zarr"
     shutil.copytree(corpus, mine)
     (mine / "alto" / "phrase_4.wav").rename(tmp_path / "later.wav")

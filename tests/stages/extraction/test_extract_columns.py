@@ -37,7 +37,7 @@ def test_other_settings_are_refused_with_the_difference(
 
 
 def test_another_layer_is_one_more_column(tmp_path: Path, store: Path, corpus: Path, tree: Tree) -> None:
-    """What is left out stays as the store has it, the encoder too."""
+    """Options that are left out keep the store's settings, including the encoder."""
     copy = tmp_path / "s.zarr"
     shutil.copytree(store, copy)
     before = tree(copy)
@@ -87,7 +87,7 @@ def test_new_recordings_get_every_column_that_the_store_has(tmp_path: Path, corp
 def test_another_encoder_at_the_same_place_is_refused(
     tmp_path: Path, corpus: Path, encoder: Path, save_encoder: Callable[..., None]
 ) -> None:
-    """The store knows its encoder, so that it need not be loaded; what is loaded at last must be the same."""
+    """The encoder is not loaded if the store describes it; an encoder that is loaded later must be the same."""
     mine, path = tmp_path / "mine", tmp_path / "s.zarr"
     shutil.copytree(corpus / "alto", mine)
     shutil.copytree(encoder, tmp_path / "hubert")
@@ -119,7 +119,7 @@ def test_precision_is_the_store_s(tmp_path: Path, store: Path, corpus: Path, enc
 def test_an_encoder_with_a_soft_head_brings_its_units(
     tmp_path: Path, corpus: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """HuBERT-soft: a column of the head's units beside the hidden states that they are made of."""
+    """HuBERT-soft: a column of the head's units beside the hidden states from which they are computed."""
     from svc.pipeline.checkpoints.model_folder import ModelFolder
     from svc.pipeline.encoder.hubert import Hubert
     from svc.pipeline.encoder.network import EncoderSettings

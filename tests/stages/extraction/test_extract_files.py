@@ -1,4 +1,4 @@
-"""Recordings as they come: unreadable, changing, of any name and language."""
+"""Recordings of all kinds: unreadable, changing, with names in any language."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Extraction that was stopped, and cells that were damaged: the next run ends as an undisturbed one."""
+"""Stopped extractions and damaged cells: the next run ends with the same store as an undisturbed one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_damaged_and_lost_cells_are_made_anew(
 def test_wrong_bytes_of_the_right_length_are_found_and_made_anew(
     tmp_path: Path, store: Path, corpus: Path, encoder: Path, tree: Tree
 ) -> None:
-    """Which a run without --check takes on trust, as reading every byte of a large store takes long."""
+    """A run without --check does not read every byte, which takes long for a large store."""
     copy = tmp_path / "s.zarr"
     shutil.copytree(store, copy)
     whole = tree(copy)
@@ -72,7 +72,7 @@ def test_a_column_whose_description_is_lost_is_told_and_described_again(
 def test_killed_again_and_again_it_ends_as_if_never_killed(
     tmp_path: Path, encoder: Path, corpus: Path, tree: Tree
 ) -> None:
-    """kill -9 at growing moments; what was acknowledged before a kill is never computed again."""
+    """kill -9 at later and later moments; cells acknowledged before a kill are never computed again."""
     many = tmp_path / "many"
     for copy in range(3):
         for source in sorted(corpus.rglob("*.wav")):

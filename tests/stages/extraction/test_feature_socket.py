@@ -63,7 +63,7 @@ def test_a_new_feature_is_one_class_and_one_line(
         clip = store[str(hz)]
         assert clip.read("centroid").shape == (clip.row.mel_frames,)
         assert np.median(clip.read("centroid")) == pytest.approx(hz, rel=0.03)
-    # From then on it is the store's: what is added gets it too, without being asked.
+    # From then on it is a column of the store: added recordings get it too, without the option.
     audio.write(tones / "new.wav", np.sin(np.arange(44_100) / 5).astype(np.float32))
     assert extract([tones], path, ExtractSettings()).cells["centroid"] == 1
 

@@ -1,4 +1,4 @@
-"""What lies in a corpus is used, or named; names are unique, whatever the files are called."""
+"""Files of a corpus are used, or named; names of utterances are unique for any file names."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_what_is_not_used_of_a_recording_is_told(tmp_path: Path, encoder: Path) 
 
 
 def export_again(path: Path, keep_times: bool) -> None:
-    """Another sound of the same size, as an editor that saves again would leave it."""
+    """Another sound of the same size, as after an editor has saved it again."""
     before = path.stat()
     wav, rate = soundfile.read(path)
     soundfile.write(path, wav[::-1], rate)
@@ -144,7 +144,7 @@ def export_again(path: Path, keep_times: bool) -> None:
 def test_a_recording_exported_again_while_it_is_extracted(
     tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch, when: str, keep_times: bool
 ) -> None:
-    """Its new sound was stored under the old sound's hash, and nothing could find that."""
+    """The new sound was once stored under the old sound's hash, which could not be detected."""
     path = tone(tmp_path / "c" / "anna" / "1.wav", 220, 2)
     times = 0
     original = WorkerContext.recording

@@ -53,7 +53,7 @@ class AtOnce(Executor):
 def test_work_that_is_done_before_a_job_is_set_up(
     tmp_path: Path, corpus: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The job was still going through its results when they were taken out: "dictionary changed size"."""
+    """Once the job still iterated over its results while they were removed: "dictionary changed size"."""
     original = WorkerContext.__init__
 
     def at_once(self: WorkerContext, *args: Any, **kwargs: Any) -> None:

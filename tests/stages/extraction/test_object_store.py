@@ -1,4 +1,4 @@
-"""The whole way with a store in S3, computed by workers that share nothing but its URL."""
+"""Extraction, training and rendering with a store in S3, computed by workers that share only its URL."""
 
 from __future__ import annotations
 

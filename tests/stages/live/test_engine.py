@@ -55,7 +55,7 @@ class Simulation:
 
 
 def ramp(seconds: float) -> Samples:
-    """Every sample is another one, so that what is played says when it came in."""
+    """All samples differ, so that a played sample tells when it was recorded."""
     return np.linspace(0.1, 0.9, int(seconds * MEL_RATE), dtype=np.float32)
 
 
@@ -90,7 +90,7 @@ def test_after_a_stall_it_is_in_time_again_within_a_second(stall: float) -> None
 
 
 def test_a_computer_that_is_always_too_slow_does_not_fall_behind() -> None:
-    """Half of the hops are converted, and what is played is never older than the latency."""
+    """Half of the hops are converted, and played sound is never older than the latency."""
     simulation, wav = Simulation(lambda now: 0.17, margin=8_820), ramp(20)
     out = simulation.play(wav)
     delay = simulation.engine.delay

@@ -1,4 +1,4 @@
-"""A run's live conversion: the stream of a whole song is what live gives, and settings change on the way."""
+"""A run's live conversion: the stream of a whole song equals live conversion, and settings change meanwhile."""
 
 from __future__ import annotations
 

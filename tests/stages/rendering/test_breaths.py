@@ -1,4 +1,4 @@
-"""Breaths and sibilants of a synthetic song, which lie where they were put: found, kept, converted, or scaled."""
+"""Breaths and sibilants at known places of a synthetic song: found, kept, converted, or scaled."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_sibilants_are_bright_and_breaths_are_not() -> None:
 
 
 class Louder(Converter):
-    """Sings the song twice as loud, and what is noise as a hum: no breath comes out as it was."""
+    """Gives the song twice as loud, with noise replaced by a hum, so that no breath stays unchanged."""
 
     name = "louder"
 

@@ -30,7 +30,7 @@ def converter(clips: list[Path], encoder: Path) -> ClipConverter:
 
 
 def test_its_own_clip_comes_back(converter: ClipConverter, clips: list[Path]) -> None:
-    """Every frame selects itself, so what is left is the vocoder: f0 as it was, and the mel of copy synthesis."""
+    """Every frame selects itself, so only the vocoder has an effect: the same f0, and the mel of copy synthesis."""
     wav, rate = soundfile.read(clips[0], dtype="float32")
     done = converter.convert(wav, rate)
     assert done.measured is not None

@@ -1,4 +1,4 @@
-"""The socket: samples in, a Conversion out; a second implementation; phrases alone; an f0 of the user's own."""
+"""The interface: samples in, a Conversion out; a second implementation; phrases alone; the user's own f0."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RATE, HOP = 44_100, 512
 
 
 class Copy(Converter):
-    """Gives the song back."""
+    """Returns the song unchanged."""
 
     name = "copy"
 
@@ -79,7 +79,7 @@ def converter(run: Path) -> RunConverter:
 
 
 def test_a_converter_is_one_method(wav: np.ndarray, song: Path, tmp_path: Path) -> None:
-    """A copy through the whole way: arrays, and a file with its picture and description."""
+    """A copy through the whole conversion: arrays, and a file with its picture and description."""
     conversion = Copy().convert(wav, 48_000)
     assert conversion.samples.shape == (frames.resampled_length(len(wav), 48_000, RATE),)
     assert conversion.measured is not None
@@ -179,7 +179,7 @@ def test_measuring_a_long_note_has_no_seams(tone: np.ndarray) -> None:
 
 
 def test_notes_above_the_stores_range_are_tracked_and_lower_ones_stay_as_they_were() -> None:
-    """G6 came out as breath, and -k auto chose a key by the notes that were left."""
+    """G6 was once rendered as breath, and -k auto chose a key by the other notes."""
     t = np.arange(RATE) / RATE
     wav = np.concatenate([0.3 * np.sin(2 * np.pi * hertz * t) for hertz in (440.0, 1568.0)]).astype(np.float32)
     wav[RATE - 200 : RATE + 200] = 0
@@ -194,7 +194,10 @@ def test_notes_above_the_stores_range_are_tracked_and_lower_ones_stay_as_they_we
 
 
 def test_a_fixed_threshold_of_older_stores_cuts_a_song_unless_it_leaves_out_sound() -> None:
-    """Five seconds loud and seven 42 dB softer: the soft ones came out as silence. A soft breath changes nothing."""
+    """Five seconds loud and seven 42 dB softer: the soft ones were once rendered as silence.
+
+    A soft breath changes nothing.
+    """
     t = np.arange(5 * RATE) / RATE
     tone = (0.3 * np.sin(2 * np.pi * 220 * t) * (1 + np.sin(2 * np.pi * 1.3 * t)) / 2).astype(np.float32)
     pause = np.zeros(2 * RATE, np.float32)
@@ -211,7 +214,7 @@ def test_a_fixed_threshold_of_older_stores_cuts_a_song_unless_it_leaves_out_soun
 
 
 class Hole(Copy):
-    """Gives the song back, but for one second."""
+    """Returns the song, with one second silent."""
 
     def stream(
         self, plan: ConversionPlan, phrases: Sequence[int] | None = None, watch: Stopwatch | None = None

@@ -29,7 +29,7 @@ HOURS, MINUTES = 2, 4
 
 
 def sung(run: Path, song: np.ndarray, rate: int, seconds: int, folder: Path) -> float:
-    """The peak in MiB of singing a song over and over for so long. What comes out lasts as long."""
+    """The peak in MiB of rendering a repeated song of that length. The result lasts as long."""
     path, result = folder / f"{seconds}.flac", folder / f"{seconds}.sung.wav"
     times = seconds * rate // len(song)
     with soundfile.SoundFile(path, "w", rate, 1) as file:

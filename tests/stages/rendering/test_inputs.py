@@ -1,4 +1,4 @@
-"""Folders of songs, the page to listen to, and mixes taken apart."""
+"""Folders of songs, the page with players, and separated mixes."""
 
 import base64
 import re
@@ -89,7 +89,7 @@ def test_a_page_of_others_is_not_written_over(tmp_path: Path) -> None:
 
 
 def half(mix: np.ndarray) -> np.ndarray:
-    """A separator whose answer is known: everything, half as loud."""
+    """A separator with a known result: the whole mix, half as loud."""
     return mix / 2
 
 

@@ -1,4 +1,4 @@
-"""Peaks are brought down where they are; the rest of the song stays as loud as it was."""
+"""Peaks are attenuated locally; the rest of the song keeps its level."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def limited(wav: np.ndarray, piece: int = 100_003) -> tuple[LimiterGain, np.ndar
 
 
 def test_one_loud_note_leaves_the_others_alone() -> None:
-    """It was 24.9 dB: one note at +24 turned the whole song down to -40 dB."""
+    """It was once 24.9 dB: one note at +24 dB attenuated the whole song to -40 dB."""
     wav = song()
     note = slice(2 * RATE, int(2.5 * RATE))
     wav[note] *= 17.5

@@ -1,4 +1,4 @@
-"""Results as files: formats, depths, rates, lengths, volumes, and what is not touched."""
+"""Results as files: formats, depths, rates, lengths, volumes, and files that are not changed."""
 
 import time
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_a_take_is_silent_until_sung_and_after(tmp_path: Path) -> None:
 
 
 def test_pieces_put_one_after_another_have_no_seam(tmp_path: Path) -> None:
-    """A tone that arrives in pieces is the tone, to the bit, but for its two ends."""
+    """A tone in pieces gives the same bits as the whole tone, except at its two ends."""
     wav = tone(440, 60 * HOP)
     take = OutputBuffer(len(wav))
     for start in range(0, 60, 20):

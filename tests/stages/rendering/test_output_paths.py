@@ -1,4 +1,4 @@
-"""Where results go: names that are unique over a whole call, and that replace nothing of others."""
+"""Paths of results: unique over a whole call, and never replacing other files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_where_results_go(tmp_path: Path) -> None:
 
 
 def test_songs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
-    """`svc render v1/vocals.wav v2/vocals.wav -o out` wrote one over the other."""
+    """`svc render v1/vocals.wav v2/vocals.wav -o out` once replaced one result by the other."""
     songs = [tmp_path / name for name in ("v1/vocals.wav", "v2/vocals.wav", "v2/vocals.flac", "v2/lead.wav")]
     names = [path.name for path in plan_outputs(songs, "alto", tmp_path / "out")]
     assert names == ["v1_vocals.wav.alto.wav", "v2_vocals.wav.alto.wav", "v2_vocals.flac.alto.wav", "lead.alto.wav"]
@@ -79,7 +79,7 @@ def described(out: Path, song: Path | None = None) -> None:
 
 
 def test_two_formats_of_one_song_lie_side_by_side(tmp_path: Path) -> None:
-    """The second was refused as "not made by svc render"."""
+    """The second was once refused as "not made by svc render"."""
     wav, flac = tmp_path / "s.a.wav", tmp_path / "s.a.flac"
     for out in (wav, flac):
         check_writable(out)

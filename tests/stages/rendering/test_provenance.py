@@ -1,4 +1,4 @@
-"""What files say of how they were made: tags in every format, and signed Content Credentials."""
+"""The origin in result files: tags in every format, and signed Content Credentials."""
 
 from __future__ import annotations
 

@@ -280,7 +280,9 @@ def test_a_mixture_lies_between_its_voices_and_can_change(run: Path, song: Path,
 
 
 def test_a_voice_that_turns_takes_its_units_from_who_sings_then(run: Path, song: Path) -> None:
-    """Before it turns, in the song's pause, all is as the first voice alone sings it, and after that as the second."""
+    """Before the change, in the song's pause, the result is that of the first voice alone, and after it that of the
+    second.
+    """
     converter = RunConverter(Run.open(run), RenderSettings(steps=2, precision="fp32"))
     features = converter.analyse(SourceAudio.cut(audio.scan(song), converter.slices))
     segments = features.source.segments
@@ -318,7 +320,7 @@ def test_units_of_several_voices_are_blended_by_their_shares(run: Path, speaker:
 
 
 def test_the_songs_loudness_and_silence_are_kept_as_asked(run: Path, song: Path, tmp_path: Path) -> None:
-    """Fully asked for, the result's level follows the song's; under the threshold it is silent."""
+    """With the full amount, the result's level follows the song's; under the threshold it is silent."""
 
     def off(**settings: float) -> float:
         render_with(run, song, tmp_path / "a.wav", bit_depth="float", **settings)

@@ -1,4 +1,4 @@
-"""A passage that is sung far softer than the rest of a song is converted, and is as soft again."""
+"""A passage much softer than the rest of a song is converted, and keeps its level."""
 
 from pathlib import Path
 

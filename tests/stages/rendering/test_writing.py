@@ -1,4 +1,4 @@
-"""Results are written whole or not at all: full disks at every size, links that others planted, two at once."""
+"""Results are written whole or not at all: full disks of every size, links by other users, two writers at once."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ with claimed(Path(sys.argv[1])):
 
 
 def test_one_output_is_made_by_one_process_at_a_time(tmp_path: Path) -> None:
-    """Whatever its format; when the other ends, be it killed, the output is free again."""
+    """In any format; when the other process ends or is killed, the output is free again."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path / "a.wav")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:

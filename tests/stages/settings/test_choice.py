@@ -1,4 +1,4 @@
-"""A preset's settings, but for what is asked for."""
+"""A preset's settings with the user's changes."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which step's weights a run renders with."""
+"""The step whose weights a run renders with."""
 
 from svc.stages.checkpoint_records import BestRecord
 from svc.stages.training.acoustic_task import converts_better
@@ -21,7 +21,7 @@ def test_loss_decides_between_equal_scores() -> None:
     assert chosen((0.8816, 1.247), (0.8786, 1.234), (0.8801, 1.224)) == 2
     assert chosen((0.8816, 1.2), (0.8801, 1.3)) == 0
     assert chosen((0.8816, 1.2), (0.8830, 1.3)) == 0
-    # The demo's, whose later steps are better by every measure that knows the truth
+    # The demo's, whose later steps are better by every measure with a true result
     assert chosen((0.951, 1.169), (0.939, 1.152), (0.932, 1.144), (0.936, 1.138), (0.926, 1.135), (0.927, 1.134)) == 5
 
 

@@ -1,4 +1,4 @@
-"""The table of units, on voices of which the truth is known."""
+"""The table of units, on voices with a known true result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The probe's classifier and measures, against mels of which the truth is known."""
+"""The probe's classifier and measures, on mels with known properties."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_pitch_in_a_mel_is_heard(phrase: tuple[np.ndarray, np.ndarray]) -> N
 
 @pytest.mark.parametrize("semitones", [-3, 1, 12])
 def test_a_mel_in_another_key_is_not_in_tune(phrase: tuple[np.ndarray, np.ndarray], semitones: int) -> None:
-    """However a vocoder that is told f0 would sing it."""
+    """The f0 of the mel itself, which a vocoder with f0 as input would hide."""
     mel, f0 = phrase
     near, voiced = pitch_matches(mel, (f0 * 2 ** (semitones / 12)).astype(np.float32), PitchSettings())
     assert near < 0.1 * voiced
@@ -63,7 +63,7 @@ def test_griffin_lim_keeps_time(phrase: tuple[np.ndarray, np.ndarray]) -> None:
 
 
 def test_judges_learn_to_tell_sounds_and_voices() -> None:
-    """Spectra of four sounds, tilted by each of two voices: both are told of mels not seen before."""
+    """Spectra of four sounds, tilted by each of two voices: both are predicted for new mels."""
     generator = torch.Generator().manual_seed(0)
     sounds, tilts = torch.randn(4, 16, generator=generator), torch.linspace(-1, 1, 16) * torch.tensor([[1.0], [-1.0]])
 

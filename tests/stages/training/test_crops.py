@@ -1,4 +1,4 @@
-"""What a step's random numbers are, whatever the number of processes."""
+"""A step's random numbers do not depend on the number of processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes that train together learn what one alone learns."""
+"""Several processes train the same model as one alone."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def two_processes(folder: Path, store: Path, out: Path, settings: TrainSettings,
 def test_sigterm_to_any_process_stops_all_with_a_checkpoint_that_is_gone_on_from(
     tmp_path: Path, store: Path, settings: TrainSettings, stop: str
 ) -> None:
-    """One that stopped alone would leave the others waiting; what is resumed ends as what was never stopped."""
+    """A process that stopped alone would block the others; a resumed training ends as an uninterrupted one."""
     longer = dataclasses.replace(settings, steps=12, validate_every=12)
     assert two_processes(tmp_path, store, tmp_path / "whole", longer) == [0, 0]
     assert two_processes(tmp_path, store, tmp_path / "run", longer, stop) == [143, 143]

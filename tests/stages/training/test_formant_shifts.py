@@ -1,4 +1,6 @@
-"""Warped voices: hidden states of another throat, to train on, and to convert where the truth is the recording."""
+"""Formant-shifted columns: hidden states with another vocal tract, for training, and for conversions back to the
+recording.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ COLUMNS = {-3: "hidden_down3/4", 4: "hidden_up4/4"}
 
 @pytest.fixture(scope="module")
 def formant_shifted(tmp_path_factory: pytest.TempPathFactory, store: Path, corpus: Path) -> Path:
-    """The store, with two warped voices added."""
+    """The store, with two formant-shifted columns added."""
     path = tmp_path_factory.mktemp("warped") / "s.zarr"
     shutil.copytree(store, path)
     report = extract([corpus], path, ExtractSettings(formant_shifts=(-3, 4)))

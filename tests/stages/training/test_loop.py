@@ -213,7 +213,7 @@ def test_a_line_that_was_not_logged_before_a_kill_is_logged_on_resumption(tmp_pa
 
 
 def test_killed_at_random_moments(tmp_path: Path, whole: Path) -> None:
-    """kill -9 in a process of its own, as often as it is started: it goes on, and ends as if never killed."""
+    """kill -9 at each start, in a separate process: the training continues, and ends as if never killed."""
     folder = tmp_path / "r"
     script = tmp_path / "script.py"
     script.write_text(

@@ -100,7 +100,7 @@ def test_mini_begins_from_the_base_that_ships(tmp_path: Path, corpus: Path) -> N
     assert run.config.init_from == "shipped:mini"
     base = next(Run.open(path) for path in shipped() if path.stem == "mini")
     assert run.units.read_bytes() == base.units.read_bytes()
-    train([tmp_path / "s.zarr"], tmp_path / "r", dataclasses.replace(settings, steps=2))  # goes on without a word of it
+    train([tmp_path / "s.zarr"], tmp_path / "r", dataclasses.replace(settings, steps=2))  # continues without the option
     # Other codes than the base's were asked for: they are made, and not dropped for a base that nobody named.
     codes = dataclasses.replace(settings, codes=4, unit_steps=2)
     train([tmp_path / "s.zarr"], tmp_path / "codes", codes, only="units", init_from=AUTO_BASE)

@@ -1,4 +1,4 @@
-"""The scales of mels and units are those of everybody, not of the speaker who comes first."""
+"""The scales of mels and units are those of all speakers, not of the first one."""
 
 from __future__ import annotations
 

@@ -262,7 +262,7 @@ def test_the_presets_have_the_sizes_that_they_say() -> None:
 def test_overfitting_one_crop_reaches_it(
     tmp_path: Path, store: Path, train_settings: TrainSettings, objective: str
 ) -> None:
-    """With one clip to learn, what is sampled comes near it: under half as far off in ln mel as it was at first."""
+    """With one clip to learn, the sampled mel comes close: its error in ln mel is under half of the first."""
     corpus = gather_corpus([open_store(store)], Progress())
     corpus = dataclasses.replace(corpus, train=corpus.train[:1], held_out=corpus.train[:1])
     depth = 0.3 if objective == "flow" else 0.1
@@ -280,7 +280,7 @@ def test_overfitting_one_crop_reaches_it(
     assert task.reconstruct() < 0.5 * untrained
 
 
-# What training is given
+# The input of training
 
 
 def test_batches_have_one_shape(store: Path) -> None:

@@ -1,4 +1,4 @@
-"""Our own vocoder learns, goes on where it was, is found by render, and says what it lacks."""
+"""Our own vocoder is trained, resumed, used by render, and its errors are reported."""
 
 import dataclasses
 import json

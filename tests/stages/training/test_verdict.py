@@ -36,7 +36,7 @@ def test_a_curve_that_falls_again_has_stopped_too() -> None:
 
 
 def test_wavering_is_not_taken_for_progress() -> None:
-    """Flat but for noise of half a percent: the three-fold means differ by less than what is worth anything."""
+    """Flat but for noise of half a percent: the means of three differ by less than the threshold."""
     assert "stopped helping" in str(verdict(scores(lambda t: 0.7 if t > 0.1 else 0.2, noise=0.003), 900))
 
 

@@ -96,7 +96,7 @@ class Keyboard:
         self._dialogs.pop().set_files(files)
 
     def look(self, what: str) -> None:
-        """Check the page for everybody, and keep a picture of it."""
+        """Check the page's accessibility, and keep a picture of it."""
         check_access(self.page)
         if self._shots:
             Path(self._shots).mkdir(parents=True, exist_ok=True)

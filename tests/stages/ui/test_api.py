@@ -1,4 +1,4 @@
-"""The API, all the way: a song in, takes, choices, f0, parts, files out; and what survives which accident."""
+"""The whole API: a song in, takes, choices, f0, parts, files out; and recovery from failures."""
 
 from __future__ import annotations
 

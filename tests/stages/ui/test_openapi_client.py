@@ -1,4 +1,4 @@
-"""A client that openapi-python-client generates from the document goes the whole way, knowing nothing else."""
+"""A client that openapi-python-client generates from the document converts a song, using nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page's words: the same keys in every language, and none that the page asks for is missing."""
+"""The page's texts: the same keys in every language, and no used key is missing."""
 
 from __future__ import annotations
 
