@@ -105,9 +105,10 @@ def extract(
     if settings.formant_shifts is None and (store is None or not store.settled) and seconds <= SMALL_CORPUS_SECONDS:
         settings = replace(settings, formant_shifts=AUTO_FORMANT_SHIFTS)
         target = target_columns(settings, store, lambda name, precision: target.content or load(name, precision))
+        down, up = AUTO_FORMANT_SHIFTS
         progress.say(
-            f"{seconds / 60:.1f} minutes are little: formants are shifted by {AUTO_FORMANT_SHIFTS[0]} and "
-            f"+{AUTO_FORMANT_SHIFTS[1]} semitones in further copies (--formant-shifts none does without)"
+            f"the corpus is small ({seconds / 60:.1f} minutes): copies with formants shifted by {down} and +{up} semitones "
+            f"are added (--formant-shifts none leaves them out)"
         )
     run = _Run(location, settings, target, scan, report, progress, device, check)
     size = PackSize.for_seconds(seconds)
