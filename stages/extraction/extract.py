@@ -107,8 +107,8 @@ def extract(
         target = target_columns(settings, store, lambda name, precision: target.content or load(name, precision))
         down, up = AUTO_FORMANT_SHIFTS
         progress.say(
-            f"the corpus is small ({seconds / 60:.1f} minutes): copies with formants shifted by {down} and +{up} semitones "
-            f"are added (--formant-shifts none leaves them out)"
+            f"the corpus is small ({seconds / 60:.1f} minutes): copies with formants shifted by {down} and +{up} "
+            f"semitones are added (--formant-shifts none leaves them out)"
         )
     run = _Run(location, settings, target, scan, report, progress, device, check)
     size = PackSize.for_seconds(seconds)
