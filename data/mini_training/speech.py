@@ -17,7 +17,6 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import soxr
 from numpy.typing import NDArray
 
@@ -56,6 +55,8 @@ class Kokoro:
     """
 
     def __init__(self, folder: Path):
+        import onnxruntime  # an extra's
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(str(folder / "kokoro.onnx"), options)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-speech = pytest.importorskip("svc.data.mini_training.speech", exc_type=ImportError)
+from svc.data.mini_training import speech
 
 
 def test_sentences_leave_out_what_cannot_be_spoken(tmp_path: Path) -> None:

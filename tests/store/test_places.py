@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import subprocess
 import sys
@@ -123,7 +124,10 @@ def test_store_is_read_in_another_process(
     extract(RemoteFolder(f"{bucket}{tmp_path}/{start}.zarr"), columns=sample.columns[3:4])
     store = open_store(f"{bucket}{tmp_path}/{start}.zarr")
     assert store[0].f0.size  # handles are open here
-    with multiprocessing.get_context(start).Pool(1) as pool:
+    context = multiprocessing.get_context(start)
+    # A server of forks that another test began has the environment of then, without the bucket's address.
+    environment = {"values": dict(os.environ)}
+    with context.Pool(1, exec, ("import os; os.environ.update(values)", environment)) as pool:
         found = pool.apply_async(store.read, ("f0", 0, 1)).get(timeout=60)
     assert np.array_equal(found, sample.truth(sample.columns[3], store.packs[1].rows[0]))
 
