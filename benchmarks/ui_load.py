@@ -16,207 +16,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
-import shutil
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import httpx
 import numpy as np
 import soundfile
+from ui_clients import CLIENTS, run_clients
+from ui_site import Watch, row, served
 
-CLIENTS, RATE, JOBS, TAKES = 20, 200.0, 4, 4
-RANGE = 65_536  # bytes asked for at once
+JOBS, TAKES = 4, 4
 HALF_OPEN = 1_000
 DISK_MIB = 420
 PARTS = ("load", "disk", "uploads", "first")
-
-
-def row(what: str, found: str) -> None:
-    """Print a line of the table."""
-    print(f"| {what} | {found} |", flush=True)
-
-
-class Site:
-    """`svc ui` on a home folder, in a process of its own."""
-
-    def __init__(self, home: Path):
-        self.home = home
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120)
-        self.start()
-
-    def start(self) -> None:
-        """Start the server, and wait until it answers."""
-        command = [sys.executable, "-m", "svc.cli", "ui", "--home", str(self.home), "--port", str(self.port)]
-        self.process = subprocess.Popen([*command, "--no-browser"], stdout=subprocess.DEVNULL)
-        until = time.monotonic() + 120
-        while time.monotonic() < until:
-            with suppress(httpx.TransportError):
-                self.client.get("/api/v1/health")
-                return
-            time.sleep(0.05)
-        raise SystemExit("svc ui did not start")
-
-    def kill(self) -> None:
-        """End the server at once, as a power cut would."""
-        self.process.kill()
-        self.process.wait()
-
-    def workers(self) -> list[int]:
-        """Process ids of its workers."""
-        pids = []
-        for path in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError, IndexError, ValueError):
-                parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-                if parent == self.process.pid and b"svc.stages.ui.worker" in (path / "cmdline").read_bytes():
-                    pids.append(int(path.name))
-        return pids
-
-    def cpu(self, workers: bool = True) -> float:
-        """Processor seconds of the server, and of its workers, so far."""
-        ticks = 0
-        for pid in [self.process.pid, *(self.workers() if workers else [])]:
-            with suppress(OSError):
-                ticks += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
-        return ticks / os.sysconf("SC_CLK_TCK")
-
-    def get(self, path: str) -> Any:
-        """The JSON answer of a path of the API."""
-        return self.client.get(f"/api/v1{path}").raise_for_status().json()
-
-    def post(self, path: str, **more: Any) -> Any:
-        """The JSON answer to a POST."""
-        return self.client.post(f"/api/v1{path}", **more).raise_for_status().json()
-
-    def add_song(self, song: Path) -> dict[str, Any]:
-        """A song that was looked into."""
-        found = self.post("/songs", params={"name": song.name}, content=song.read_bytes())
-        while (found := self.get(f"/songs/{found['id']}"))["state"] == "analysing":
-            time.sleep(0.02)
-        assert found["state"] == "ready", found["error"]
-        return dict(found)
-
-    def wait(self, job: str) -> dict[str, Any]:
-        """A job once it has ended."""
-        while (found := self.get(f"/jobs/{job}"))["state"] in ("queued", "running"):
-            time.sleep(0.05)
-        return dict(found)
-
-    def convert(self, song: str, **asked: Any) -> str:
-        """The id of a job that converts a song with the first voice."""
-        voice = self.get("/voices")[0]["id"]
-        return str(self.post(f"/songs/{song}/convert", json={"settings": {"voice": voice}, **asked})["id"])
-
-
-class Watch:
-    """Seconds, and processor seconds of a server, since it was made."""
-
-    def __init__(self, site: Site):
-        self.site, self.cpu, self.begun = site, site.cpu(), time.monotonic()
-
-    def text(self) -> str:
-        """Both, as text for a table."""
-        return f"{time.monotonic() - self.begun:.1f} s, {self.site.cpu() - self.cpu:.1f} s of processor"
-
-
-@contextmanager
-def served(run: Path, home: Path) -> Iterator[Site]:
-    """A server of a new home folder that holds a voice."""
-    shutil.copytree(run, home / "runs" / "voice")
-    site = Site(home)
-    try:
-        yield site
-    finally:
-        site.client.close()
-        site.process.terminate()
-        site.process.wait(30)
-
-
-@dataclass
-class Seen:
-    """The clients' results: seconds of each answer, wrong answers, and takes by the stream that reported them."""
-
-    seconds: list[float] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    dropped: int = 0  # requests that the killed server did not answer
-    down: float = 0.0  # seconds from its end to its first answer
-    cpu: float = 0.0  # processor seconds of the restarted server when it first answered
-    counted: int = 0  # requests until then
-    events: int = 0
-    takes: dict[int, set[str]] = field(default_factory=dict)
-
-
-async def ask(port: int, path: str, headers: str = "") -> tuple[int, bytes]:
-    """One request on a connection of its own: status and body."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{headers}\r\n".encode())
-        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
-        if len(body) < int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]):
-            raise OSError("the connection ended within an answer")
-        return int(head.split(b" ", 2)[1]), body
-    finally:
-        writer.close()
-
-
-async def requests(number: int, site: Site, result: str, data: bytes, seen: Seen, ends: Callable[[], bool]) -> None:
-    """A client's requests, RATE / CLIENTS a second."""
-    rng, due = np.random.default_rng(number), time.monotonic()
-    while not ends():
-        due += CLIENTS / RATE
-        await asyncio.sleep(max(0.0, due - time.monotonic()))
-        begun, kind = time.monotonic(), rng.integers(4)
-        try:
-            if kind < 2:
-                first = int(rng.integers(max(1, len(data) - RANGE)))
-                asked = f"Range: bytes={first}-{first + RANGE - 1}\r\n"
-                status, body = await ask(site.port, f"/api/v1/results/{result}/file", asked)
-                if (status, body) != (206, data[first : first + RANGE]):
-                    seen.wrong.append(f"range {status}")
-            else:
-                status, body = await ask(site.port, "/api/v1/results" if kind == 2 else "/api/v1/jobs")
-                if status != 200 or not json.loads(body):
-                    seen.wrong.append(f"list {status}")
-            seen.seconds.append(time.monotonic() - begun)
-        except (OSError, IndexError, ValueError):
-            seen.dropped += 1
-
-
-async def stream(number: int, site: Site, seen: Seen, ends: Callable[[], bool]) -> None:
-    """A client's stream of events, opened again when it ends; then it requests missed takes, as the page does."""
-    mine = seen.takes.setdefault(number, set())
-    while not ends():
-        with suppress(OSError, asyncio.IncompleteReadError):
-            reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
-            writer.write(f"GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\n\r\n".encode())
-            for song in json.loads((await ask(site.port, "/api/v1/songs"))[1]):
-                mine |= {
-                    take["id"] for take in json.loads((await ask(site.port, f"/api/v1/songs/{song['id']}/takes"))[1])
-                }
-            while not ends():
-                with suppress(TimeoutError):
-                    line = await asyncio.wait_for(reader.readline(), 1.0)
-                    if not line:
-                        break
-                    if line.startswith(b"data: "):
-                        seen.events += 1
-                        event = json.loads(line[6:])
-                        mine |= {event["data"]["id"]} if event["kind"] == "take" else set()
-            writer.close()
-        await asyncio.sleep(0.5)
 
 
 def load(run: Path, song: Path, home: Path) -> None:
@@ -231,7 +46,7 @@ def load(run: Path, song: Path, home: Path) -> None:
         site.client.put("/api/v1/settings", json={"values": {"language": "ko"}})
         begun = time.monotonic()
         jobs = [site.convert(each, takes=TAKES) for each in songs]
-        seen = asyncio.run(_watch(site, jobs, result, data))
+        seen = asyncio.run(run_clients(site, jobs, result, data))
         wall = time.monotonic() - begun
         missing = doubled = 0
         for each in songs:
@@ -250,42 +65,6 @@ def load(run: Path, song: Path, home: Path) -> None:
         row("events", f"{seen.events} on {CLIENTS} streams; {untold} takes not told")
         row(f"{JOBS} jobs of {TAKES} takes", f"done; {missing} takes missing, {doubled} doubled")
         row("settings after the restart", site.get("/settings")["values"]["language"])
-
-
-async def _watch(site: Site, jobs: list[str], result: str, data: bytes) -> Seen:
-    """Run the clients until the jobs are done; kill the worker after a fifth of the takes, the server after half."""
-    seen, over = Seen(), asyncio.Event()
-    clients = [
-        asyncio.create_task(work)
-        for number in range(CLIENTS)
-        for work in (
-            requests(number, site, result, data, seen, over.is_set),
-            stream(number, site, seen, over.is_set),
-        )
-    ]
-    killed = 0
-    while not over.is_set():
-        await asyncio.sleep(0.5)
-        with suppress(OSError, IndexError, ValueError):
-            states = [json.loads((await ask(site.port, f"/api/v1/jobs/{job}"))[1])["state"] for job in jobs]
-            done = states.count("done")
-            assert "failed" not in states, states
-            if killed == 0 and done >= 1 and (workers := site.workers()):
-                os.kill(workers[0], signal.SIGKILL)
-                killed = 1
-            elif killed == 1 and done >= 2:
-                seen.down = -time.monotonic()
-                await asyncio.to_thread(site.kill)
-                await asyncio.to_thread(site.start)
-                seen.down += time.monotonic()
-                seen.cpu, seen.counted = site.cpu(workers=False), len(seen.seconds)
-                killed = 2
-            if done == len(jobs):
-                await asyncio.sleep(3)
-                over.set()
-    assert killed == 2
-    await asyncio.gather(*clients)
-    return seen
 
 
 def disk(run: Path, song: Path, home: Path) -> None:
