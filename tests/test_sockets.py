@@ -1,6 +1,6 @@
 """The statements of CONTRIBUTING.md on vocoders and commands: each is added in this file, and named in one place.
 
-Encoders are added in pipeline/encoder/test_conformance.py, features in stages/extraction/test_feature_socket.py,
+Encoders are added in pipeline/encoder/log_spectrum.py, features in stages/extraction/test_feature_socket.py,
 objectives in pipeline/diffusion/test_objective.py.
 """
 
