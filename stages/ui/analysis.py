@@ -1,4 +1,4 @@
-"""What the page shows of a song: its phrases, f0, waveform, spectrogram, and a copy that any browser plays."""
+"""Analysis of a song for the page: its phrases, f0, waveform, spectrogram, and a copy that any browser plays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .conversion import SongCache, one_by_one
 
 Samples = NDArray[np.float32]
 
-# Finer than the corpus is cut, so that a phrase is about a breath long: what one sings again when it went wrong.
+# Finer than the slices of a corpus, so that a phrase is about a breath long: the part that a user converts again.
 PHRASES = SliceSettings(max_seconds=9.0, max_gap_seconds=0.4, margin_seconds=0.15)
 LOWEST_NOTE, HIGHEST_NOTE = 36, 108  # MIDI, of the spectrogram
 ROWS_PER_SEMITONE = 3
@@ -34,20 +34,20 @@ FLOOR_DB, CEILING_DB = -90.0, -10.0  # of the spectrogram, under full scale
 
 
 def check_length(path: Path, seconds: float) -> None:
-    """Raises AudioError when more than so much can be decoded: a header is not believed, sound is counted."""
+    """Raises AudioError if more than that can be decoded: sound is counted, since a header may be wrong."""
     try:
         with soundfile.SoundFile(path) as file:
             left = int(seconds * file.samplerate)
             while left >= 0 and (count := len(file.read(1 << 18, dtype="int16", always_2d=True))):
                 left -= count
     except (soundfile.LibsndfileError, OSError, MemoryError):
-        return  # `audio.scan` says what is wrong with it
+        return  # `audio.scan` raises the error
     if left < 0:
         raise AudioError(f"lasts over {seconds / 60:.0f} minutes, which is more than this server takes")
 
 
 def analyse(file: Path, folder: Path, max_seconds: float, songs: SongCache, progress: Progress) -> dict[str, Any]:
-    """Look into a song, and write what the page shows into its folder. Returns the fields of `schemas.Song`.
+    """Analyse a song, and write the files for the page into its folder. Returns the fields of `schemas.Song`.
 
     Raises:
         AudioError: the song cannot be used.

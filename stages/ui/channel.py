@@ -15,11 +15,11 @@ EVERY_SECONDS = 0.2  # between two messages on progress
 
 
 class Cancelled(BaseException):
-    """The user stopped the job. Not an Exception, so that no handler of errors catches it."""
+    """The user stopped the job. It is not an Exception, so that no error handler catches it."""
 
 
 class Channel:
-    """Messages of one job to the server, and the wish of the server that it stop."""
+    """Messages of one job to the server, and the server's request to stop."""
 
     def __init__(self, out: Any, job: str):
         self._out, self.job, self.cancelled = out, job, threading.Event()
@@ -32,17 +32,17 @@ class Channel:
             self._out.flush()
 
     def item(self, kind: str, **data: Any) -> None:
-        """Something that was made on the way."""
+        """Report an intermediate result."""
         self.send(event="item", item={"kind": kind, **data})
 
     def check(self) -> None:
-        """Raises Cancelled when the server wants the job to stop."""
+        """Raises Cancelled if the server has requested the job to stop."""
         if self.cancelled.is_set():
             raise Cancelled
 
 
 class ChannelProgress(Progress):
-    """Progress, as messages; every call is a place where a job can be stopped."""
+    """Progress, as messages; a job can be stopped at every call."""
 
     def __init__(self, channel: Channel):
         self.channel = channel

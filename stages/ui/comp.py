@@ -1,4 +1,4 @@
-"""Picked takes put together into one track of a song or a part."""
+"""Picked takes joined into one track of a song or a part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .schemas import Phrase
 
 Samples = NDArray[np.float32]
 EDGE_SECONDS = 0.02  # over which a phrase rises from and falls to silence
-CROSS_SECONDS = 0.04  # over which one take turns into the next where they adjoin in mid-sound
+CROSS_SECONDS = 0.04  # over which adjoining takes are cross-faded in mid-sound
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ Samples = NDArray[np.float32]
 
 
 class ConverterCache:
-    """Loaded runs, the last used ones kept. Settings of a take need nothing to be loaded anew."""
+    """Loaded runs; the last used ones are kept. Other settings of a take do not require loading again."""
 
     KEPT = 3
 
@@ -49,7 +49,7 @@ class ConverterCache:
         opened = Run.open(run)
         key = (run, opened.best.stat().st_mtime_ns if opened.best.exists() else 0)
         if key not in self._kept:
-            # Each take has its own settings: a retrieval index, which may be damaged, is loaded when one needs it.
+            # Each take has its own settings: a retrieval index, which may be damaged, is loaded when a take needs it.
             self._kept[key] = RunConverter(opened, RenderSettings(retrieve=0.0))
             while len(self._kept) > self.KEPT:
                 self._kept.popitem(last=False)
@@ -58,7 +58,7 @@ class ConverterCache:
 
 
 class SongCache:
-    """Songs as they were analysed, the last ones kept: each is decoded and tracked once for any number of takes."""
+    """Analysed songs; the last ones are kept, so that each is decoded and tracked once for any number of takes."""
 
     KEPT = 2
 
@@ -82,7 +82,7 @@ class SongCache:
 
 
 def one_by_one(recording: audio.Recording, spans: Sequence[Span]) -> SourceAudio:
-    """A song whose phrases are converted by themselves.
+    """A song whose phrases are converted separately.
 
     A phrase that was cut in mid-sound begins a quarter second early, or ends so much late, so that its takes can be
     faded into those of its neighbours (stages/ui/comp.py).
@@ -117,10 +117,10 @@ def convert_phrase(converter: RunConverter, plan: ConversionPlan, number: int) -
 
 
 def phrase_breaths(plan: ConversionPlan, start: int, power: Samples, loud: Samples) -> BreathTreatment:
-    """How the breaths of one phrase are mixed. The song's own are as loud beside this phrase's voice as in the song.
+    """How the breaths of one phrase are mixed. The song's own have the same level relative to the voice as in the song.
 
     Args:
-        plan: whose settings say what becomes of breaths.
+        plan: its settings decide about breaths.
         start: the phrase's first mel frame.
         power: mean square of its mel frames, float32 (n,).
         loud: the factor for each of its mel frames, float32 (n,).

@@ -1,4 +1,4 @@
-"""What a voice's recordings are like, before anything is trained."""
+"""The description of a voice's recordings before training."""
 
 from __future__ import annotations
 

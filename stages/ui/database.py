@@ -1,4 +1,4 @@
-"""What survives a restart: records, jobs and settings in one SQLite file."""
+"""Persistent data: records, jobs and settings in one SQLite file."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)
 class Database:
     """Records are pydantic models, kept as JSON under a kind and an id, each with a parent that it is listed by.
 
-    One connection is shared by all threads under a lock. Every write is committed before the call returns
-    (write-ahead log, synchronous), so what a client was told is on disk.
+    One connection is shared by all threads under a lock. Every write is committed before the call returns (write-ahead
+    log, synchronous), so the data of every answer is on disk.
     """
 
     def __init__(self, path: Path):

@@ -14,5 +14,5 @@ def encoder_names(home: Home) -> list[str]:
 
 
 def encoder_source(home: Home, name: str) -> str:
-    """What `svc extract --encoder` is given for one of `encoder_names`."""
+    """The argument of `svc extract --encoder` for one of `encoder_names`."""
     return name if name in short_names() else str(home.path / "encoders" / name)

@@ -38,14 +38,14 @@ def body(code: str, message: str, detail: Any = None) -> dict[str, Any]:
 
 
 def is_full(error: Exception) -> bool:
-    """Whether the disk is full, as the system or SQLite says it."""
+    """Whether an error of the system or SQLite means a full disk."""
     if isinstance(error, OSError) and error.errno in FULL:
         return True
     return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
 
 
 FULL_TEXT = "the disk is full; free some room and try again"
-LEAST_FREE = 1 << 20  # bytes: with less, a library that says only "could not write" met a full disk
+LEAST_FREE = 1 << 20  # bytes: with less, a library's "could not write" means a full disk
 
 
 def is_on_full_disk(params: dict[str, Any]) -> bool:
@@ -58,7 +58,7 @@ def is_on_full_disk(params: dict[str, Any]) -> bool:
 
 
 def code_of(error: BaseException) -> str:
-    """A stable word for what went wrong in a job: `user`, `audio`, `disk_full`, ..."""
+    """A stable code for the error of a job: `user`, `audio`, `disk_full`, ..."""
     if isinstance(error, Exception) and is_full(error):
         return "disk_full"
     if isinstance(error, SvcError):
@@ -68,7 +68,7 @@ def code_of(error: BaseException) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of an app one of ours."""
+    """Turn every error of an app into an ErrorBody."""
 
     @app.exception_handler(ApiError)
     async def ours(_: Request, error: ApiError) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""News for the pages that are open: published from any thread, read by event streams."""
+"""Events for open pages: published from any thread, read by event streams."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .errors import ApiError
 from .schemas import Event, EventKind
 
 BEHIND = 1_000  # events that a stream may be behind before it is closed; the page connects anew
-BEAT_SECONDS = 15.0  # a comment is sent after so much silence, which shows whether the client is there
+BEAT_SECONDS = 15.0  # after this time without an event a comment is sent, which detects a disconnected client
 
 
 class Broadcaster:
-    """Hands every published event to every stream."""
+    """Delivers every published event to every stream."""
 
     def __init__(self, streams: int):
         self._streams, self._lock = streams, threading.Lock()
@@ -42,7 +42,7 @@ class Broadcaster:
                     loop.call_soon_threadsafe(_put, queue, None)
 
     async def stream(self, subject: str | None, first: list[Event]) -> AsyncIterator[bytes]:
-        """Server-sent events: what is known, then what happens (to one subject).
+        """Server-sent events: the present state, then all changes (of one subject).
 
         Raises ApiError when there are too many.
         """
@@ -77,7 +77,7 @@ class Broadcaster:
 
 
 def _put(queue: asyncio.Queue[Event | None], event: Event | None) -> None:
-    if queue.full():  # a client that does not read: it is asked to reconnect, and then gets the present state
+    if queue.full():  # a client that does not read must reconnect, and then gets the present state
         queue.get_nowait()
         event = None
     queue.put_nowait(event)

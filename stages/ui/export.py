@@ -1,4 +1,4 @@
-"""Files to take away: the whole song, its stems, a folder of takes; each with tags that say what made it."""
+"""Exported files: the whole song, its stems, a folder of takes; each with tags about its origin."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class ExportPart:
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> ExportPart:
-        """From the record that the export job was given."""
+        """From the record of the export job."""
         phrases = [Phrase(**phrase) for phrase in given["phrases"]]
         picks = [Pick(phrases[p["phrase"]], Path(p["file"]), p["start"]) for p in given["picks"]]
         fields = {name: given[name] for name in ("name", "sing", "gain_db", "begins", "ends", "seconds")}
         return cls(source=Path(given["source"]), phrases=phrases, picks=picks, **fields)
 
     def track(self, folder: Path, opened: ExitStack) -> PartTrack:
-        """Its sound at 44.1 kHz with its gain and times. What it opens, in `folder`, is closed with `opened`."""
+        """Its sound at 44.1 kHz with its gain and times. Files that it opens in `folder` are closed with `opened`."""
         sound = SampleBuffer(MEL_RATE, 1 if self.sing else 2, folder)
         opened.callback(sound.close)
         if self.sing:
@@ -69,7 +69,7 @@ class ExportPart:
 
 
 def export(given: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Write what was asked for to `given["out"]`, whole or not at all.
+    """Write the requested files to `given["out"]`, whole or not at all.
 
     Raises:
         UserError: nothing was picked yet.

@@ -1,11 +1,11 @@
-"""The folder that the page shows, and where everything lies in it.
+"""The home folder of the page, and the paths in it.
 
 HOME/
     voices/ID/corpus/SLUG/     recordings of a voice, under names of ours
     voices/ID/left-out/        recordings that the user left out
     stores/SLUG-ID.zarr        its store
     runs/SLUG-ID/              its run
-    songs/ID/                  a song, what was found in it, and takes/
+    songs/ID/                  a song, its analysis, and takes/
     results/                   what was exported
     .svc-ui/                   state.sqlite, token
 
@@ -25,7 +25,7 @@ from ...common.errors import UserError
 from ...common.files import write_whole
 from ...pipeline.audio import SUFFIXES
 
-MAX_SCANNED = 2_000  # entries of a folder that are looked at
+MAX_SCANNED = 2_000  # entries of a folder that are read
 
 
 def new_id() -> str:
@@ -46,13 +46,13 @@ def suffix_of(name: str) -> str | None:
 
 
 def id_of(path: Path) -> str:
-    """The id of a run or store that was found: it is recognised again after a restart."""
+    """The id of a run or store that was found: the same after a restart."""
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
 class Home:
-    """The folders. They are made when something is put there."""
+    """The paths of the home folder. Folders are made when they are needed."""
 
     path: Path
 
@@ -73,7 +73,7 @@ class Home:
 
     @property
     def state(self) -> Path:
-        """Folder of what the page alone uses."""
+        """Folder of the page's own files."""
         return self.path / ".svc-ui"
 
     @property
@@ -91,7 +91,7 @@ class Home:
         return self.path / "voices" / id
 
     def corpus(self, id: str, slug: str) -> Path:
-        """Folder of a voice's recordings, named after the voice, as `svc extract` wants it."""
+        """Folder of a voice's recordings, named after the voice, since `svc extract` uses the name."""
         return self.voice(id) / "corpus" / slug
 
     def left_out(self, id: str) -> Path:

@@ -1,4 +1,4 @@
-"""What workers bring, and what follows when a job got further or ended."""
+"""Results of jobs, and the jobs that follow from them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .schemas import Advice, EventKind, Job, JobKind, JobState, Song, SongState,
 
 
 class JobOutcomes:
-    """Keeps what jobs make, and queues what follows from it."""
+    """Stores the results of jobs, and queues the jobs that follow."""
 
     def __init__(self, params: JobParams, results: Results):
         self.params, self.results = params, results
         self.voices, self.songs, self.takes = params.voices, params.songs, params.takes
-        self._converted: dict[str, int] = {}  # of each voice the checkpoint that an example was made with last
+        self._converted: dict[str, int] = {}  # of each voice, the checkpoint of its last example
 
     def item(self, job: Job, item: dict[str, Any]) -> None:
-        """Keep what a worker made on the way."""
+        """Store an intermediate result of a worker."""
         if item["kind"] == "song":
             song = self.songs.get(job.subject)
             self.songs.change(Song(**{**song.model_dump(), **item["fields"], "state": SongState.ready}))
@@ -30,7 +30,7 @@ class JobOutcomes:
             self.takes.add(take)
 
     def follow(self, job: Job) -> None:
-        """What follows when a job got further or ended."""
+        """Act on a job's progress or end."""
         if job.state == JobState.running:
             if job.kind == JobKind.train:
                 self._listen_to(job.subject)

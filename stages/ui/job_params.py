@@ -1,4 +1,4 @@
-"""What workers are given: a job's ids become paths when its worker begins, so they are right after a restart too."""
+"""Parameters of workers: a job's ids become paths when its worker begins, so they are valid after a restart too."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class JobParams:
         }
 
     def __call__(self, job: Job) -> dict[str, Any]:
-        """The parameters of a job. Raises ApiError where what it is about is gone."""
+        """The parameters of a job. Raises ApiError if its subject does not exist any more."""
         return self._of[job.kind](job)
 
     def about_song(self, song: Song) -> dict[str, Any]:
-        """What made the picked takes of a song and its parts: for the tags of its export."""
+        """The origin of the picked takes of a song and its parts: for the tags of its export."""
         takes = {take.id: take for part in self.songs.parts(song.id) for take in self.takes.all(part.id)}
         picked = [id for part in self.songs.parts(song.id) for id in self.takes.picks(part.id).values()]
         chosen = [takes[id] for id in picked if id in takes]
@@ -63,7 +63,7 @@ class JobParams:
         }
 
     def about_render(self, job: Job) -> dict[str, Any]:
-        """What a render of all parts is made with: for its record; its tags are those of `svc render --parts`."""
+        """The origin of a render of all parts: for its record; its tags are those of `svc render --parts`."""
         asked = [TakeSettings(**given) for given in job.params["settings"].values()]
         return {
             "song": self.songs.get(job.subject).name,
@@ -78,11 +78,11 @@ class JobParams:
         folder.mkdir(exist_ok=True)
         asked = job.params["phrases"]
         known = self.takes.all(song.id)
-        if asked is None:  # what is there with these settings, and with this f0, is not made twice
+        if asked is None:  # an existing take with these settings and this f0 is not made again
             like = settings.model_dump(exclude={"seed"})
             known = [t for t in known if t.settings.model_dump(exclude={"seed"}) == like]
             there = {(t.phrase, t.settings.seed) for t in known if t.created >= song.f0_times.get(t.phrase, 0.0)}
-        else:  # again, but not what this job made before it was interrupted
+        else:  # make takes again, except those that this job made before it was interrupted
             there = {(t.phrase, t.settings.seed) for t in known if t.created >= job.created}
         phrases = range(len(song.phrases)) if asked is None else asked
         seeds = range(settings.seed, settings.seed + job.params["takes"])

@@ -1,4 +1,4 @@
-"""The queue of jobs: kept in the database, worked off by worker processes, one job a worker at a time."""
+"""The queue of jobs: stored in the database, carried out by worker processes, each with one job at a time."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .lane import LANES, Lane
 from .schemas import ErrorBody, Event, EventKind, Job, JobKind, JobProgress, JobState
 from .settings import ServerSettings
 
-ATTEMPTS = 2  # a job whose worker died is tried so often
+ATTEMPTS = 2  # attempts of a job whose worker died
 LOG_LINES = 40
-KEPT = 200  # finished jobs that are remembered
+KEPT = 200  # finished jobs that are kept
 Params = Callable[[Job], dict[str, Any]]
 Item = Callable[[Job, dict[str, Any]], None]
 
@@ -28,9 +28,9 @@ class JobQueue:
     """Jobs, and the threads that hand them to workers.
 
     Args:
-        params: a job's ids -> what the worker is given, paths among it.
-        item: called with what a worker made on the way (a take, a song's analysis).
-        follow: called when a job got further or ended, before that is published.
+        params: a job's ids -> the worker's parameters, including paths.
+        item: called with an intermediate result of a worker (a take, a song's analysis).
+        follow: called on a job's progress and end, before that is published.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class JobQueue:
         return next((j for j in self.all(subject) if j.state in active and j.kind != JobKind.sample), None)
 
     def cancel(self, id: str) -> Job:
-        """A queued job is cancelled at once, one that runs as soon as it can stop."""
+        """Cancel a job: a queued one at once, a running one as soon as it can stop."""
         with self._wake:
             job = self._jobs.get(id)
             if job is None:
@@ -113,12 +113,12 @@ class JobQueue:
         return self.get(id)
 
     def cancel_of(self, subject: str) -> None:
-        """Cancel all jobs of a voice or song that goes away."""
+        """Cancel all jobs of a voice or song that is deleted."""
         for job in self.all(subject):
             self.cancel(job.id)
 
     def retry(self, id: str) -> Job:
-        """Queue a failed or cancelled job again: what is done of it is not done twice."""
+        """Queue a failed or cancelled job again; finished parts are not computed again."""
         with self._wake:
             job = self._jobs.get(id)
             if job is None:
@@ -134,7 +134,7 @@ class JobQueue:
         return self.get(id)
 
     def wait(self, id: str, seconds: float) -> Job:
-        """The job once it has ended, or as it is after some time."""
+        """The job once it has ended, or its state after a time limit."""
         until = time.monotonic() + seconds
         with self._wake:
             while id in self._jobs and self._jobs[id].state in (JobState.queued, JobState.running):
@@ -142,7 +142,7 @@ class JobQueue:
                     break
         return self.get(id)
 
-    # What follows is for the lanes.
+    # The following methods are for the lanes.
 
     def claim(self, kinds: tuple[JobKind, ...]) -> Job | None:
         """The next job of a lane, in order of urgency and age; None when the server stops. Waits for one."""
@@ -164,7 +164,7 @@ class JobQueue:
         return self._stopping
 
     def cancel_asked(self, job: Job) -> float | None:
-        """For how many seconds a cancellation has been waited for."""
+        """Seconds since the cancellation of a job."""
         asked = self._cancelled.get(job.id)
         return None if asked is None else time.monotonic() - asked
 
@@ -179,7 +179,7 @@ class JobQueue:
         self._publish(job)
 
     def died(self, job: Job, why: str, code: str = "worker_died") -> None:
-        """A job's worker is gone: it is tried again, or it failed."""
+        """A job's worker has died: the job is tried again, or fails."""
         with self._wake:
             if job.id in self._cancelled:
                 self._finish(job, JobState.cancelled)
@@ -208,10 +208,10 @@ class JobQueue:
         job.state, job.result, job.error, job.ended = state, result, error, time.time()
         self._cancelled.pop(job.id, None)
         try:
-            with contextlib.suppress(ApiError):  # what the job was about is gone
+            with contextlib.suppress(ApiError):  # the job's subject was deleted
                 self.follow(job)
             self._save(job)
-        except (OSError, sqlite3.Error) as error:  # a full disk: it can be tried again, and is after a restart
+        except (OSError, sqlite3.Error) as error:  # a full disk: the job can be tried again, and is after a restart
             job.state, job.result = JobState.failed, None
             job.error = ErrorBody(**body("disk_full", FULL_TEXT) if is_full(error) else body("fault", str(error)))
         self._wake.notify_all()
@@ -221,7 +221,10 @@ class JobQueue:
         self.database.put("job", job.id, job, job.subject)
 
     def _save_if_there_is_room(self, job: Job) -> None:
-        """Save a change that may be lost with the server: the job would be done again. A full disk ends no lane."""
+        """Save a change that may be lost with the server, which would only repeat the job.
+
+        A full disk does not end a lane.
+        """
         with contextlib.suppress(OSError, sqlite3.Error):
             self._save(job)
 

@@ -1,4 +1,4 @@
-"""A lane: one worker process, and the thread of the server that hands it jobs."""
+"""A lane: one worker process, and the server's thread that gives it jobs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .process import WorkerProcess
 from .schemas import Job, JobKind
 from .settings import ServerSettings
 
-CANCEL_SECONDS = 15.0  # a worker that does not stop by then is ended
-# Which worker does what, in order of urgency; short work never waits for a training.
+CANCEL_SECONDS = 15.0  # a worker that has not stopped by then is ended
+# The kinds of jobs of each worker, in order of urgency; short jobs never wait for a training.
 LANES: dict[str, tuple[JobKind, ...]] = {
     "songs": (JobKind.analyse, JobKind.single, JobKind.convert, JobKind.export, JobKind.render, JobKind.sample),
     "voices": (JobKind.prepare, JobKind.train),
@@ -20,7 +20,7 @@ LANES: dict[str, tuple[JobKind, ...]] = {
 
 
 class JobSource(Protocol):
-    """Where a lane's jobs come from, and what is told how they go: see JobQueue."""
+    """The source of a lane's jobs, which also receives their progress: see JobQueue."""
 
     settings: ServerSettings
     params: Callable[[Job], dict[str, Any]]
@@ -40,18 +40,18 @@ class JobSource(Protocol):
         """Take a message of a running job."""
 
     def died(self, job: Job, why: str, code: str = "worker_died") -> None:
-        """A job's worker is gone."""
+        """A job's worker has died."""
 
     def finished(self, job: Job, message: dict[str, Any]) -> None:
         """Take the last message of a job."""
 
 
 class Lane(threading.Thread):
-    """Hands one job after another to one worker process, which it starts when there is none.
+    """Gives one job after another to one worker process, which it starts if there is none.
 
     Args:
         name: a key of LANES.
-        jobs: where they come from, and what is told how they go.
+        jobs: their source, which also receives their progress.
     """
 
     def __init__(self, name: str, jobs: JobSource):
@@ -68,7 +68,7 @@ class Lane(threading.Thread):
         while (job := self.jobs.claim(self.kinds)) is not None:
             try:
                 self._work(job)
-            except Exception as error:  # a fault in one job, such as a full disk, ends that job only
+            except Exception as error:  # an error of one job, such as a full disk, ends only that job
                 self._lose()
                 full, text = is_full(error), f"the job could not be carried out: {error}"
                 self.jobs.died(job, FULL_TEXT if full else text, "disk_full" if full else "fault")

@@ -42,7 +42,7 @@ class WorkerProcess:
             env=environment,
             text=True,
             encoding="utf-8",
-            start_new_session=True,  # Ctrl-C reaches the server, which then ends its workers in order
+            start_new_session=True,  # Ctrl-C goes to the server, which then ends its workers in order
         )
         self._messages: queue.Queue[Message | None] = queue.Queue()
         threading.Thread(target=self._read, name=f"{name} reader", daemon=True).start()
@@ -58,13 +58,13 @@ class WorkerProcess:
         return self._process.poll() is None
 
     def send(self, message: Message) -> None:
-        """Raises OSError where the worker is gone."""
+        """Send a message. Raises OSError if the worker has ended."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(message) + "\n")
         self._process.stdin.flush()
 
     def receive(self, seconds: float) -> Message | None:
-        """The next message, or None after some time without one. Raises EOFError where the worker is gone."""
+        """The next message, or None after some time without one. Raises EOFError if the worker has ended."""
         try:
             message = self._messages.get(timeout=seconds)
         except queue.Empty:
@@ -78,7 +78,7 @@ class WorkerProcess:
         return resident_bytes(self.pid)
 
     def end(self, seconds: float = GRACE_SECONDS) -> None:
-        """Close its input, and end it by force where that does not suffice."""
+        """Close its input, and kill it if that does not suffice."""
         with contextlib.suppress(OSError):
             if self._process.stdin:
                 self._process.stdin.close()
@@ -88,7 +88,7 @@ class WorkerProcess:
             self.kill()
 
     def kill(self) -> None:
-        """End it and what it started, at once."""
+        """Kill it and its child processes."""
         with contextlib.suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()

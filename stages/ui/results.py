@@ -43,7 +43,7 @@ class Results:
         result = self.get(id)
         self.database.delete("result", id)
         path = self.home.results / result.file
-        for file in (path, path.with_suffix(".json")):  # beside a render lies its description
+        for file in (path, path.with_suffix(".json")):  # the description beside a render
             file.unlink(missing_ok=True)
         self.broadcaster.changed(EventKind.result, id)
 

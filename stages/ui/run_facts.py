@@ -1,4 +1,4 @@
-"""What a run says of its voice: speakers, how far it is trained, how well it converts."""
+"""A run's data about its voice: speakers, training, scores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VALIDATIONS = 400  # of a run that are shown
 
 
 def fill_from_run(voice: Voice, path: Path) -> None:
-    """Write what a run says of itself into a voice; nothing where the run cannot be read."""
+    """Copy a run's data into a voice; nothing if the run cannot be read."""
     try:
         run = Run.open(path)
         validations = TrainingLog(run.log).read()

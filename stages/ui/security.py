@@ -1,4 +1,4 @@
-"""Who may send what: Host, Origin, token, sizes and speeds of requests, and the headers of every answer.
+"""Checks of requests: Host, Origin, token, sizes and speeds; and the headers of every answer.
 
 A plain ASGI middleware, so that nothing of the application runs before the checks have passed.
 docs/ui-security.md lists the threats, each with its test.
@@ -85,7 +85,7 @@ class Guard:
             await answer.refuse(refused)
 
     async def _web_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Browsers let every page open web sockets to everywhere: the same checks, before the handshake is answered."""
+        """Browsers let every page open web sockets to any server: the same checks, before the handshake is answered."""
         try:
             if scope["path"] not in WEB_SOCKETS:
                 raise Refused(404, "not_found", "there is no such web socket")
@@ -113,7 +113,7 @@ class Guard:
             raise Refused(401, "token_needed", "the token that svc ui printed is needed: cookie or bearer")
 
     def _knows(self, headers: dict[str, str]) -> bool:
-        """Whether a request carries the token, in time that does not depend on where it is wrong."""
+        """Whether a request has the token, compared in constant time."""
         kind, _, bearer = headers.get("authorization", "").partition(" ")
         given = bearer.strip() if kind.lower() == "bearer" else ""
         if not given:
@@ -143,7 +143,7 @@ class _Body:
         self.refused: Refused | None = None
 
     async def __call__(self) -> Message:
-        if self.whole:  # what is awaited now is the client's leaving
+        if self.whole:  # from now on only the client's disconnection is awaited
             return await self.receive()
         try:
             message = await asyncio.wait_for(self.receive(), self.seconds)
@@ -160,7 +160,7 @@ class _Body:
 
 
 class _Answer:
-    """`send`, with our headers. Where the body was refused, that is the answer, whatever the app says."""
+    """`send`, with our headers. If the body was refused, that is the answer, not the app's."""
 
     def __init__(self, send: Send, api: bool):
         self.send, self.api, self.started, self.ended = send, api, False, False

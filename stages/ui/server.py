@@ -52,7 +52,7 @@ class ImpatientProtocol(H11Protocol):
 
 
 class PageServer(uvicorn.Server):
-    """Ends its event streams first, since they would keep it open."""
+    """A server that ends its event streams first, since they would keep it open."""
 
     def __init__(self, config: uvicorn.Config, service: Service):
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""The server's knowledge: records in the database, files in the home folder, jobs. It computes nothing itself."""
+"""The server's data: records in the database, files in the home folder, jobs. It computes nothing itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How `svc ui` serves, and what it allows."""
+"""Settings of `svc ui`: its address and its limits."""
 
 from __future__ import annotations
 

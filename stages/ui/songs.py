@@ -1,4 +1,4 @@
-"""Songs and their parts: files, what was found in them, the f0 that is to be sung, and jobs on them."""
+"""Songs and their parts: files, analysis, target f0, and jobs on them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Songs:
         return self.home.song(song.id) / song.file
 
     def add(self, song: Song) -> Song:
-        """A song whose file is there: look into it."""
+        """Add a song with an uploaded file, and queue its analysis."""
         self.change(song)
         self.jobs.add(JobKind.analyse, song.id, {})
         return song
@@ -99,11 +99,11 @@ class Songs:
             self.broadcaster.changed(EventKind.song, song.id, id=song.id, parent=song.parent, deleted=True)
 
     def f0_path(self, song: Song) -> Path:
-        """The target f0: as it was drawn, else as it was tracked."""
+        """The target f0: the user's curve, or else the tracked one."""
         return self.home.song(song.id) / ("f0.edited.csv" if song.f0_edited else "f0.csv")
 
     def change_f0(self, song: Song, f0: NDArray[np.float32] | None) -> Song:
-        """Sing another f0 (frames,), or with None the one that was found; phrases that it changes are marked."""
+        """Set the target f0 (frames,), or with None the tracked one; phrases that it changes are marked."""
         before = f0_file.read(self.f0_path(song), song.frames)
         after = f0_file.read(self.home.song(song.id) / "f0.csv", song.frames) if f0 is None else f0
         if f0 is not None:

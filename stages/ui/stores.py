@@ -9,7 +9,7 @@ from .schemas import StoreInfo
 
 
 def list_stores(home: Home) -> list[StoreInfo]:
-    """Those that can be opened, with what is in them."""
+    """The stores that can be opened, with their content."""
     found = []
     for id, path in home.found_stores().items():
         try:

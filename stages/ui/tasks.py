@@ -1,4 +1,4 @@
-"""What worker processes do: each task takes JSON parameters and gives a JSON result, through the stages' functions."""
+"""Tasks of worker processes: each takes JSON parameters and returns a JSON result, by calling functions of stages."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ CONVERTERS, SONGS = ConverterCache(), SongCache()
 
 
 def analyse(params: Params, channel: Channel, progress: Progress) -> dict[str, Any]:
-    """Look into a song that was uploaded."""
+    """Analyse an uploaded song."""
     found = analysis.analyse(Path(params["file"]), Path(params["folder"]), params["max_seconds"], SONGS, progress)
     channel.item("song", fields=found)
-    if params["voice"]:  # what comes next is a conversion: the voice is loaded while the user looks at the song
+    if params["voice"]:  # the next job is probably a conversion: the voice is loaded while the user looks at the song
         progress.say("loading the voice")
         with contextlib.suppress(SvcError):
             CONVERTERS.get(Path(params["voice"]))
@@ -138,7 +138,7 @@ def prepare(params: Params, channel: Channel, progress: Progress) -> dict[str, A
 
 
 def train_voice(params: Params, channel: Channel, progress: Progress) -> dict[str, Any]:
-    """Train a voice, or go on with it."""
+    """Train a voice, or continue its training."""
     run = Path(params["run"])
     units = default_units(params["preset"], params["store"], run)
     settings = dataclasses.replace(PRESETS[params["preset"]], units=units, steps=params["steps"], seed=params["seed"])
@@ -177,7 +177,7 @@ def sample(params: Params, channel: Channel, progress: Progress) -> dict[str, An
 
 
 def held_out(run: Run) -> str:
-    """The id of the utterance that is listened to."""
+    """The id of the utterance for the example."""
     return run.config.held_out[0]
 
 

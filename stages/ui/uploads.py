@@ -20,7 +20,7 @@ LONGEST_NAME = 120
 
 
 def display_name(name: str) -> str:
-    """What an upload is called on the page: the last part of the name that it came with, without control characters."""
+    """The name of an upload on the page: the last part of its file name, without control characters."""
     last = unquote(name).replace("\\", "/").rpartition("/")[2]
     shown = "".join(letter for letter in last if letter.isprintable()).strip() or "untitled"
     suffix = Path(shown).suffix[:10]
@@ -38,7 +38,7 @@ def checked_suffix(name: str) -> str:
 
 
 def check_room(home: Home, settings: ServerSettings, length: int = 0) -> None:
-    """Raises ApiError when the disk would be left with too little room."""
+    """Raises ApiError if too little space would be left on the disk."""
     if home.free_bytes() - length < settings.spare_bytes:
         raise ApiError(507, "disk_full", "the disk is nearly full; free some room and try again")
 
@@ -82,7 +82,7 @@ async def write_stream(
 
 
 def clear_partials(home: Home) -> None:
-    """Remove what uploads that were cut off by the server's end left."""
+    """Remove partial files of uploads that were interrupted by the server's end."""
     for pattern in ("voices/*/corpus/*/.*.partial", "songs/*/.*.partial", ".svc-ui/single/*"):
         for path in home.path.glob(pattern):
             if path.is_file() and not path.is_symlink():

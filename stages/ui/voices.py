@@ -89,7 +89,7 @@ class Voices:
         self.broadcaster.changed(EventKind.voice, id)
 
     def report(self, id: str) -> dict[str, Any] | None:
-        """The corpus report of a voice, as the last preparation left it."""
+        """The corpus report of a voice, from the last preparation."""
         path = self.home.voice(id) / "report.json"
         return json.loads(path.read_text("utf-8")) if path.is_file() else None
 
@@ -118,7 +118,7 @@ class Voices:
             raise ApiError(409, "busy", "a job is at work on it already")
 
     def likely_run(self) -> str | None:
-        """The run that is likely to sing next: the one that the page used last, else the newest."""
+        """The run that is likely to be used next: the one that the page used last, else the newest."""
         remembered = self.database.settings().get("last_take")
         last = remembered.get("voice") if isinstance(remembered, dict) else None
         ready = [voice for voice in self.all() if voice.state == VoiceState.ready]
@@ -128,7 +128,7 @@ class Voices:
         return str(self.run(chosen.id))
 
     def about(self, voice: str) -> dict[str, Any]:
-        """What made a take: for the tags of its file."""
+        """The origin of a take: for the tags of its file."""
         run = Run.open(self.run(voice))
         return {"run": run.name, "voice": self.get(voice).name, "consent": self.get(voice).consent}
 

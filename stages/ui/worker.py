@@ -1,7 +1,7 @@
-"""A worker process: carries out jobs, one at a time, with what it has loaded kept for the next.
+"""A worker process: carries out jobs, one at a time, and keeps loaded models for the next.
 
 `python -m svc.stages.ui.worker NICE`. JSON lines come in on standard input: `{job, kind, params}` and `{cancel}`. JSON
-lines go out on what was standard output; whatever else prints there goes to standard error.
+lines go out on what was standard output; other output is redirected to standard error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .tasks import TASKS
 
 
 def main() -> None:
-    """Take orders from standard input, one at a time, and answer on standard output."""
+    """Read jobs from standard input, one at a time, and answer on standard output."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     if len(sys.argv) > 1 and hasattr(os, "nice"):
@@ -42,9 +42,7 @@ def main() -> None:
             channel.send(event="cancelled")
         except SvcError as error:
             said = error.message
-            if (
-                isinstance(error, AudioError) and "name" in order["params"]
-            ):  # it says what is wrong, not with which file
+            if isinstance(error, AudioError) and "name" in order["params"]:  # its message does not name the file
                 said = f"{order['params']['name']} {said}"
             channel.send(event="error", error=described(error, order["params"], said, error.hint or None))
         except BaseException as error:
@@ -57,7 +55,7 @@ def main() -> None:
 
 
 def described(error: BaseException, params: dict[str, Any], message: str, hint: str | None = None) -> dict[str, Any]:
-    """The JSON body of a job's error. Many libraries do not say that a disk is full, so it is looked at."""
+    """The JSON body of a job's error. Many libraries do not report a full disk, so it is checked."""
     code = code_of(error)
     if code == "disk_full" or is_on_full_disk(params):
         return body("disk_full", FULL_TEXT, message)
@@ -65,7 +63,7 @@ def described(error: BaseException, params: dict[str, Any], message: str, hint: 
 
 
 def _listen(orders: queue.Queue[dict[str, Any]], current: list[Channel]) -> None:
-    """Read orders; when the server is gone, so is this process."""
+    """Read jobs; this process ends when the server has ended."""
     for line in sys.stdin:
         with contextlib.suppress(ValueError):
             message = json.loads(line)

@@ -1,4 +1,4 @@
-"""A web socket on one side, the process that converts live on the other: checks, limits, and what ends it."""
+"""Between a web socket and the process that converts live: checks, limits, and the end of a connection."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from .process import LiveProcess
 
 SAMPLE_BYTES = 4  # float32
 LARGEST_BLOCK = 16_384  # samples of one message
-RATE_ABOVE, BURST_SECONDS = 1.1, 3.0  # sound may come so much faster than it is played, and so much at once
-WAIT_SECONDS = 5.0  # in which a conversion that was just stopped, as by a reload, has ended
+RATE_ABOVE, BURST_SECONDS = 1.1, 3.0  # limits: sound faster than real time, and at once
+WAIT_SECONDS = 5.0  # within which a conversion that was stopped, for example by a reload, ends
 POLICY, FAILED = 1008, 1011  # close codes of web sockets
 
 
 class LiveLine:
-    """The live conversion of a server: one at a time, since each wants a core for itself."""
+    """The live conversion of a server: one at a time, since each needs a core for itself."""
 
     def __init__(self, settings: ServerSettings, voices: Voices):
         self.settings, self.voices = settings, voices
@@ -34,7 +34,7 @@ class LiveLine:
         self._free = asyncio.Lock()
 
     async def serve(self, socket: WebSocket) -> None:
-        """Convert what a browser sends, until it leaves or breaks a rule."""
+        """Convert a browser's sound, until it disconnects or breaks a rule."""
         await socket.accept()
         try:
             await asyncio.wait_for(self._free.acquire(), WAIT_SECONDS)
@@ -90,7 +90,7 @@ class _Relay:
 
     def __init__(self, socket: WebSocket, process: LiveProcess, settings: ServerSettings):
         self.socket, self.process, self.settings = socket, process, settings
-        self.ready = self.refused = False  # as the process said
+        self.ready = self.refused = False  # from the process's `ready` event
 
     async def upward(self) -> None:
         """From the browser to the process: sound once it is ready, and settings."""
@@ -139,13 +139,13 @@ class _Relay:
 
 
 class _Pace:
-    """Counts the sound that comes, which cannot come faster than it is recorded."""
+    """Counts incoming sound, which cannot be faster than real time."""
 
     def __init__(self) -> None:
         self._begun, self._samples = time.monotonic(), 0
 
     def take(self, samples: int) -> None:
-        """Raises ApiError where too much came since the beginning."""
+        """Raises ApiError if too much has arrived since the beginning."""
         self._samples += samples
         allowed = RATE_ABOVE * (time.monotonic() - self._begun) + BURST_SECONDS
         if self._samples > allowed * MEL_RATE:
@@ -157,10 +157,10 @@ def _too_slow(seconds: float) -> ApiError:
 
 
 async def _close(socket: WebSocket, error: ApiError) -> None:
-    """Say why, then close."""
+    """Send the reason, then close."""
     event = LiveEvent(event=LiveEventKind.error, error=body(error.code, error.message))  # type: ignore[arg-type]
     try:
         await socket.send_text(event.model_dump_json(exclude_none=True))
         await socket.close(FAILED if error.status >= 500 else POLICY, error.code)
-    except (RuntimeError, WebSocketDisconnect):  # it has left already
+    except (RuntimeError, WebSocketDisconnect):  # it has disconnected already
         pass

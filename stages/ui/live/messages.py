@@ -1,4 +1,4 @@
-"""What a browser and the server say to each other beside sound: JSON texts on the web socket of `/api/v1/live`."""
+"""Messages between a browser and the server besides sound: JSON texts on the web socket of `/api/v1/live`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..schemas import ErrorBody, Strict
 
 
 class LiveSettings(Strict):
-    """How sound is converted from now on. The fields are those of `svc live`."""
+    """Settings of the conversion from now on. The fields are those of `svc live`."""
 
     speaker: Annotated[str, StringConstraints(max_length=500)] | None = None
     key: Annotated[float, Field(ge=-24, le=24)] = 0.0
@@ -28,25 +28,25 @@ class LiveStart(LiveSettings):
 
 
 class LiveEventKind(StrEnum):
-    """What the server says."""
+    """The kinds of the server's messages."""
 
     loading = "loading"  # the voice is loaded
-    ready = "ready"  # sound can come
-    changed = "changed"  # other settings hold now
-    status = "status"  # how it goes
+    ready = "ready"  # the server accepts sound
+    changed = "changed"  # the settings have changed
+    status = "status"  # statistics
     late = "late"  # hops were dropped
-    error = "error"  # settings that cannot be, or, before the socket is closed, why it is
+    error = "error"  # invalid settings, or the reason before the socket is closed
 
 
 class LiveStatus(BaseModel):
-    """How a live conversion goes.
+    """Statistics of a live conversion.
 
     Attributes:
-        delay_ms: from a sound's coming to the server to its being sent back, without the network.
+        delay_ms: from the arrival of sound at the server to its return, without the network.
         hop_ms: of sound that are converted at a time.
-        hop_p50_ms, hop_p99_ms: what a hop takes, half of them and 99 of 100 at most.
+        hop_p50_ms, hop_p99_ms: computing time of a hop, median and 99th percentile.
         converted, dropped: hops.
-        missing_ms: of sound that was not there in time.
+        missing_ms: of sound that was not ready in time.
     """
 
     delay_ms: float
@@ -59,7 +59,7 @@ class LiveStatus(BaseModel):
 
 
 class LiveEvent(BaseModel):
-    """What the server says; the fields that belong to its kind are there."""
+    """A message of the server, with the fields of its kind."""
 
     event: LiveEventKind
     text: str = ""

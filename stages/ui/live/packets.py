@@ -12,7 +12,7 @@ LARGEST = 1 << 20  # bytes of a payload
 
 
 class Kind(StrEnum):
-    """What a packet's payload is."""
+    """The kind of a packet's payload."""
 
     sound = "S"  # samples, float32 little-endian at 44.1 kHz, mono
     record = "J"  # a JSON record

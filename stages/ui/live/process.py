@@ -26,7 +26,7 @@ class LiveProcess:
 
     @classmethod
     async def start(cls, run: Path, settings: dict[str, Any]) -> LiveProcess:
-        """Start one that loads a run; its first packets say how that goes."""
+        """Start a process that loads a run; its first packets report the loading."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -34,7 +34,7 @@ class LiveProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
-            start_new_session=True,  # Ctrl-C reaches the server, which then ends it
+            start_new_session=True,  # Ctrl-C goes to the server, which then ends this process
         )
         started = cls(process)
         await started.send(Kind.record, json.dumps({"run": str(run), "settings": settings}).encode())
@@ -46,16 +46,16 @@ class LiveProcess:
         return self._process.pid
 
     async def send(self, kind: Kind, payload: bytes) -> None:
-        """Send a packet. Raises OSError where the process is gone."""
+        """Send a packet. Raises OSError if the process has ended."""
         self._in.write(packets.packed(kind, payload))
         await self._in.drain()
 
     async def receive(self) -> Packet:
-        """The next packet. Raises EOFError where the process is gone."""
+        """The next packet. Raises EOFError if the process has ended."""
         return await packets.receive(self._out)
 
     async def end(self) -> None:
-        """Close its input, and end it by force where that does not suffice."""
+        """Close its input, and kill it if that does not suffice."""
         self._in.close()
         try:
             await asyncio.wait_for(self._process.wait(), GRACE_SECONDS)

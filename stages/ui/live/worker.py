@@ -1,8 +1,8 @@
 """The process that converts live, `python -m svc.stages.ui.live.worker`: `svc live` with the server as its device.
 
-Packets come in on standard input and go out on what was standard output; whatever else prints there goes to standard
-error. The first packet is a record {run, settings}; later records are settings (messages.LiveSettings), and each packet
-of sound is answered by one of as many samples. It ends when its input does.
+Packets come in on standard input and go out on what was standard output; other output is redirected to standard error.
+The first packet is a record {run, settings}; later records are settings (messages.LiveSettings), and each packet of
+sound is answered by one of as many samples. It ends when its input does.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from ..errors import body, code_of
 from .messages import LiveEventKind
 from .packets import Kind, packed, read
 
-TIMING = {"hop": 0.10, "context": 1.0, "lookahead": 0.035}  # seconds, as svc live has them
+TIMING = {"hop": 0.10, "context": 1.0, "lookahead": 0.035}  # seconds, the defaults of svc live
 MARGIN_SECONDS = 0.10
-STATUS_SECONDS = 0.5  # between two records on how it goes
+STATUS_SECONDS = 0.5  # between two status records
 
 
 class Packets:
@@ -53,13 +53,13 @@ class Packets:
 
 
 def settings_of(record: dict[str, Any]) -> LiveSettings:
-    """The settings of a stream. Raises ValueError for what cannot be."""
+    """The settings of a stream. Raises ValueError for invalid ones."""
     values = {name: value for name, value in record.items() if name not in ("gate_db", "bypass")}
     return LiveSettings(RenderSettings(**values), record["gate_db"])
 
 
 class Stream:
-    """A run that converts what the server sends."""
+    """A run that converts the server's sound."""
 
     def __init__(self, session: LiveSession, packets: Packets, bypass: bool):
         self.session, self.packets = session, packets
@@ -82,7 +82,7 @@ class Stream:
                     self.packets.tell(LiveEventKind.status, status=self.status())
 
     def change(self, record: dict[str, Any]) -> None:
-        """Use other settings from the next window on; what cannot be is told, and nothing changes."""
+        """Use other settings from the next window on; invalid ones are reported, and nothing changes."""
         self.engine.bypass = record["bypass"]
         try:
             self.session.change(settings_of(record))
@@ -93,7 +93,7 @@ class Stream:
             self.packets.tell(LiveEventKind.changed)
 
     def status(self) -> dict[str, Any]:
-        """How it goes: the fields of messages.LiveStatus."""
+        """The state of the conversion: the fields of messages.LiveStatus."""
         report, timing = self.engine.report, self.engine.stream.timing
         return {
             "delay_ms": 1000 * self.engine.delay / frames.MEL_RATE,

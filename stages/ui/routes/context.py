@@ -1,4 +1,4 @@
-"""What routes share: the service, answers that every route may give, and files with Range requests."""
+"""Helpers of all routes: the service, common error answers, and files with Range requests."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ LARGEST_SETTING = 64 * 1024
 
 @router.get("/health", tags=["server"])
 def health(service: TheService) -> Health:
-    """The server's version, limits, and what it offers."""
+    """The server's version, limits, and features."""
     limits = service.settings
     return Health(
         version=__version__,
@@ -99,7 +99,7 @@ async def job_events(job: str, service: TheService) -> StreamingResponse:
 
 @router.get("/events", response_class=StreamingResponse, responses=SSE, tags=["jobs"])
 async def events(service: TheService, subject: str | None = None) -> StreamingResponse:
-    """Server-sent events: active jobs as they are, then everything that happens (to one voice or song)."""
+    """Server-sent events: active jobs, then all changes (of one voice or song)."""
     active = [job for job in service.jobs.all(subject) if job.state in (JobState.queued, JobState.running)]
     first = [Event(kind=EventKind.job, subject=job.subject, data=job.model_dump(mode="json")) for job in active]
     return _stream(await service.broadcaster.stream(subject, first))

@@ -1,4 +1,4 @@
-"""Calls that answer with the converted sound itself: one of ours, and the one that so-vits-svc's plug-ins know."""
+"""Routes that return the converted sound itself: our own, and the one for so-vits-svc's plug-ins."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ async def voice_change_model(
     rate: Annotated[str, Form(alias="sampleRate")] = "44100",
     speaker_number: Annotated[str, Form(alias="sSpeakId")] = "0",
 ) -> FileResponse:
-    """What VST plug-ins of so-vits-svc and DDSP-SVC send: key in semitones, sample rate, number of the speaker."""
+    """The request of VST plug-ins of so-vits-svc and DDSP-SVC: key in semitones, sample rate, number of the speaker."""
     voice = _voice_named(None, service)
     speakers = service.voices.get(voice).speakers
     number = int(_number(speaker_number))

@@ -1,4 +1,4 @@
-"""Songs: what is in them, their f0, takes, choices, parts, exports."""
+"""Songs: their analysis, f0, takes, choices, parts, exports."""
 
 from __future__ import annotations
 

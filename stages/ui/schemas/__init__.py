@@ -1,4 +1,4 @@
-"""What the API takes and gives, as pydantic models; the OpenAPI document is made from them."""
+"""Requests and answers of the API, as pydantic models, from which the OpenAPI document is made."""
 
 from .base import ErrorBody, Name, Strict, Text
 from .jobs import Job, JobKind, JobProgress, JobState

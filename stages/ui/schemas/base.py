@@ -1,4 +1,4 @@
-"""What every request and answer has in common: checked texts, strict requests, errors."""
+"""Common parts of requests and answers: checked texts, strict requests, errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs: what workers do, and how far they are."""
+"""Jobs of workers, and their progress."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class JobState(StrEnum):
 
 
 class JobKind(StrEnum):
-    """What a job does."""
+    """The kind of a job."""
 
     analyse = "analyse"
     convert = "convert"
@@ -45,7 +45,7 @@ class JobProgress(BaseModel):
 
 
 class Job(BaseModel):
-    """Something that a worker does. `subject` is the id of the voice or song that it is about."""
+    """A job of a worker. `subject` is the id of its voice or song."""
 
     id: str
     kind: JobKind

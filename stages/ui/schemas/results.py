@@ -1,4 +1,4 @@
-"""Exports and renders, and the files that they make."""
+"""Exports and renders, and their files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .takes import TakeSettings
 
 
 class ExportRequest(Strict):
-    """What to export, and in which format."""
+    """A request to export: the parts, and the format."""
 
     what: Annotated[str, StringConstraints(pattern="^(whole|stems|takes)$")] = "whole"
     format: Annotated[str, StringConstraints(pattern="^(wav|flac|mp3|ogg)$")] = "wav"
@@ -20,7 +20,7 @@ class ExportRequest(Strict):
 class RenderRequest(Strict):
     """Render all parts of a song at once, as `svc render --parts` does, without takes.
 
-    `settings`: how each part that is converted is, by its id. Gains, times and f0 are those of the parts.
+    `settings`: of each converted part, by its id. Gains, times and f0 are those of the parts.
     """
 
     settings: Annotated[dict[str, TakeSettings], Field(max_length=64)]
@@ -28,7 +28,7 @@ class RenderRequest(Strict):
 
 
 class Result(BaseModel):
-    """A file that was made. `file` is a name of ours; `label` is what it is saved as."""
+    """A file that was made. `file` is its name on the server; `label` is the name for saving."""
 
     id: str
     song: str | None = None

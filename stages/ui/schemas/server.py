@@ -34,7 +34,7 @@ class Session(Strict):
 
 
 class Health(BaseModel):
-    """The server's version, limits, and what it offers."""
+    """The server's version, limits, and features."""
 
     version: str
     token_needed: bool
@@ -45,7 +45,7 @@ class Health(BaseModel):
 
 
 class EventKind(StrEnum):
-    """What an event is about."""
+    """The kind of an event."""
 
     job = "job"
     take = "take"

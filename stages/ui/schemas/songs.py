@@ -11,7 +11,7 @@ from .base import ErrorBody, Name, Strict
 
 
 class Phrase(BaseModel):
-    """A stretch of a song that is converted by itself. Seconds."""
+    """A part of a song that is converted separately. Seconds."""
 
     index: int
     start: float

@@ -1,4 +1,4 @@
-"""Takes: settings, scores, and which ones are picked."""
+"""Takes: settings, scores, and picks."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ class TakeSettings(Strict):
 
 
 class TakeScores(BaseModel):
-    """How good a take is, by measures that need no reference; shares from 0 to 1.
+    """Scores of a take by measures that need no reference; shares from 0 to 1.
 
-    `in_tune`: of the frames asked voiced, within 50 cents. `phones`: of the loud frames, the same kind of phone as in
+    `in_tune`: of the frames that should be voiced, within 50 cents. `phones`: of the loud frames, the same kind of
+    phone as in
     the song. `loudness`: correlation with the song's. `overall`: their weighted mean.
     """
 
@@ -44,7 +45,7 @@ class TakeScores(BaseModel):
 
 
 class Take(BaseModel):
-    """A phrase as it was converted once. `start`: seconds at which its audio begins in the song."""
+    """One conversion of a phrase. `start`: seconds at which its audio begins in the song."""
 
     id: str
     song: str
@@ -69,12 +70,12 @@ class ConvertRequest(Strict):
 
 
 class Picks(Strict):
-    """Of each phrase the id of the take that is chosen, or null for silence. Phrases left out keep their choice."""
+    """For each phrase the id of the chosen take, or null for silence. Phrases that are left out keep their choice."""
 
     picks: dict[int, str | None]
 
 
 class PickRecord(BaseModel):
-    """The takes that were chosen by hand, as they are kept."""
+    """The record of takes that were chosen by hand."""
 
     picks: dict[int, str | None]

@@ -46,7 +46,7 @@ class Advice(BaseModel):
 
 
 class VoiceRecord(BaseModel):
-    """A voice as it is kept: what was dropped on the page."""
+    """The stored record of a voice that was made on the page."""
 
     id: str
     name: str
@@ -59,7 +59,7 @@ class VoiceRecord(BaseModel):
 
 
 class Voice(BaseModel):
-    """A voice: recordings, a store, a run, as far as they are there."""
+    """A voice: its recordings, store and run, as far as they exist."""
 
     id: str
     name: str
@@ -97,7 +97,7 @@ class VoiceChange(Strict):
 
 
 class Recording(BaseModel):
-    """An uploaded recording. `file` is a name of ours."""
+    """An uploaded recording. `file` is its name on the server."""
 
     id: str
     voice: str
