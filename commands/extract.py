@@ -20,7 +20,7 @@ from .terminal import Terminal
     cloup.option("--store", metavar="STORE", help="The store to fill: a path or URL.  [default: CORPUS.zarr]"),
     cloup.option("--encoder", metavar="NAME", help=f"{ENCODERS}, hub id, path.  [default: the store's, or en]"),
     cloup.option("--check", is_flag=True, help="Read every byte that is stored, and compute damaged cells again."),
-    cloup.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
+    cloup.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing."),
     strict_option,
     json_option,
     device_option,

@@ -13,14 +13,14 @@ from .options import PATH, json_option
 from .terminal import Terminal
 
 
-@cloup.command(short_help="Say what is in a store or a run.")
+@cloup.command(short_help="Show what is in a store or a run.")
 @cloup.argument("path", metavar="STORE|RUN")
 @cloup.option("--utterance", metavar="ID", help="Describe one utterance of a store.")
 @cloup.option("--plot", type=PATH, metavar="PNG", help="Draw the utterance (or the first) into this file.")
 @cloup.option("--report", is_flag=True, help="Describe a store's corpus: minutes, notes, noise, copies, problems.")
 @json_option
 def inspect(path: str, utterance: str | None, plot: Path | None, report: bool, as_json: bool) -> None:
-    """Say what is in a store or a run."""
+    """Show what is in a store or a run."""
     from ..stages.inspect import describe, describe_utterance, lines, open_store, utterance_lines
 
     metadata = describe(path)

@@ -12,13 +12,13 @@ from .group import checked_settings, say
 from .options import PATH, device_option
 
 
-@cloup.command(short_help="Convert a microphone's sound while it comes in.")
+@cloup.command(short_help="Convert a microphone's sound in real time.")
 @cloup.option_group(
     "Everyday options",
     cloup.option("-m", "--model", type=PATH, metavar="RUN", help="The run.  [default: the newest in runs/]"),
     cloup.option("-s", "--speaker", help="The voice.  [default: the run's first]"),
     cloup.option("-k", "--key", default=0.0, show_default=True, help="Semitones up."),
-    cloup.option("--list", "list_devices", is_flag=True, help="Name the audio devices, and do nothing else."),
+    cloup.option("--list", "list_devices", is_flag=True, help="List the audio devices, and do nothing else."),
     cloup.option("--in", "recording", metavar="DEVICE", help="A number or a part of a name.  [default: the system's]"),
     cloup.option("--out", "playing", metavar="DEVICE", help="As --in."),
     cloup.option("--gate", default="-60", show_default=True, metavar="DB", help="Silence below this, dBFS; or off."),

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @cloup.option_group(
     "Everyday options",
     cloup.option("-m", "--model", type=PATH, metavar="RUN", help="Run or voice file.  [default: newest run]"),
-    cloup.option("--voice", type=PATH, multiple=True, metavar="CLIP", help="Sing with a recording's voice, untrained."),
+    cloup.option(
+        "--voice", type=PATH, multiple=True, metavar="CLIP", help="Convert to a recording's voice, untrained."
+    ),
     cloup.option("-o", "--out", "--output", "output", type=PATH, help="File or folder.  [default: SONG.SPEAKER.wav]"),
     cloup.option("-k", "--key", "--transpose", default="0", help="Semitones, auto or auto-semitone.  [default: 0]"),
     cloup.option("-s", "--speaker", help='A name, "a:0.7,b:0.3", or "0=a; 1:30=b".  [default: the run\'s first]'),
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     "Pitch",
     cloup.option("--f0-smooth", "smooth_ms", default=0.0, metavar="MS", help="Smooth f0 over MS milliseconds."),
     cloup.option("--f0-octaves", "fix_octaves", is_flag=True, help="Correct octave errors of the f0 tracker."),
-    cloup.option("--f0-file", type=PATH, metavar="FILE", help="Sing this f0: lines of seconds,Hz, or MIDI."),
+    cloup.option("--f0-file", type=PATH, metavar="FILE", help="Use this f0: lines of seconds,Hz, or MIDI."),
     cloup.option("--f0-only", is_flag=True, help="Only write SONG.f0.csv (-o x.mid: MIDI)."),
 )
 @cloup.option_group(
@@ -66,8 +68,8 @@ if TYPE_CHECKING:
     cloup.option("--store", "stores", multiple=True, metavar="STORE", help="Retrieve from it.  [default: the run's]"),
     cloup.option("--f0", metavar="METHOD", help=f"{METHODS}.  [default: the store's]"),
     cloup.option("--slice-db", type=float, metavar="DB", help="Silence, in dB under the loudest.  [default: judged]"),
-    cloup.option("--midi-track", type=click.IntRange(1), metavar="N", help="Track that is sung of a MIDI --f0-file."),
-    cloup.option("--midi-channel", type=click.IntRange(1, 16), metavar="N", help="Channel that is sung of it."),
+    cloup.option("--midi-track", type=click.IntRange(1), metavar="N", help="Track of a MIDI --f0-file."),
+    cloup.option("--midi-channel", type=click.IntRange(1, 16), metavar="N", help="Channel of it."),
     cloup.option("--f0-min", type=float, help="Hz.  [default: the store's]"),
     cloup.option("--f0-max", type=float, help="Hz.  [default: 2100, or the store's]"),
     cloup.option("--steps", type=int, help="Sampling steps.  [default: 4 from a shallow start, ddpm 20]"),
@@ -125,7 +127,7 @@ def render(
         return
     if f0_only:
         for path in track_songs(songs, settings, model, output, Terminal()):
-            say(f"{path}: edit it, and sing it with --f0-file {path}")
+            say(f"{path}: edit it, and render it with --f0-file {path}")
         return
     midi = MidiChoice(midi_track, midi_channel)
     batch = SongBatch.open(found, settings, model, output, suffix, report, f0_file, voice, Terminal(), midi)

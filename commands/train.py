@@ -42,7 +42,7 @@ from .terminal import Terminal
     "Training options",
     cloup.option("--batch", type=int, help="Crops a step.  [default: the preset's]"),
     cloup.option("--learning-rate", type=float, metavar="RATE", help="The highest.  [default: the preset's]"),
-    cloup.option("--seed", type=int, help="Of everything random.  [default: 0]"),
+    cloup.option("--seed", type=int, help="Of all random numbers.  [default: 0]"),
 )
 @cloup.option_group(
     "Research options",

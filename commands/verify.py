@@ -15,7 +15,7 @@ from .terminal import Terminal
 
 @cloup.command(short_help="Compare every byte of a store with its checksums.")
 @cloup.argument("store", metavar="STORE")
-@cloup.option("--resume", type=PATH, metavar="FILE", help="Note here what is whole, to go on if stopped.")
+@cloup.option("--resume", type=PATH, metavar="FILE", help="Record whole cells here, to continue if stopped.")
 @json_option
 def verify(store: str, resume: Path | None, as_json: bool) -> None:
     """Read every byte of a STORE and compare it with its checksums. Exit code 1: something is damaged or missing."""

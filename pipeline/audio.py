@@ -88,7 +88,7 @@ def decode(path: Path, folder: Path | None = None) -> SampleBuffer:
     """All samples of a file, decoded once; many samples are kept in an unnamed file in `folder`.
 
     Raises:
-        AudioError: it cannot be decoded, or is beyond what is believed of a recording.
+        AudioError: it cannot be decoded, or is beyond the supported limits.
     """
     with closing(open_source(path)) as file:
         buffer = SampleBuffer(file.samplerate, file.channels, folder)
@@ -106,7 +106,7 @@ def scan(source: Path | SampleBuffer) -> Recording:
     """Stream through a recording: length, mono mix, level of each mel frame.
 
     Raises:
-        AudioError: it cannot be decoded, is empty, silent, or beyond what is believed of a recording.
+        AudioError: it cannot be decoded, is empty, silent, or beyond the supported limits.
     """
     rate, samples, mean, power, notes = _statistics(source)
     mixdown, mix_notes = choose_mixdown(mean, power)

@@ -36,7 +36,7 @@ SUFFIXES = SOUND_FILES | FFMPEG_FILES  # of files that are treated as recordings
 
 MAX_HOURS = 24.0  # a longer file is taken for a broken or hostile header
 MAX_CHANNELS = 32
-RATES = (4_000, 384_000)  # Hz, lowest and highest sample rate believed
+RATES = (4_000, 384_000)  # Hz, lowest and highest supported sample rate
 BLOCK_FRAMES = 1_024  # mel frames decoded at a time, about 12 s
 BLOCK_VALUES = 4_800_000  # samples x channels decoded at a time, at most: 19 MB
 
@@ -152,9 +152,9 @@ def open_audio(path: Path) -> AudioFile:
     file = _open_any(path)
     wrong = ""
     if not RATES[0] <= file.samplerate <= RATES[1]:
-        wrong = f"claims a sample rate of {file.samplerate} Hz; {RATES[0]} to {RATES[1]} Hz are believed"
+        wrong = f"claims a sample rate of {file.samplerate} Hz; {RATES[0]} to {RATES[1]} Hz are supported"
     elif not 0 < file.channels <= MAX_CHANNELS:
-        wrong = f"claims {file.channels} channels; at most {MAX_CHANNELS} are believed"
+        wrong = f"claims {file.channels} channels; at most {MAX_CHANNELS} are supported"
     if wrong:
         file.close()
         raise AudioError(wrong)

@@ -260,12 +260,12 @@ def _warnings(speaker: SpeakerReport) -> dict[str, str]:
         )
     if (speaker.reverberation_seconds or 0) > REVERBERANT_SECONDS:
         said["reverberant"] = (
-            f"it sounds reverberant (decays in about {speaker.reverberation_seconds:.1f} s); use dry ones"
+            f"it is reverberant (sound decays in about {speaker.reverberation_seconds:.1f} s); use dry ones"
         )
     if speaker.harmonic_share is not None and speaker.harmonic_share < ALONE:
-        said["other_voices"] = "other voices or instruments sound with it; separate the voice first"
+        said["other_voices"] = "there are other voices or instruments; separate the voice first"
     elif (speaker.music_share or 0) > 0.05:
-        said["music"] = "something tonal sounds where it does not sing; separate the voice first"
+        said["music"] = "there is tonal sound where the voice is silent; separate the voice first"
     rare = [note for note, seconds in speaker.notes.items() if seconds < 1.0]
     if rare:
         said["rare_notes"] = (

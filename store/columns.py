@@ -38,7 +38,7 @@ def _column(layout: Layout, name: str, data: bytes) -> Column:
     except (TypeError, ValueError) as error:
         raise DamagedError(f"{where} is no column that this version understands") from error
     if name != layout.column(column.name):
-        raise DamagedError(f"{where} calls itself column {column.name}")
+        raise DamagedError(f"{where} describes another column, {column.name}")
     return column
 
 

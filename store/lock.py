@@ -86,7 +86,7 @@ class HeldObject:
             self._lost = found is None or not self._is_mine(found)
         if self._lost:
             raise StoreError(
-                f"another writer has taken over {self.where}, as this one gave no sign of life for "
+                f"another writer has taken over {self.where}, as this one did not renew its lock for "
                 f"{self.pace.stale:.0f} s; nothing is broken: run the same again"
             )
 

@@ -67,7 +67,7 @@ def evaluate_truth(
         title=f"{opened.name}: {source}'s songs as {target}",
         facts=converter.about(),
         verdict=gate_verdicts(missed),
-        notes=[f"Means over {count(len(songs), 'song')}, beside what {target} truly sings."],
+        notes=[f"Means over {count(len(songs), 'song')}, compared with {target}'s own singing."],
         tables=[score_table(rows, "Beside the true result", marked=0)],
         sections=_sections(songs, results, out, target),
         terms=tuple(GATES),
@@ -80,7 +80,7 @@ def evaluate_truth(
 def _trivial(references: References, songs: Sequence[ParallelSong], progress: Progress) -> dict[str, list[Samples]]:
     """The results of the systems to print beside a run, by system."""
     results: dict[str, list[Samples]] = {}
-    with progress.bar("systems that learn nothing", len(songs), "song") as bar:
+    with progress.bar("systems without training", len(songs), "song") as bar:
         for song in songs:
             for system, make in references.trivial().items():
                 results.setdefault(system, []).append(make(song))

@@ -18,7 +18,10 @@ def gate_verdicts(missed: Mapping[str, Sequence[str]]) -> list[str]:
     """
     meanings = {
         "G1": ("It converts", "It does not convert yet"),
-        "G2": ("It is better than everything that learns nothing", "It is not better than all that learns nothing"),
+        "G2": (
+            "It is better than every baseline without training",
+            "It is not better than every baseline without training",
+        ),
     }
     out = []
     for gate, conditions in missed.items():
@@ -54,7 +57,7 @@ def _melody(in_tune: float) -> str:
 
 def _words(speech: SpeechScores) -> list[str]:
     return [
-        f"About {each.letters_right:.0f} of 100 letters are heard right, by {each.model}."
+        f"About {each.letters_right:.0f} of 100 letters are transcribed correctly by {each.model}."
         for each in speech.words
         if each.cer == each.cer
     ]
@@ -65,7 +68,7 @@ def _phones(kept: float, copied: float, chance: float) -> str:
         return "Words: the song is too short or too unclear for the phone classifier."
     share = min(1.0, max(0.0, (kept - chance) / (copied - chance)))
     return (
-        f"About {100 * share:.0f} of 100 phones that the vocoder lets through are kept, by a classifier that knows "
+        f"About {100 * share:.0f} of 100 phones that the vocoder alone keeps are kept, by a classifier trained on "
         f"synthetic singers; a speech recogniser says more (--whisper)."
     )
 

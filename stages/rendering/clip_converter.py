@@ -157,9 +157,9 @@ class ClipConverter(Converter):
 def check_clips(clips: Sequence[Path], run: Path | None, settings: RenderSettings) -> list[Path]:
     """The recordings of a voice. Raises UserError if they, or the settings, cannot be used."""
     if run is not None:
-        raise UserError("--voice sings without a run", "give either --voice or --model")
+        raise UserError("--voice converts without a run", "give either --voice or --model")
     if settings.vocoder not in (None, PulseNoise.name):
-        raise UserError(f"--voice sings with the vocoder plain, not with {settings.vocoder}", "leave --vocoder out")
+        raise UserError(f"--voice uses the vocoder plain, not {settings.vocoder}", "leave --vocoder out")
     if settings.speaker is not None:
         raise UserError("--speaker chooses a speaker of a run; --voice has one", "leave --speaker out")
     for clip in clips:

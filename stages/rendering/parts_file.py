@@ -82,7 +82,7 @@ def parse_parts(given: Any, origin: str, folder: Path, settings: RenderSettings)
         raise UserError(f"{origin} has no list of 1 to {MOST_PARTS} parts", f"Expected {EXAMPLE}")
     found = [_part(f"{origin}: part {number}", folder, part, settings) for number, part in enumerate(given, 1)]
     if not any(part.sing for part in found):
-        raise UserError(f"{origin}: no part is to be converted", 'Leave out "sing": false of one')
+        raise UserError(f"{origin}: no part would be converted", 'Leave out "sing": false of one')
     return found
 
 

@@ -60,7 +60,7 @@ def range_warnings(target: F0, voice: Range | None, speaker: str) -> list[str]:
     sides += [f"{count(-found.lowest, 'semitone')} below"] if found.lowest < 0 else []
     better = melody.choose_key(target, voice)
     step = f"{count(abs(better), 'semitone')} {'higher' if better > 0 else 'lower'}"
-    hint = f"; they would lie better {step} (-k auto)" if better else ""
+    hint = f"; {step} would fit better (-k auto)" if better else ""
     share = f"{found.share:.0%}" if found.share >= 0.01 else "under 1%"
     return [
         f"{share} of the notes lie up to {' and '.join(sides)} the range of {speaker} "

@@ -44,7 +44,7 @@ def load_vocoder(name: str | None, run: Run, device: str, bf16: bool = False) ->
             stores = " ".join(f"--store {store}" for store in recorded_locations(run) or ["STORE"])
             raise VocoderError(
                 f"{run.source} has no vocoder of its own yet; train one with "
-                f"`svc train --only vocoder {stores} --out {run.source}`, or sing with --vocoder plain"
+                f"`svc train --only vocoder {stores} --out {run.source}`, or render with --vocoder plain"
             )
         return load_own(own, device, bf16)
     path = Path(name).expanduser()

@@ -258,12 +258,12 @@ class TrainingLoop:
         if record.line and self.distributed.leads and all(line["step"] < self.step for line in lines):
             self.log.append(self.step, record.line)  # it was killed between the checkpoint and the log
         more = self.step < self.steps
-        progress.say(f"going on from step {self.step}" if more else f"trained to step {self.step} already")
+        progress.say(f"continuing from step {self.step}" if more else f"trained to step {self.step} already")
 
 
 def not_finite(what: str, step: int, folder: Path) -> UserError:
     """A training that diverged."""
     return UserError(
-        f"training came apart before step {step}: {what} is not finite. What was saved is untouched in {folder}",
+        f"training diverged before step {step}: {what} is not finite. The saved checkpoints are unchanged in {folder}",
         "Train a new run with a lower --learning-rate, or another --seed",
     )

@@ -95,7 +95,7 @@ def install(app: FastAPI) -> None:
     async def system(_: Request, error: Exception) -> JSONResponse:
         if is_full(error):
             return JSONResponse(body("disk_full", FULL_TEXT), 507)
-        return JSONResponse(body("fault", "the server failed; its terminal says how"), 500)
+        return JSONResponse(body("fault", "the server failed; the error is in its terminal"), 500)
 
     app.add_exception_handler(OSError, system)
     app.add_exception_handler(sqlite3.OperationalError, system)

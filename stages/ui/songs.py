@@ -43,7 +43,7 @@ class Songs:
         """A song that was analysed. Raises ApiError 409 before."""
         song = self.get(id)
         if song.state != SongState.ready:
-            raise ApiError(409, "song_not_ready", "the song is still being looked into")
+            raise ApiError(409, "song_not_ready", "the song is still being analysed")
         return song
 
     def source(self, song: Song) -> Path:

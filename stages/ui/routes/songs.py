@@ -150,7 +150,7 @@ async def put_f0(
     track: Annotated[int | None, Query(ge=1)] = None,
     channel: Annotated[int | None, Query(ge=1, le=16)] = None,
 ) -> Song:
-    """Sing this f0 curve from now on: lines `seconds,hz`, 0 Hz where nothing is voiced; or a MIDI file's melody.
+    """Set the target f0: lines `seconds,hz`, 0 Hz where unvoiced; or a MIDI file's melody.
 
     `track` and `channel` choose the melody of a MIDI file. Without them one that has several is refused as
     `several_melodies`, and `detail` lists them: track, channel, name, notes.
@@ -170,7 +170,7 @@ async def put_f0(
 
 @router.delete("/songs/{song}/f0")
 def delete_f0(song: str, service: TheService) -> Song:
-    """Sing the f0 that was found again."""
+    """Return to the tracked f0."""
     return service.songs.change_f0(service.songs.ready(song), None)
 
 

@@ -128,7 +128,7 @@ def test_what_a_file_of_parts_says(tmp_path: Path) -> None:
         ('{"parts": [{}]}', 'part 1 has no "song"'),
         ('{"parts": [{"song": "a.wav", "kye": 3}]}', "part 1: kye not known"),
         ('{"parts": [{"song": "a.wav", "sing": 3}]}', '"sing" is true or false'),
-        ('{"parts": [{"song": "a.wav", "sing": false}]}', "no part is to be converted"),
+        ('{"parts": [{"song": "a.wav", "sing": false}]}', "no part would be converted"),
         ('{"parts": [{"song": "a.wav", "key": "high"}]}', "expected a number of semitones"),
         ('{"parts": [{"song": "a.wav", "key": [1]}]}', "part 1"),
         ('{"parts": [{"song": "a.wav", "start": 5, "end": "0:04"}]}', "ends at 4 s and begins at 5 s"),

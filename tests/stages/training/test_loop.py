@@ -187,7 +187,7 @@ def test_a_loss_that_is_not_finite_is_not_saved(tmp_path: Path) -> None:
             task.learner.module.weight.data.fill_(torch.nan)
 
     task = Line(folder, spoil)
-    with pytest.raises(UserError, match=r"came apart before step 6: model\.weight is not finite"):
+    with pytest.raises(UserError, match=r"diverged before step 6: model\.weight is not finite"):
         loop(folder, task, seconds=0.0).fit(Progress())
     good = checkpoint.load(folder / "last.safetensors")[0]
     assert all(value.isfinite().all() for value in good.values())

@@ -226,7 +226,7 @@ def test_a_training_that_comes_apart_says_so_and_keeps_what_was_good(
         return loss
 
     monkeypatch.setattr(AcousticTask, "train_step", diverging)
-    with pytest.raises(UserError, match="came apart before step 80"):
+    with pytest.raises(UserError, match="diverged before step 80"):
         train([store], copy, dataclasses.replace(train_settings, steps=80))
     assert ((copy / "last.safetensors").read_bytes(), (copy / "best.safetensors").read_bytes()) == good
 
