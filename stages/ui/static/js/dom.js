@@ -30,6 +30,14 @@ export function replace(element, ...children) {
   return append(element, children);
 }
 
+/** Replace what is in an element by what `content()` makes, and give the focus back by its id or data-name. */
+export function redraw(element, content) {
+  const focused = element.contains(document.activeElement) ? document.activeElement : null;
+  const name = focused?.id ? `#${CSS.escape(focused.id)}` : focused?.dataset.name && `[data-name="${focused.dataset.name}"]`;
+  replace(element, content());
+  if (name) element.querySelector(name)?.focus();
+}
+
 const PATHS = {
   play: "M8 5v14l11-7z",
   pause: "M7 5h4v14H7zM13 5h4v14h-4z",
@@ -80,6 +88,15 @@ export function field(label, input, hint) {
   const note = hint && h("small", { id: id + "h" }, hint);
   if (note) input.setAttribute("aria-describedby", id + "h");
   return h("div.field", {}, h("label", { htmlFor: id }, label), input, note);
+}
+
+/** A slider with its value beside it, as `show` writes it; `chosen` gets the value at the end of a move. */
+export function slider(label, { id, min, max, step, value, show, chosen, hint }) {
+  const out = h("output", {}, show(value));
+  const input = h("input", {
+    type: "range", id, min, max, step, value, oninput: () => { out.textContent = show(Number(input.value)); }, onchange: () => chosen(Number(input.value)),
+  });
+  return h("div.slider", {}, field(label, input, hint), out);
 }
 
 /** A field that chooses files, for a label around it. */

@@ -3,10 +3,9 @@
 import { t } from "../i18n.js";
 
 const RATE = 44100; // Hz, of the stream; the browser resamples what the devices have
-const FRAME_BYTES = 882 * 4;
+const FRAME = 882; // samples that are sent at a time, 20 ms
 const BEHIND = 25; // frames that wait to be sent, above which new ones are dropped
 const RECENT = 50; // frames of which the middle round trip is told
-const CAPTURE = 0.02; // seconds that a frame takes to be recorded
 const DEVICE = { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 };
 
 export class LiveConnection {
@@ -25,7 +24,7 @@ export class LiveConnection {
     catch (error) { throw new Error(t(error.name === "NotAllowedError" ? "live.not_allowed" : "live.no_microphone")); }
     this.context = new AudioContext({ sampleRate: RATE, latencyHint: "interactive" });
     await this.context.audioWorklet.addModule(new URL("worklet.js", import.meta.url));
-    this.node = new AudioWorkletNode(this.context, "svc-live", { outputChannelCount: [2] });
+    this.node = new AudioWorkletNode(this.context, "svc-live", { outputChannelCount: [2], processorOptions: { frame: FRAME } });
     this.node.port.onmessage = ({ data }) => (data.frame ? this.#send(data.frame) : this.#report(data.report));
     this.socket = new WebSocket(new URL("api/v1/live", document.baseURI).href.replace(/^http/, "ws"));
     this.socket.binaryType = "arraybuffer";
@@ -48,7 +47,7 @@ export class LiveConnection {
   }
 
   #send(frame) {
-    if (this.socket.readyState !== WebSocket.OPEN || this.socket.bufferedAmount > BEHIND * FRAME_BYTES) return;
+    if (this.socket.readyState !== WebSocket.OPEN || this.socket.bufferedAmount > BEHIND * frame.byteLength) return;
     this.sent.push(performance.now());
     this.socket.send(frame.buffer);
   }
@@ -63,7 +62,7 @@ export class LiveConnection {
   #report(report) {
     const trips = [...this.trips].sort((a, b) => a - b), trip = trips[Math.floor(trips.length / 2)] ?? 0;
     const devices = (this.context.baseLatency ?? 0) + (this.context.outputLatency ?? 0);
-    const latency = this.status ? CAPTURE + trip + this.status.delay_ms / 1000 + report.waiting + devices : null;
+    const latency = this.status ? FRAME / RATE + trip + this.status.delay_ms / 1000 + report.waiting + devices : null;
     this.on.report({ ...report, latency });
   }
 

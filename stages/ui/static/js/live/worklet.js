@@ -1,15 +1,15 @@
 // The audio thread: sound of the microphone goes out in frames of 20 ms, converted frames come in and are played.
 
-const FRAME = 882; // samples, 20 ms at 44.1 kHz
 const LEAST = 3, MOST = 25; // frames that the jitter buffer waits for before it plays
 const SPARE = 5; // frames more than that are dropped: they would only add latency
-const CALM = 10 * 44100; // samples without an underrun after which it waits for one frame less
-const REPORT = 4410; // samples between two reports
+const CALM = 10 * sampleRate; // samples without an underrun after which it waits for one frame less
+const REPORT = sampleRate / 10; // samples between two reports
 
 class LiveProcessor extends AudioWorkletProcessor {
-  constructor() {
+  /** `processorOptions.frame`: samples of a frame. */
+  constructor({ processorOptions: { frame } }) {
     super();
-    this.recorded = new Float32Array(FRAME);
+    this.recorded = new Float32Array(frame);
     this.filled = 0;
     this.queue = []; // converted frames
     this.at = 0; // samples of the first one that were played
@@ -34,7 +34,7 @@ class LiveProcessor extends AudioWorkletProcessor {
     for (const sample of source) {
       this.peaks[0] = Math.max(this.peaks[0], Math.abs(sample));
       this.recorded[this.filled++] = sample;
-      if (this.filled < FRAME) continue;
+      if (this.filled < this.recorded.length) continue;
       this.port.postMessage({ frame: this.recorded.slice() });
       this.filled = 0;
     }

@@ -1,7 +1,7 @@
 // Live conversion: a voice, its settings, and the microphone.
 
 import { get } from "../api.js";
-import { field, h, icon, replace, toast } from "../dom.js";
+import { field, h, icon, redraw, replace, slider, toast } from "../dom.js";
 import { explain, number, percent, signed, t } from "../i18n.js";
 import { LiveConnection } from "../live/connection.js";
 import { remember, state } from "../settings.js";
@@ -36,11 +36,11 @@ class LivePage {
       replace(this.card, h("p", {}, t("live.no_voice")), h("a.button.primary", { href: "#/voices" }, t("home.step1.go")));
       return;
     }
-    const held = document.activeElement?.id, on = this.connection !== null;
+    const on = this.connection !== null;
     const voice = this.#select("live-voice", this.voices.map((v) => [v.id, v.name]), this.settings.voice, (id) => this.#set({ voice: id, speaker: null }), on);
     const speakers = this.voice.speakers.map(({ name }) => [name, name]);
     const bypass = h("input", { type: "checkbox", id: "live-bypass", checked: this.settings.bypass, onchange: () => this.#set({ bypass: bypass.checked }) });
-    replace(this.card,
+    redraw(this.card, () => [
       field(t("song.voice"), voice),
       speakers.length > 1 && field(t("live.speaker"), this.#select("live-speaker", speakers, this.settings.speaker ?? speakers[0][0], (name) => this.#set({ speaker: name }))),
       h("div.actions", {}, h("button.primary.big", { type: "button", id: "live-go", onclick: () => (on ? this.stop() : this.start()) },
@@ -48,31 +48,26 @@ class LivePage {
       this.status, this.meters,
       this.#slider("key", t("key.label"), -24, 24, 1, signed), this.#slider("formants", t("set.formants"), -6, 6, 0.5, (v) => signed(v, 1)),
       this.#slider("retrieve", t("set.retrieve"), 0, 1, 0.05, percent), this.#slider("gate_db", t("live.gate"), -90, -20, 1, (v) => `${signed(v)} dB`),
-      h("label.check", {}, bypass, t("live.bypass")));
-    if (held) document.getElementById(held)?.focus();
+      h("label.check", {}, bypass, t("live.bypass")),
+    ]);
   }
 
   #select(id, choices, now, chosen, disabled = false) {
-    const input = h("select", { id, disabled, onchange: () => chosen(input.value) },
+    return h("select", { id, disabled, onchange: (event) => chosen(event.target.value) },
       choices.map(([value, label]) => h("option", { value, selected: value === now }, label)));
-    return input;
   }
 
   #slider(name, label, min, max, step, show) {
-    const value = this.settings[name] ?? 0.5, out = h("output", {}, show(value));
-    const input = h("input", {
-      type: "range", min, max, step, value, id: `live-${name}`,
-      oninput: () => { out.textContent = show(Number(input.value)); }, onchange: () => this.#set({ [name]: Number(input.value) }, false),
-    });
-    return h("div.slider", {}, field(label, input), out);
+    const value = this.settings[name] ?? 0.5, chosen = (found) => this.#set({ [name]: found }, false);
+    return slider(label, { id: `live-${name}`, min, max, step, value, show, chosen });
   }
 
-  #set(values, redraw = true) {
+  #set(values, drawn = true) {
     Object.assign(this.settings, values);
     remember("live", this.settings);
     const { voice, ...settings } = this.settings;
     this.connection?.change(settings);
-    if (redraw) this.draw();
+    if (drawn) this.draw();
   }
 
   async start() {

@@ -1,7 +1,7 @@
 // The parts of a song: what each is in the mix, and one render of all of them.
 
 import { call, post } from "../api.js";
-import { field, h, icon, toast } from "../dom.js";
+import { field, h, icon, slider, toast } from "../dom.js";
 import { number, signed, t } from "../i18n.js";
 import { state } from "../settings.js";
 import { lastSettings, requested } from "./song/state.js";
@@ -32,14 +32,15 @@ export function mixCard(parts, id, voices, busy, changed, played) {
     const key = settings && (settings.key === "auto" ? t("key.auto") : signed(settings.key));
     const told = part.role === "keep" ? t("part.kept") : who ? `${settings.speaker ?? who.name} · ${t("key.label")} ${key}` : t("song.no_voice");
     const role = h("select", { id: `role-${part.id}`, onchange: () => change(part, { role: role.value }) }, ["sing", "keep"].map((each) => h("option", { value: each, selected: part.role === each }, t(`part.role.${each}`))));
-    const decibel = (value) => `${signed(value, 1)} dB`, out = h("output", {}, decibel(part.gain_db));
-    const gain = h("input", { type: "range", min: -24, max: 12, step: 0.5, value: part.gain_db, id: `gain-${part.id}`, oninput: () => { out.textContent = decibel(Number(gain.value)); }, onchange: () => change(part, { gain_db: Number(gain.value) }) });
+    const gain = slider(t("part.gain"), {
+      id: `gain-${part.id}`, min: -24, max: 12, step: 0.5, value: part.gain_db, show: (value) => `${signed(value, 1)} dB`, chosen: (value) => change(part, { gain_db: value }),
+    });
     const time = (which, value, empty) => {
       const input = h("input", { type: "number", min: 0, max: Math.ceil(part.seconds), step: 0.1, value: value ?? "", placeholder: empty, id: `${which}-${part.id}`, onchange: () => change(part, { [which]: Number(input.value) || 0 }) });
       return field(t(`mix.${which}`), input);
     };
     return h(`li.mix-part${part.id === id ? ".now" : ""}`, {}, h("div.mix-head", {}, h("strong", {}, name), h("small", {}, told)),
-      field(t("part.role"), role), h("div.slider", {}, field(t("part.gain"), gain), out),
+      field(t("part.role"), role), gain,
       h("div.mix-times", {}, time("begins", part.begins || null, "0"), time("ends", part.ends, number(part.seconds, 1))));
   }
 

@@ -1,7 +1,7 @@
 // The mixes that were made of a song's parts, each beside the mix of the originals: equally loud, at the same moment.
 
 import { binary, get } from "../api.js";
-import { clock, field, h, icon, replace, toast } from "../dom.js";
+import { clock, field, h, icon, redraw, replace, toast } from "../dom.js";
 import { t } from "../i18n.js";
 import { Player } from "../player.js";
 
@@ -71,14 +71,13 @@ export function mixes(top) {
 
   function draw() {
     if (!player || !found.length) { replace(element); return; }
-    const held = element.contains(document.activeElement) ? document.activeElement.id : null, at = (result) => new Intl.DateTimeFormat(document.documentElement.lang, { timeStyle: "short" }).format(result.created * 1000);
+    const at = (result) => new Intl.DateTimeFormat(document.documentElement.lang, { timeStyle: "short" }).format(result.created * 1000);
     const which = h("select", { id: "mix-result", onchange: () => { chosen = which.value; if (player.playing) play(player.now); } }, found.map((result) => h("option", { value: result.id, selected: result.id === chosen }, `${result.label} · ${at(result)}`)));
     const side = (name) => h("button", { type: "button", id: `mix-${name}`, "aria-pressed": String(player.side === name), onclick: () => { player.hear(name); draw(); } }, t(`ab.${name}`));
-    replace(element, field(t("mixes.label"), which), h("div.mix-play", {},
+    redraw(element, () => [field(t("mixes.label"), which), h("div.mix-play", {},
       h("button.round.primary", { type: "button", id: "mix-play", "aria-label": t(player.playing ? "pause" : "play"), onclick: () => { if (player.playing) { player.stop(); draw(); } else play(player.position); } }, icon(player.playing ? "pause" : "play")),
-      h("output.time", {}), h("div.segmented", { role: "group", "aria-label": t("ab.label") }, ["source", "converted"].map(side))));
+      h("output.time", {}), h("div.segmented", { role: "group", "aria-label": t("ab.label") }, ["source", "converted"].map(side)))]);
     showTime();
-    if (held) document.getElementById(held)?.focus();
   }
 
   return { element, show, reload, close: () => player?.close() };

@@ -1,7 +1,7 @@
 // A song: its picture with f0, the voice that it is converted to, phrases with their takes, parts, export.
 
 import { get, url } from "../api.js";
-import { h, replace, toast } from "../dom.js";
+import { h, redraw, replace, toast } from "../dom.js";
 import { Curve, parse } from "../editor.js";
 import { explain, t } from "../i18n.js";
 import { Player } from "../player.js";
@@ -113,21 +113,20 @@ class SongPage {
     const { state } = this;
     if (state.parts.length < 2) { replace(this.mix); return; }
     this.mixes.show(state.parts);
-    const held = this.mix.contains(document.activeElement) ? document.activeElement.id : null;
     const changed = (part) => {
       state.parts = state.parts.map((each) => (each.id === part.id ? part : each));
       if (part.id === state.id) state.song = part;
       this.draw();
     };
-    replace(this.mix, mixCard(state.parts, state.id, state.voices, state.active("render").length > 0, changed, this.mixes.element));
-    if (held) document.getElementById(held)?.focus();
+    const rendering = state.active("render").length > 0;
+    redraw(this.mix, () => mixCard(state.parts, state.id, state.voices, rendering, changed, this.mixes.element));
   }
 
-  /** Change a setting of the next take. `redraw`: the panel shows something else with it. */
-  set(name, value, redraw = true) {
+  /** Change a setting of the next take. `drawn`: the panel shows something else with it. */
+  set(name, value, drawn = true) {
     this.state.set(name, value);
     this.#drawTimeline();
-    if (redraw) this.panel.draw();
+    if (drawn) this.panel.draw();
     this.#drawMix();
   }
 

@@ -1,7 +1,7 @@
 // The tools of the f0 editor: pointer tools, edits of what is selected, undo, and f0 as a file.
 
 import { call, url } from "../../api.js";
-import { field, fileInput, h, icon, replace, toast } from "../../dom.js";
+import { field, fileInput, h, icon, redraw, toast } from "../../dom.js";
 import { t } from "../../i18n.js";
 
 const SAVE_AFTER = 700; // ms after the last edit
@@ -17,7 +17,6 @@ export class F0Toolbar {
   draw() {
     const { timeline, state: { curve } } = this.page;
     if (!timeline) return;
-    const held = this.element.contains(document.activeElement) ? document.activeElement.dataset.name : null;
     const tool = (name) => h("button.quiet", {
       type: "button", dataset: { name }, "aria-pressed": String(timeline.tool === name), title: t(`tool.${name}.hint`),
       onclick: () => { timeline.tool = name; this.draw(); },
@@ -28,10 +27,10 @@ export class F0Toolbar {
     const history = (name, edits) => h("button.quiet.round", {
       type: "button", dataset: { name }, disabled: !edits.length, "aria-label": t(name), title: t(name), onclick: () => timeline.act(name),
     }, icon(name));
-    replace(this.element,
+    redraw(this.element, () => [
       h("div.segmented", { role: "group", "aria-label": t("tool.label") }, ["select", "draw", "erase"].map(tool)),
-      history("undo", curve.past), history("redo", curve.future), h("span.rule", {}), EDITS.map(edit), h("span.gap", {}), this.#fileMenu());
-    if (held) this.element.querySelector(`[data-name="${held}"]`)?.focus();
+      history("undo", curve.past), history("redo", curve.future), h("span.rule", {}), EDITS.map(edit), h("span.gap", {}), this.#fileMenu(),
+    ]);
   }
 
   #fileMenu() {

@@ -1,7 +1,7 @@
 // The phrases of a song, each a lane with its takes: play, pick, delete, and make others.
 
 import { call } from "../../api.js";
-import { clock, h, icon, replace, toast } from "../../dom.js";
+import { clock, h, icon, redraw, replace, toast } from "../../dom.js";
 import { number, percent, signed, t } from "../../i18n.js";
 
 const OTHER_VOICES = 4; // that a retake is offered in, at most
@@ -16,10 +16,8 @@ export class Lanes {
   draw() {
     const { song } = this.page.state;
     if (song.role === "keep") { replace(this.element); return; }
-    const held = this.element.contains(document.activeElement) ? document.activeElement.id : null;
-    replace(this.element, h("div.lanes-head", {}, h("h2", {}, t("lanes.title")), h("small.dim", {}, t("lanes.hint"))),
-      h("ol.lane-list", {}, song.phrases.map((phrase) => this.#lane(phrase))));
-    if (held) document.getElementById(held)?.focus();
+    redraw(this.element, () => [h("div.lanes-head", {}, h("h2", {}, t("lanes.title")), h("small.dim", {}, t("lanes.hint"))),
+      h("ol.lane-list", {}, song.phrases.map((phrase) => this.#lane(phrase)))]);
   }
 
   /** Scroll to the lane that is open. */

@@ -1,6 +1,6 @@
 // Playing a song: start, stop, source or converted, zoom, and which takes are played.
 
-import { clock, h, icon, replace, toast } from "../../dom.js";
+import { clock, h, icon, redraw, toast } from "../../dom.js";
 import { t } from "../../i18n.js";
 import { RATE } from "../../timeline.js";
 
@@ -13,7 +13,6 @@ export class Transport {
 
   draw() {
     const { player, timeline } = this.page;
-    const held = this.element.contains(document.activeElement) ? document.activeElement.dataset.name : null;
     const side = (name) => h("button", {
       type: "button", dataset: { name }, "aria-pressed": String(player.side === name), onclick: () => this.hear(name),
     }, t(`ab.${name}`));
@@ -21,12 +20,12 @@ export class Transport {
       type: "button", dataset: { name }, "aria-label": t(name), title: t(name), onclick: () => timeline.zoom(factor),
     }, icon(name));
     const doing = player.playing ? "pause" : "play";
-    replace(this.element,
+    redraw(this.element, () => [
       h("button.round.primary", { type: "button", dataset: { name: "play" }, "aria-label": t(doing), onclick: () => this.toggle() }, icon(doing)),
       this.time, h("div.segmented", { role: "group", "aria-label": t("ab.label") }, ["source", "converted"].map(side)),
-      h("small.dim.wide-only", {}, t("ab.hint")), h("span.gap", {}), zoom("zoomout", 1 / 1.5), zoom("zoomin", 1.5));
+      h("small.dim.wide-only", {}, t("ab.hint")), h("span.gap", {}), zoom("zoomout", 1 / 1.5), zoom("zoomin", 1.5),
+    ]);
     this.showTime();
-    if (held) this.element.querySelector(`[data-name="${held}"]`)?.focus();
   }
 
   showTime() { this.time.textContent = `${clock(this.page.player.now, true)} / ${clock(this.page.state.song.seconds)}`; }

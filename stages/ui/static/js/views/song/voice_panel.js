@@ -1,6 +1,6 @@
 // Whose voice a song is converted to, and how: voice, mixture, key and further settings.
 
-import { field, h, icon, replace } from "../../dom.js";
+import { field, h, icon, redraw, slider } from "../../dom.js";
 import { number, percent, signed, t } from "../../i18n.js";
 
 const RETRIEVE = 0.5; // where the slider stands while the voice decides
@@ -14,10 +14,8 @@ export class VoicePanel {
   }
 
   draw() {
-    const held = this.element.contains(document.activeElement) ? document.activeElement.id : null;
     const open = this.element.querySelector("details")?.open;
-    replace(this.element, h("section.card", {}, this.#content(open)));
-    if (held) document.getElementById(held)?.focus();
+    redraw(this.element, () => h("section.card", {}, this.#content(open)));
   }
 
   #content(open) {
@@ -48,12 +46,9 @@ export class VoicePanel {
 
   /** A slider of one setting; `words` is its name in the language files. */
   #slider(name, min, max, step, show, words = name) {
-    const value = this.page.state.settings[name] ?? (name === "retrieve" ? RETRIEVE : 0), out = h("output", {}, show(value));
-    const input = h("input", {
-      type: "range", min, max, step, value, id: `s-${name}`,
-      oninput: () => { out.textContent = show(Number(input.value)); }, onchange: () => this.page.set(name, Number(input.value), false),
-    });
-    return h("div.slider", {}, field(t(`set.${words}`), input, t(`set.${words}.hint`)), out);
+    const value = this.page.state.settings[name] ?? (name === "retrieve" ? RETRIEVE : 0);
+    const chosen = (found) => this.page.set(name, found, false);
+    return slider(t(`set.${words}`), { id: `s-${name}`, min, max, step, value, show, chosen, hint: t(`set.${words}.hint`) });
   }
 
   #key() {
@@ -81,21 +76,17 @@ export class VoicePanel {
 
   #mixture(speakers) {
     const shares = this.page.state.speakerShares;
-    const inputs = speakers.map(({ name }) => {
-      const value = shares[name] ?? 0, out = h("output", {}, percent(value));
-      const input = h("input", {
-        type: "range", min: 0, max: 1, step: 0.05, value, id: `mix-${name}`, oninput: () => { out.textContent = percent(Number(input.value)); }, onchange: changed,
-      });
-      return { name, input, row: h("div.slider", {}, field(name, input), out) };
-    });
+    const rows = speakers.map(({ name }) => slider(name, {
+      id: `mix-${name}`, min: 0, max: 1, step: 0.05, value: shares[name] ?? 0, show: percent, chosen: changed,
+    }));
     const set = (speaker) => this.page.set("speaker", speaker);
     function changed() {
-      const mixed = inputs.map(({ name, input }) => [name, Number(input.value)]).filter(([, share]) => share > 0);
+      const mixed = rows.map((row, i) => [speakers[i].name, Number(row.querySelector("input").value)]).filter(([, share]) => share > 0);
       if (!mixed.length) return;
       const sum = mixed.reduce((total, [, share]) => total + share, 0);
       set(mixed.length === 1 ? mixed[0][0] : mixed.map(([name, share]) => `${name}:${(share / sum).toFixed(3)}`).join(","));
     }
-    return h("fieldset", {}, h("legend", {}, t("song.mixture")), inputs.map(({ row }) => row));
+    return h("fieldset", {}, h("legend", {}, t("song.mixture")), rows);
   }
 
   #breaths() {
