@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -91,6 +92,7 @@ def extract(
         _repair(location, progress)
     store = _open_if_there(location)
 
+    @cache
     def load(name: str, precision: str) -> ContentEncoder:
         return load_encoder(name, "cpu" if remote else device, precision)
 
@@ -104,7 +106,7 @@ def extract(
     seconds = frames.mel_seconds(sum(row.mel_frames for rows in scan.rows.values() for row in rows))
     if settings.formant_shifts is None and (store is None or not store.settled) and seconds <= SMALL_CORPUS_SECONDS:
         settings = replace(settings, formant_shifts=AUTO_FORMANT_SHIFTS)
-        target = target_columns(settings, store, lambda name, precision: target.content or load(name, precision))
+        target = target_columns(settings, store, load)
         down, up = AUTO_FORMANT_SHIFTS
         progress.say(
             f"the corpus is small ({seconds / 60:.1f} minutes): copies with formants shifted by {down} and +{up} "

@@ -79,9 +79,9 @@ class LiveSession:
             f"lookahead {lookahead:.0f}, computing {1000 * margin:.0f}) and the device's"
         )
 
-    def engine(self) -> LiveEngine:
-        """A new stream between a device and the converter."""
-        return LiveEngine(self.converter.stream(), self.margin, self.say)
+    def engine(self, on_late: Callable[[str], None] | None = None) -> LiveEngine:
+        """A new stream between a device and the converter. Sentences on dropped hops go to `on_late`, or to `say`."""
+        return LiveEngine(self.converter.stream(), self.margin, on_late or self.say)
 
     def play(self, device: Duplex, commands: Iterable[str]) -> None:
         """Convert what a device records until `commands` end or one is `q`. Raises UserError as the device does."""

@@ -47,8 +47,7 @@ class ConversionSettings:
         slice_db: passages softer than this, in dB under the song's loudest moment, are silence and not converted; None
             slices a song as the voice's recordings were cut (source_audio.song_slices); -90 converts everything.
         retrieve: 0 to 1: the share of each unit that comes from its nearest neighbours among the target's units; None
-            is
-            0.5 (1 with the encoder `mini`) where the run has an index, or its store can be opened.
+            is 0.5 (1 with the encoder `mini`) where the run has an index, or its store can be opened.
     """
 
     speaker: str | None = None

@@ -178,9 +178,9 @@ def converts_better(line: Mapping[str, float], best: BestRecord) -> bool:
     Among those whose score is within TIE of the highest, the ones with the lowest held-out loss are.
     """
     least = max(line["score"], best.highest) * (1 - TIE)
-    if best.loss is None or best.score < least:
-        return line["score"] >= least
-    return line["score"] >= least and line["held_out"] < best.loss
+    if line["score"] < least:
+        return False
+    return best.loss is None or best.score < least or line["held_out"] < best.loss
 
 
 def _set_scales(model: Diffusion, corpus: Corpus, column: str, projection: nn.Module) -> None:

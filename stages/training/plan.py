@@ -24,12 +24,8 @@ from ..settings import (
 from ..stores import check_opens, only_store
 
 PARTS = ("units", "diffusion", "vocoder")
-UNIT_SETTINGS = (
-    "units",
-    "unit_dim",
-    "codes",
-    "code_layer",
-)  # with one of them given, the kind of units is the preset's
+# If one of them is given, the kind of units is the preset's.
+UNIT_SETTINGS = ("units", "unit_dim", "codes", "code_layer")
 
 
 class Report(Protocol):
@@ -134,10 +130,12 @@ def default_units(preset: str, store: str | Path, out: Path, base: str | None = 
 
             return Run.open(run).config.settings.units
     units = PRESETS[preset].units if preset in PRESETS else "soft"
+    if units != "soft":
+        return units
     encoders = [
         column.settings["encoder"] for column in open_store(store).columns.values() if "encoder" in column.settings
     ]
-    return UNITS_BY_ENCODER.get(encoders[0].get("kind", ""), units) if encoders and units == "soft" else units
+    return UNITS_BY_ENCODER.get(encoders[0].get("kind", ""), units) if encoders else units
 
 
 def _preset_of_device(device: str) -> str:

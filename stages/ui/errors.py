@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,16 @@ def code_of(error: BaseException) -> str:
     return "memory" if isinstance(error, MemoryError) else "fault"
 
 
+def message_of(error: BaseException) -> str:
+    """What an error says, without the hint of an SvcError; the name of an error that says nothing."""
+    return error.message if isinstance(error, SvcError) else str(error) or type(error).__name__
+
+
+def wrong_field(error: Mapping[str, Any]) -> dict[str, str]:
+    """One error of pydantic: where it is, and what was expected."""
+    return {"where": ".".join(map(str, error["loc"])), "message": error["msg"]}
+
+
 def install(app: FastAPI) -> None:
     """Turn every error of an app into an ErrorBody."""
 
@@ -76,7 +87,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        detail = [{"where": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in error.errors()]
+        detail = [wrong_field(each) for each in error.errors()]
         first = f"{detail[0]['where']}: {detail[0]['message']}" if detail else "something else"
         message = f"expected a request as /api/v1/openapi.json describes it, found {first}"
         return JSONResponse(body("invalid_request", message, detail), 422)

@@ -16,12 +16,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from ...common.errors import UserError
 from .app import create_app
 from .home import Home
+from .live.line import LARGEST_BLOCK, SAMPLE_BYTES
 from .service import Service
 from .settings import ServerSettings
 
 HEADER_SECONDS = 15.0  # in which a request's headers must have come
 BACKLOG = 2_048
-WS_BYTES = 65_536  # of a message of a web socket: more than the longest block of sound
 
 
 class ImpatientProtocol(H11Protocol):
@@ -104,7 +104,7 @@ def open_server(settings: ServerSettings) -> Served:
         app,
         http=ImpatientProtocol,
         ws="websockets-sansio",
-        ws_max_size=WS_BYTES,
+        ws_max_size=LARGEST_BLOCK * SAMPLE_BYTES,
         ws_per_message_deflate=False,
         log_level="warning",
         server_header=False,

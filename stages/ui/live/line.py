@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
 from ....pipeline.frames import MEL_RATE
-from ..errors import ApiError, body
+from ..errors import ApiError, wrong_field
 from ..process import resident_bytes
+from ..schemas import ErrorBody
 from ..settings import ServerSettings
 from ..voices import Voices
-from .messages import LiveEvent, LiveEventKind, LiveSettings, LiveStart
+from .messages import LiveChange, LiveEvent, LiveEventKind, LiveStart
 from .packets import Kind
 from .process import LiveProcess
 
@@ -46,9 +49,9 @@ class LiveLine:
         except (WebSocketDisconnect, OSError):
             pass
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the message"
-            await _close(socket, ApiError(422, "invalid_request", f"{where}: {first['msg']}"))
+            first = wrong_field(error.errors()[0])
+            where = first["where"] or "the message"
+            await _close(socket, ApiError(422, "invalid_request", f"{where}: {first['message']}"))
         except ApiError as error:
             await _close(socket, error)
         finally:
@@ -73,13 +76,7 @@ class LiveLine:
         await socket.close()
 
     async def _text(self, socket: WebSocket) -> str:
-        try:
-            message = await asyncio.wait_for(socket.receive(), self.settings.idle_seconds)
-        except TimeoutError as error:
-            raise _too_slow(self.settings.idle_seconds) from error
-        if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect
-        text = message.get("text")
+        text = (await _receive(socket, self.settings.idle_seconds)).get("text")
         if text is None:
             raise ApiError(422, "invalid_request", "expected the voice and settings as JSON text, found sound")
         return str(text)
@@ -96,15 +93,10 @@ class _Relay:
         """From the browser to the process: sound once it is ready, and settings."""
         idle, pace = self.settings.idle_seconds, _Pace()
         while True:
-            try:
-                message = await asyncio.wait_for(self.socket.receive(), idle)
-            except TimeoutError as error:
-                raise _too_slow(idle) from error
-            if message["type"] == "websocket.disconnect":
-                raise WebSocketDisconnect
+            message = await _receive(self.socket, idle)
             sound = message.get("bytes")
             if sound is None:
-                settings = LiveSettings.model_validate_json(message.get("text") or "")
+                settings = LiveChange.model_validate_json(message.get("text") or "")
                 if self.ready:
                     await self.process.send(Kind.record, settings.model_dump_json().encode())
                 continue
@@ -152,13 +144,22 @@ class _Pace:
             raise ApiError(429, "too_fast", "sound came faster than it is recorded")
 
 
-def _too_slow(seconds: float) -> ApiError:
-    return ApiError(408, "too_slow", f"nothing was sent for {seconds:.0f} s")
+async def _receive(socket: WebSocket, seconds: float) -> Mapping[str, Any]:
+    """The browser's next message. Raises ApiError after that time without one, WebSocketDisconnect at the end."""
+    try:
+        message = await asyncio.wait_for(socket.receive(), seconds)
+    except TimeoutError as error:
+        raise ApiError(408, "too_slow", f"nothing was sent for {seconds:.0f} s") from error
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect
+    return message
 
 
 async def _close(socket: WebSocket, error: ApiError) -> None:
     """Send the reason, then close."""
-    event = LiveEvent(event=LiveEventKind.error, error=body(error.code, error.message))  # type: ignore[arg-type]
+    event = LiveEvent(
+        event=LiveEventKind.error, error=ErrorBody(code=error.code, message=error.message, detail=error.detail)
+    )
     try:
         await socket.send_text(event.model_dump_json(exclude_none=True))
         await socket.close(FAILED if error.status >= 500 else POLICY, error.code)

@@ -5,23 +5,24 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 
 from ..schemas import ErrorBody, Strict
+from ..schemas.takes import Formants, Share, SpeakerMix
 
 
-class LiveSettings(Strict):
+class LiveChange(Strict):
     """Settings of the conversion from now on. The fields are those of `svc live`."""
 
-    speaker: Annotated[str, StringConstraints(max_length=500)] | None = None
+    speaker: SpeakerMix | None = None
     key: Annotated[float, Field(ge=-24, le=24)] = 0.0
-    formants: Annotated[float, Field(ge=-12, le=12)] = 0.0
-    retrieve: Annotated[float, Field(ge=0, le=1)] | None = None
+    formants: Formants = 0.0
+    retrieve: Share | None = None
     gate_db: Annotated[float, Field(ge=-120, le=0)] | None = -60.0
     bypass: bool = False
 
 
-class LiveStart(LiveSettings):
+class LiveStart(LiveChange):
     """The first message of a browser: the voice, and the settings to begin with."""
 
     voice: str

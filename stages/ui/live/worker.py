@@ -1,7 +1,7 @@
 """The process that converts live, `python -m svc.stages.ui.live.worker`: `svc live` with the server as its device.
 
 Packets come in on standard input and go out on what was standard output; other output is redirected to standard error.
-The first packet is a record {run, settings}; later records are settings (messages.LiveSettings), and each packet of
+The first packet is a record {run, settings}; later records are settings (messages.LiveChange), and each packet of
 sound is answered by one of as many samples. It ends when its input does.
 """
 
@@ -22,11 +22,10 @@ import numpy as np
 from ....common.errors import SvcError
 from ....pipeline import frames
 from ....pipeline.streaming.timing import StreamTiming
-from ...live.engine import LiveEngine
 from ...live.live_converter import LiveSettings
 from ...live.session import LiveSession, working
 from ...settings import RenderSettings
-from ..errors import body, code_of
+from ..errors import body, code_of, message_of
 from .messages import LiveEventKind
 from .packets import Kind, packed, read
 
@@ -63,7 +62,7 @@ class Stream:
 
     def __init__(self, session: LiveSession, packets: Packets, bypass: bool):
         self.session, self.packets = session, packets
-        self.engine = LiveEngine(session.converter.stream(), session.margin, self._late)
+        self.engine = session.engine(self._late)
         self.engine.bypass = bypass
         self._told = 0.0
 
@@ -87,8 +86,7 @@ class Stream:
         try:
             self.session.change(settings_of(record))
         except (ValueError, SvcError) as error:
-            message = error.message if isinstance(error, SvcError) else str(error)
-            self.packets.tell(LiveEventKind.error, error=body("not_changed", message))
+            self.packets.tell(LiveEventKind.error, error=body("not_changed", message_of(error)))
         else:
             self.packets.tell(LiveEventKind.changed)
 
@@ -126,12 +124,10 @@ def main() -> None:
         Stream(session, packets, bypass).run(incoming)
     except (StopIteration, BrokenPipeError):
         pass
-    except (ValueError, SvcError) as error:
-        message = error.message if isinstance(error, SvcError) else str(error)
-        packets.tell(LiveEventKind.error, error=body(code_of(error), message))
     except Exception as error:
-        traceback.print_exc()
-        packets.tell(LiveEventKind.error, error=body(code_of(error), str(error) or type(error).__name__))
+        if not isinstance(error, ValueError | SvcError):
+            traceback.print_exc()
+        packets.tell(LiveEventKind.error, error=body(code_of(error), message_of(error)))
 
 
 def _packets(stream: BinaryIO) -> Iterator[tuple[Kind, bytes]]:

@@ -14,7 +14,7 @@ router = APIRouter(prefix=PREFIX)
 async def live(socket: WebSocket) -> None:
     """Sound both ways, float32 little-endian, mono, 44.1 kHz: each message is answered by one of as many samples.
 
-    The first message is JSON text, a LiveStart; later ones may be a LiveSettings. The server's texts are LiveEvents.
+    The first message is JSON text, a LiveStart; later ones may be a LiveChange. The server's texts are LiveEvents.
     """
     service: Service = socket.app.state.service
     await service.live.serve(socket)

@@ -8,8 +8,11 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from .base import Strict
 
+SpeakerMix = Annotated[str, StringConstraints(max_length=500)]
+Formants = Annotated[float, Field(ge=-12, le=12)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Breaths = Annotated[
-    Annotated[float, Field(ge=0, le=1)] | Literal["keep", "sing"],
+    Share | Literal["keep", "sing"],
     Field(description="`keep` the song's own breaths, `sing` them, or multiply converted breaths with 0 to 1."),
 ]
 
@@ -18,12 +21,12 @@ class TakeSettings(Strict):
     """How a phrase is converted; the fields are those of `svc render`."""
 
     voice: str
-    speaker: Annotated[str, StringConstraints(max_length=500)] | None = None
+    speaker: SpeakerMix | None = None
     key: Annotated[float, Field(ge=-48, le=48)] | str = 0.0
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    formants: Annotated[float, Field(ge=-12, le=12)] = 0.0
-    retrieve: Annotated[float, Field(ge=0, le=1)] | None = None
-    loudness: Annotated[float, Field(ge=0, le=1)] = 0.0
+    formants: Formants = 0.0
+    retrieve: Share | None = None
+    loudness: Share = 0.0
     breaths: Breaths = "sing"
     smooth_ms: Annotated[float, Field(ge=0, le=1000)] = 0.0
     fix_octaves: bool = False
@@ -34,8 +37,7 @@ class TakeScores(BaseModel):
     """Scores of a take by measures that need no reference; shares from 0 to 1.
 
     `in_tune`: of the frames that should be voiced, within 50 cents. `phones`: of the loud frames, the same kind of
-    phone as in
-    the song. `loudness`: correlation with the song's. `overall`: their weighted mean.
+    phone as in the song. `loudness`: correlation with the song's. `overall`: their weighted mean.
     """
 
     overall: float

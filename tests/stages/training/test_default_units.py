@@ -5,35 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 from svc.stages.extraction.extract import extract
 from svc.stages.settings import ExtractSettings, TrainSettings
 from svc.stages.training.plan import TrainingPlan, default_units, plan_training
-from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+from transformers import WhisperFeatureExtractor
+
+from ...pipeline.encoder.examples import whisper
 
 
 @pytest.fixture(scope="module")
 def whisper_store(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     """A store of a small Whisper."""
     folder = tmp_path_factory.mktemp("whisper")
-    torch.manual_seed(0)
-    config = WhisperConfig(
-        vocab_size=8,
-        num_mel_bins=80,
-        d_model=16,
-        encoder_layers=2,
-        decoder_layers=1,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=16,
-        decoder_ffn_dim=16,
-        max_source_positions=1_500,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-        decoder_start_token_id=1,
-    )
-    WhisperModel(config).save_pretrained(folder / "model")
+    whisper(0).save_pretrained(folder / "model")
     WhisperFeatureExtractor().save_pretrained(folder / "model")
     extract([corpus / "alto"], folder / "s.zarr", ExtractSettings(encoder=str(folder / "model")))
     return folder / "s.zarr"

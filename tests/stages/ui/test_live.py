@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -59,7 +61,7 @@ def test_it_is_the_stream_of_the_song_to_the_sample(run: Path, phrase: NDArray[n
     session = LiveSession.open(settings, StreamTiming(hop=9, context=50, lookahead=8), 0.1, lambda text: None, run)
     want = session.converter.stream().stream(phrase)
     answers = Answers()
-    stream: Any = Stream(session, answers, False)  # type: ignore[arg-type]
+    stream: Any = Stream(session, answers, False)  # type: ignore[arg-type]  # a stand-in
 
     def packets() -> Iterator[tuple[Kind, bytes]]:
         """Sound, no faster than it is converted."""
@@ -202,7 +204,7 @@ def test_sound_that_is_none_is_refused(voice_site: Any, call: Callable[..., Call
 def test_a_killed_process_is_said(voice_site: Any, call: Callable[..., Caller]) -> None:
     caller = call()
     caller.begin(voice_site)
-    voice_site.service.live.process._process.kill()
+    os.kill(voice_site.service.live.process.pid, signal.SIGKILL)
     assert refusal(caller) == ("worker_died", 1011)
     call().begin(voice_site)  # and another one begins
 
